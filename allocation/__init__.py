@@ -1,0 +1,1 @@
+"""Who is asked what: the allocator, its policy, and truth inference."""

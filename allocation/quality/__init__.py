@@ -1,0 +1,1 @@
+"""Truth inference: votes, EM models, online posterior, stopping, certificate."""

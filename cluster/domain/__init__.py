@@ -1,0 +1,1 @@
+"""Frozen value types every package speaks in; no IO, no framework."""

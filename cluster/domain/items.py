@@ -1,0 +1,63 @@
+"""Items, the chunks they travel in, and the rows that were refused."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cluster.domain.ids import ItemId, JobId, Position
+
+Modality = Literal["text", "image"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to label: UTF-8 text, or the encoded bytes of an image."""
+
+    position: Position
+    item_id: ItemId
+    content: str | bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A contiguous run of accepted items in one immutable Parquet object.
+
+    Positions are `first_position` up to, not including, `first_position + rows`.
+    The object has the columns `position int64, item_id string, content string|binary,
+    content_hash binary(16)`.
+    """
+
+    job_id: JobId
+    number: int
+    first_position: Position
+    rows: int
+    items_path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkPrediction:
+    """The pre-labels of one chunk by one model version, in one immutable Parquet object.
+
+    Columns: `position int64, probabilities fixed_size_list<float>[K]`, one row an item of the
+    chunk in position order. Probabilities are the model's own, before calibration. A poison item's
+    row is uniform.
+    """
+
+    job_id: JobId
+    number: int
+    model_version: int
+    predictions_path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedRow:
+    """A row of the input that was not accepted: where it stands, and exactly why.
+
+    `line` counts from 1 in the source (records for CSV and Parquet); `code` is a stable
+    machine-readable reason.
+    """
+
+    line: int
+    field: str | None
+    code: str
+    detail: str
+    item_id: ItemId | None = None

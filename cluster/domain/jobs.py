@@ -1,0 +1,208 @@
+"""A bulk labelling job: what was asked for, where it stands, what it may promise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from cluster.domain.ids import JobId, ModelName, TenantId, UnixSeconds
+from cluster.domain.items import Modality
+from cluster.domain.labels import LabelSet
+
+
+class JobState(StrEnum):
+    """The stages of a job; `cluster.jobs` says which may follow which."""
+
+    QUEUED = "queued"
+    INGESTING = "ingesting"
+    PRELABELLING = "prelabelling"
+    ASKING = "asking"
+    LEARNING = "learning"
+    EXPORTING = "exporting"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job can never change state again."""
+        return self in (JobState.COMPLETED, JobState.CANCELLED, JobState.FAILED)
+
+
+SourceFormat = Literal["jsonl", "csv", "parquet"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a job's items are read from: a URI the service may open, and how to read it.
+
+    Uploads and inline items are stored first and referred to by an `upload://` URI.
+    """
+
+    uri: str
+    format: SourceFormat
+    id_field: str = "id"
+    content_field: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """The promise: mean accuracy of the delivered labels, certified at `confidence`."""
+
+    accuracy: float = 0.95
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.accuracy < 1.0:
+            raise ValueError(f"goal.accuracy must lie between 0 and 1, not {self.accuracy}")
+        if not 0.5 <= self.confidence < 1.0:
+            raise ValueError(f"goal.confidence must lie in [0.5, 1), not {self.confidence}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Hard limits; None means unlimited. `cost_max` is in the currency of worker prices."""
+
+    answers_max: int | None = None
+    cost_max: float | None = None
+    deadline_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("answers_max", "cost_max", "deadline_s"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"budget.{name} must not be negative, not {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrowdTerms:
+    """How the crowd may be asked.
+
+    `answers_per_item_max` bounds the answers towards one item's label, `audit_share` the random
+    share of items that independent workers check, `audit_answers_max` the checks of one item.
+    """
+
+    required_skills: frozenset[str] = frozenset()
+    answers_per_item_max: int = 7
+    audit_share: float = 0.05
+    audit_items_min: int = 40
+    audit_items_max: int = 250
+    audit_answers_max: int = 3
+    lease_ttl_s: float = 120.0
+    instructions: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.answers_per_item_max <= 100:
+            raise ValueError("crowd.answers_per_item_max must lie in 1..100")
+        if not 0.0 <= self.audit_share <= 1.0:
+            raise ValueError("crowd.audit_share must lie in [0, 1]")
+        if not 1 <= self.audit_answers_max <= 100:
+            raise ValueError("crowd.audit_answers_max must lie in 1..100")
+        if not 1.0 <= self.lease_ttl_s <= 86_400.0:
+            raise ValueError("crowd.lease_ttl_s must lie in 1..86400 seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """What the client asked for; never changes after submit.
+
+    `base_model` names the encoder that pre-labels (`minilm`, `resnet`, `fake`, or a Hugging Face
+    id); `weight` is the job's share of the crowd beside other jobs.
+    """
+
+    name: str
+    modality: Modality
+    label_set: LabelSet
+    source: Source
+    goal: Goal = field(default_factory=Goal)
+    budget: Budget = field(default_factory=Budget)
+    crowd: CrowdTerms = field(default_factory=CrowdTerms)
+    base_model: str = "minilm"
+    weight: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.weight <= 1_000.0:
+            raise ValueError("weight must lie in (0, 1000]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stratum:
+    """The certified accuracy of one part of the delivered labels (`auto`, `crowd`, `overall`)."""
+
+    name: Literal["auto", "crowd", "overall"]
+    items: int
+    audited: int
+    accuracy_estimate: float
+    accuracy_lower: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """An anytime-valid statement: accuracy >= `accuracy_lower` of each stratum at `confidence`."""
+
+    confidence: float
+    strata: tuple[Stratum, ...]
+
+    @property
+    def overall(self) -> Stratum:
+        """The stratum that covers every delivered label."""
+        return next(stratum for stratum in self.strata if stratum.name == "overall")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a job has come; counts of items unless named otherwise."""
+
+    items: int = 0
+    rejected: int = 0
+    duplicates: int = 0
+    poisoned: int = 0
+    chunks: int = 0
+    prelabelled: int = 0
+    auto_accepted: int = 0
+    asked: int = 0
+    final: int = 0
+    answers: int = 0
+    audit_answers: int = 0
+    cost: float = 0.0
+    rounds: int = 0
+    expected_accuracy: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as stored; `revision` rises by one with every save and guards against lost updates."""
+
+    job_id: JobId
+    tenant_id: TenantId
+    spec: JobSpec
+    model_name: ModelName
+    state: JobState = JobState.QUEUED
+    revision: int = 0
+    created_at: UnixSeconds
+    updated_at: UnixSeconds
+    cancel_requested: bool = False
+    progress: Progress = field(default_factory=Progress)
+    certificate: Certificate | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """Something that happened to a job; `seq` counts from 1 within the job once stored."""
+
+    job_id: JobId
+    kind: str
+    at: UnixSeconds
+    message: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyKey:
+    """A client's retry key and the fingerprint of the request it first came with."""
+
+    key: str
+    fingerprint: str

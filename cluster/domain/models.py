@@ -1,0 +1,47 @@
+"""Model versions: what can pre-label a job, and where it came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cluster.domain.ids import JobId, ModelName, UnixSeconds
+from cluster.domain.items import Modality
+from cluster.domain.labels import LabelSet
+
+ZERO_SHOT = 0
+"""The version every model line starts from: no trained head, label names against the encoder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """All a replica needs to pre-label; `weights_path` is None for the zero-shot version."""
+
+    name: ModelName
+    version: int
+    base_model: str
+    modality: Modality
+    label_set: LabelSet
+    weights_path: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Where a version came from; enough to train it again."""
+
+    job_id: JobId
+    round: int
+    parent: int
+    recipe: str
+    snapshot_path: str
+    snapshot_hash: str
+    code_version: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """An immutable row of the registry; which version is live is kept beside it."""
+
+    spec: ModelSpec
+    lineage: Lineage | None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    created_at: UnixSeconds

@@ -1,0 +1,21 @@
+"""Delivered labels as they are stored: an append-only run of immutable segments."""
+
+from dataclasses import dataclass
+
+from cluster.domain.ids import JobId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultSegment:
+    """A run of final labels in one Parquet object; every item is in exactly one segment of its job.
+
+    Columns: `position int64, item_id string, label string, probability float, decided_by string,
+    answers int32, model_version int32, audited bool`. `number` counts from 0 without gaps and
+    `first_row` is the number of rows in all earlier segments, so a cursor is a row number.
+    """
+
+    job_id: JobId
+    number: int
+    first_row: int
+    rows: int
+    path: str

@@ -1,0 +1,312 @@
+"""Every error Muster raises on purpose, as one tree.
+
+    MusterError
+    ├── BadInput                  the request or the data is wrong; a retry will not help
+    │   ├── InvalidField          a field has a wrong value
+    │   ├── UnreadableSource      a source cannot be opened or is not of its format
+    │   ├── EmptySource           a source holds no rows
+    │   ├── MissingColumn         a table lacks a column that was asked for
+    │   ├── TooLarge              something is over its limit
+    │   ├── ForbiddenUri          a URI outside the allowed roots or schemes
+    │   └── UnknownLabel          an answer outside the job's label set
+    ├── Denied
+    │   ├── Unauthenticated       no key, or one nobody knows
+    │   └── WrongRole             a key that may not do this
+    ├── NotFound
+    │   ├── JobNotFound
+    │   ├── UploadNotFound
+    │   ├── WorkerNotFound
+    │   └── ModelNotFound
+    ├── Conflict
+    │   ├── JobFinished           a job that has ended cannot be changed
+    │   ├── JobNotReady           what was asked for does not exist yet
+    │   ├── IdempotencyMismatch   a retry key came back with another request
+    │   ├── StaleRevision         somebody else saved first
+    │   ├── StaleEpoch            the partition has a newer owner
+    │   └── AlreadyAnswered       this worker has answered this item
+    ├── LeaseLost                 the lease is not the caller's to use
+    │   ├── LeaseExpired
+    │   ├── LeaseForeign
+    │   └── LeaseInvalid
+    ├── Unavailable               try again after `retry_after_s`
+    │   ├── ShardUnavailable
+    │   ├── StoreBusy
+    │   └── Overloaded
+    └── Fault                     Muster's own work went wrong
+        ├── ModelUnusable         a model cannot be loaded or gives unusable numbers
+        ├── ObjectMissing         a stored object is not there
+        ├── JobCancelled          control flow: the job was cancelled while it was worked on
+        └── TrainingFailed
+
+Leaves carry the ids a reader needs as attributes and build their own message; a message never
+holds another exception's text. `serve_apps.gateway.problems` maps each leaf to HTTP, and a test
+fails if one is missing there.
+"""
+
+from cluster.domain.ids import JobId, ModelName, Position, TenantId, WorkerId
+
+
+class MusterError(Exception):
+    """Base of every deliberate error; `str()` of a leaf is fit for the client it concerns."""
+
+
+class BadInput(MusterError):
+    """The request or the data is wrong; sending it again will not help."""
+
+
+class InvalidField(BadInput):
+    """A field has a value that is not allowed."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field, self.reason = field, reason
+
+
+class UnreadableSource(BadInput):
+    """A source cannot be opened, or is not of the format it claims."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri} cannot be read: {reason}")
+        self.uri, self.reason = uri, reason
+
+
+class EmptySource(BadInput):
+    """A source holds no rows at all, or none that could be accepted."""
+
+    def __init__(self, uri: str, rejected: int = 0) -> None:
+        detail = f"all {rejected} rows were rejected" if rejected else "it has no rows"
+        super().__init__(f"{uri} gives no items: {detail}")
+        self.uri, self.rejected = uri, rejected
+
+
+class MissingColumn(BadInput):
+    """A table lacks a column that the job names."""
+
+    def __init__(self, uri: str, column: str, found: tuple[str, ...]) -> None:
+        super().__init__(f"{uri} has no column {column!r}; it has {', '.join(found) or 'none'}")
+        self.uri, self.column, self.found = uri, column, found
+
+
+class TooLarge(BadInput):
+    """Something is over its limit."""
+
+    def __init__(self, what: str, size: int, limit: int, unit: str = "bytes") -> None:
+        super().__init__(f"{what} has {size:,} {unit}; the limit is {limit:,}")
+        self.what, self.size, self.limit, self.unit = what, size, limit, unit
+
+
+class ForbiddenUri(BadInput):
+    """A URI names a scheme or a place that the service must not open."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri} is not allowed: {reason}")
+        self.uri, self.reason = uri, reason
+
+
+class UnknownLabel(BadInput):
+    """An answer names a label that the job's label set does not have."""
+
+    def __init__(self, job_id: JobId, label: str) -> None:
+        super().__init__(f"job {job_id} has no label {label!r}")
+        self.job_id, self.label = job_id, label
+
+
+class Denied(MusterError):
+    """The caller may not do this."""
+
+
+class Unauthenticated(Denied):
+    """There is no API key, or nobody knows it."""
+
+    def __init__(self) -> None:
+        super().__init__("send a valid API key as 'Authorization: Bearer <key>'")
+
+
+class WrongRole(Denied):
+    """The key is valid but its role does not cover the request."""
+
+    def __init__(self, role: str, needed: tuple[str, ...]) -> None:
+        super().__init__(f"a {role} key may not do this; it needs {' or '.join(needed)}")
+        self.role, self.needed = role, needed
+
+
+class NotFound(MusterError):
+    """Nothing by this name, as far as the caller may know."""
+
+
+class JobNotFound(NotFound):
+    """The tenant has no such job."""
+
+    def __init__(self, job_id: JobId) -> None:
+        super().__init__(f"there is no job {job_id}")
+        self.job_id = job_id
+
+
+class UploadNotFound(NotFound):
+    """The tenant has no such upload."""
+
+    def __init__(self, tenant_id: TenantId, upload_id: str) -> None:
+        super().__init__(f"there is no upload {upload_id}")
+        self.tenant_id, self.upload_id = tenant_id, upload_id
+
+
+class WorkerNotFound(NotFound):
+    """The key owns no such worker."""
+
+    def __init__(self, worker_id: WorkerId) -> None:
+        super().__init__(f"there is no worker {worker_id}")
+        self.worker_id = worker_id
+
+
+class ModelNotFound(NotFound):
+    """No such model line or version."""
+
+    def __init__(self, name: ModelName, version: int | None = None) -> None:
+        suffix = "" if version is None else f" version {version}"
+        super().__init__(f"there is no model {name}{suffix}")
+        self.name, self.version = name, version
+
+
+class Conflict(MusterError):
+    """The request is sound but does not fit the present state."""
+
+
+class JobFinished(Conflict):
+    """The job has ended and cannot be changed."""
+
+    def __init__(self, job_id: JobId, state: str) -> None:
+        super().__init__(f"job {job_id} is already {state}")
+        self.job_id, self.state = job_id, state
+
+
+class JobNotReady(Conflict):
+    """What was asked for comes later in the job's life."""
+
+    def __init__(self, job_id: JobId, state: str, what: str) -> None:
+        super().__init__(f"job {job_id} is {state}; {what} is not there yet")
+        self.job_id, self.state, self.what = job_id, state, what
+
+
+class IdempotencyMismatch(Conflict):
+    """An Idempotency-Key was used before with a different request."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Idempotency-Key {key!r} was first used with a different request")
+        self.key = key
+
+
+class StaleRevision(Conflict):
+    """A record was changed by somebody else since it was read."""
+
+    def __init__(self, what: str, revision: int) -> None:
+        super().__init__(f"{what} is no longer at revision {revision}")
+        self.what, self.revision = what, revision
+
+
+class StaleEpoch(Conflict):
+    """A partition has a newer owner; nothing was written."""
+
+    def __init__(self, job_id: JobId, partition: int, epoch: int) -> None:
+        super().__init__(f"partition {partition} of job {job_id} has an owner after epoch {epoch}")
+        self.job_id, self.partition, self.epoch = job_id, partition, epoch
+
+
+class AlreadyAnswered(Conflict):
+    """This worker has already answered this item, with another label."""
+
+    def __init__(self, job_id: JobId, position: Position, worker_id: WorkerId) -> None:
+        super().__init__(f"worker {worker_id} has already answered item {position} of job {job_id}")
+        self.job_id, self.position, self.worker_id = job_id, position, worker_id
+
+
+class LeaseLost(MusterError):
+    """The lease does not give the caller the right to answer."""
+
+
+class LeaseExpired(LeaseLost):
+    """The lease has run out, was released, or its shard has restarted since."""
+
+    def __init__(self, job_id: JobId, position: Position) -> None:
+        super().__init__(f"the lease on item {position} of job {job_id} has expired; claim again")
+        self.job_id, self.position = job_id, position
+
+
+class LeaseForeign(LeaseLost):
+    """The lease was granted to another worker."""
+
+    def __init__(self, worker_id: WorkerId) -> None:
+        super().__init__(f"this lease was not granted to worker {worker_id}")
+        self.worker_id = worker_id
+
+
+class LeaseInvalid(LeaseLost):
+    """The token is not one this service has issued."""
+
+    def __init__(self) -> None:
+        super().__init__("this is not a lease token of this service")
+
+
+class Unavailable(MusterError):
+    """A part of the service cannot answer now; the request may be sent again."""
+
+    retry_after_s: float = 1.0
+
+
+class ShardUnavailable(Unavailable):
+    """The allocator shard is restarting."""
+
+    def __init__(self, shard_id: int) -> None:
+        super().__init__(f"allocator shard {shard_id} is restarting")
+        self.shard_id = shard_id
+
+
+class StoreBusy(Unavailable):
+    """The database could not take the write in time."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(f"the database is busy: {operation}")
+        self.operation = operation
+
+
+class Overloaded(Unavailable):
+    """A bounded queue is full."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"{what} is full at {limit}")
+        self.what, self.limit = what, limit
+
+
+class Fault(MusterError):
+    """Something inside Muster went wrong."""
+
+
+class ModelUnusable(Fault):
+    """A model cannot be loaded, or its numbers cannot be used."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"model {model} cannot be used: {reason}")
+        self.model, self.reason = model, reason
+
+
+class ObjectMissing(Fault):
+    """A stored object that a record points to is not there."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"object {path} is missing")
+        self.path = path
+
+
+class JobCancelled(Fault):
+    """Raised by a stage when it notices that its job was cancelled."""
+
+    def __init__(self, job_id: JobId) -> None:
+        super().__init__(f"job {job_id} was cancelled")
+        self.job_id = job_id
+
+
+class TrainingFailed(Fault):
+    """A training run ended without a usable model."""
+
+    def __init__(self, run_name: str, reason: str) -> None:
+        super().__init__(f"training run {run_name} failed: {reason}")
+        self.run_name, self.reason = run_name, reason

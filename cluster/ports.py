@@ -1,0 +1,244 @@
+"""What Muster needs of storage, as narrow, batch-first protocols of one to six methods.
+
+Every adapter in `cluster.stores` passes the same conformance suite (`tests/conformance`). All
+calls block; the edges that are asynchronous run them on threads.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from cluster.domain.access import KeyRecord
+from cluster.domain.ids import JobId, KeyId, ModelName, ShardId, TenantId, WorkerId
+from cluster.domain.items import Chunk, ChunkPrediction
+from cluster.domain.jobs import IdempotencyKey, Job, JobEvent
+from cluster.domain.models import ModelRecord
+from cluster.domain.results import ResultSegment
+from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerProfile
+
+
+class JobStore(Protocol):
+    """Jobs, by tenant; saves are compare-and-set on `Job.revision`."""
+
+    def create(self, job: Job, idempotency: IdempotencyKey | None) -> Job:
+        """Store a new job, or return the one first stored under the same key.
+
+        Keys are scoped to the job's tenant. Raises IdempotencyMismatch where the key came with
+        another fingerprint.
+        """
+        ...
+
+    def get(self, tenant_id: TenantId, job_id: JobId) -> Job:
+        """Return a tenant's job; raises JobNotFound for another tenant's as for an unknown one."""
+        ...
+
+    def load(self, job_id: JobId) -> Job:
+        """Return a job for the service's own use, whoever owns it; raises JobNotFound."""
+        ...
+
+    def page(self, tenant_id: TenantId, after: JobId | None, limit: int) -> tuple[Job, ...]:
+        """Return up to `limit` of a tenant's jobs, newest first, that come after `after`."""
+        ...
+
+    def save(self, job: Job) -> Job:
+        """Store a job read at `job.revision` and return it at the next one; raises StaleRevision.
+
+        `cancel_requested` once stored as True stays True whatever is saved.
+        """
+        ...
+
+    def unfinished(self) -> tuple[Job, ...]:
+        """Return every job that is not in a terminal state, oldest first."""
+        ...
+
+
+class EventLog(Protocol):
+    """What happened to each job, in order."""
+
+    def append(self, events: Sequence[JobEvent]) -> None:
+        """Store events; each gets the next number of its job."""
+        ...
+
+    def read(self, job_id: JobId, after_seq: int, limit: int) -> tuple[JobEvent, ...]:
+        """Return up to `limit` events numbered above `after_seq`, in order."""
+        ...
+
+
+class ChunkLedger(Protocol):
+    """Which chunks a job has, and by which model version each was last pre-labelled."""
+
+    def add(self, chunks: Sequence[Chunk]) -> None:
+        """Record chunks; recording one (job, number) again changes nothing."""
+        ...
+
+    def chunks(self, job_id: JobId) -> tuple[Chunk, ...]:
+        """Return a job's chunks by number."""
+        ...
+
+    def set_predicted(self, predictions: Sequence[ChunkPrediction]) -> None:
+        """Point chunks at predictions; an older model version never replaces a newer one."""
+        ...
+
+    def predictions(self, job_id: JobId) -> tuple[ChunkPrediction, ...]:
+        """Return the newest prediction of each pre-labelled chunk, by chunk number."""
+        ...
+
+
+class PartitionStore(Protocol):
+    """Which shard owns which part of a job."""
+
+    def add(self, partitions: Sequence[Partition]) -> None:
+        """Record partitions at epoch 0; recording one (job, number) again changes nothing."""
+        ...
+
+    def acquire(self, job_id: JobId, number: int, shard_id: ShardId) -> Partition:
+        """Make a shard the owner and return the partition at its next epoch.
+
+        From then on every append at an older epoch fails.
+        """
+        ...
+
+    def owned_by(self, shard_id: ShardId) -> tuple[Partition, ...]:
+        """Return a shard's partitions of unfinished jobs."""
+        ...
+
+    def of_job(self, job_id: JobId) -> tuple[Partition, ...]:
+        """Return a job's partitions by number."""
+        ...
+
+
+class AnswerLog(Protocol):
+    """The crowd's answers: the money. Append-only, at most one by a worker on an item."""
+
+    def append(self, fence: Partition, answers: Sequence[Answer]) -> None:
+        """Store answers of one partition durably, all or none, if `fence.epoch` is the newest.
+
+        Returns only once they are synced. Raises StaleEpoch where the partition has a newer epoch
+        and AlreadyAnswered where one (job, item, worker) is already stored.
+        """
+        ...
+
+    def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
+        """Return up to `limit` answers numbered above `after_seq`; numbers rise within a job."""
+        ...
+
+
+class WorkerStore(Protocol):
+    """Registered workers."""
+
+    def add(self, profile: WorkerProfile) -> None:
+        """Store a new worker."""
+        ...
+
+    def get(self, worker_id: WorkerId) -> WorkerProfile:
+        """Return a worker; raises WorkerNotFound."""
+        ...
+
+    def page(self, after: WorkerId | None, limit: int) -> tuple[WorkerProfile, ...]:
+        """Return up to `limit` workers by id that come after `after`."""
+        ...
+
+    def set_paused(self, worker_id: WorkerId, *, paused: bool) -> None:
+        """Stop or resume giving work to a worker; raises WorkerNotFound."""
+        ...
+
+
+class ModelRegistry(Protocol):
+    """Immutable model versions, and which of each line is live."""
+
+    def add(self, record: ModelRecord) -> None:
+        """Store a version; storing the same (name, version) again changes nothing."""
+        ...
+
+    def get(self, name: ModelName, version: int) -> ModelRecord:
+        """Return a version; raises ModelNotFound."""
+        ...
+
+    def versions(self, name: ModelName) -> tuple[ModelRecord, ...]:
+        """Return a line's versions, oldest first; empty for an unknown line."""
+        ...
+
+    def names(self, prefix: str, after: ModelName | None, limit: int) -> tuple[ModelName, ...]:
+        """Return up to `limit` line names that begin with `prefix` and come after `after`."""
+        ...
+
+    def live(self, name: ModelName) -> ModelRecord:
+        """Return a line's live version; raises ModelNotFound."""
+        ...
+
+    def promote(self, name: ModelName, version: int, expected_live: int | None) -> None:
+        """Make a version live if `expected_live` still is; raises StaleRevision, ModelNotFound."""
+        ...
+
+
+class ResultLog(Protocol):
+    """The run of result segments of each job."""
+
+    def append(self, segment: ResultSegment) -> None:
+        """Add the next segment; raises StaleRevision unless `number` and `first_row` continue."""
+        ...
+
+    def segments(self, job_id: JobId, from_row: int, limit: int) -> tuple[ResultSegment, ...]:
+        """Return up to `limit` segments that hold rows from `from_row` on, in order."""
+        ...
+
+
+class KeyStore(Protocol):
+    """API keys, hashed."""
+
+    def add(self, record: KeyRecord) -> None:
+        """Store a key; storing the same key id again replaces nothing."""
+        ...
+
+    def find(self, key_id: KeyId) -> KeyRecord | None:
+        """Return a key by its public id."""
+        ...
+
+    def revoke(self, key_id: KeyId) -> None:
+        """Make a key useless from now on."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """Immutable objects by relative path; a write is all or nothing, a reader never sees half."""
+
+    def write(self, path: str, content: bytes) -> None:
+        """Store bytes under a path, replacing what was there."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """Return an object's bytes; raises ObjectMissing."""
+        ...
+
+    def open_input(self, path: str) -> BinaryIO:
+        """Open an object for random access; raises ObjectMissing."""
+        ...
+
+    def open_output(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """Open an object for streamed writing; it appears when the context ends without error."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the paths below a folder, sorted."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Remove an object; removing a missing one changes nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """Every store of one deployment, opened together by `cluster.stores.opened.open_stores`."""
+
+    jobs: JobStore
+    events: EventLog
+    chunks: ChunkLedger
+    partitions: PartitionStore
+    answers: AnswerLog
+    workers: WorkerStore
+    models: ModelRegistry
+    results: ResultLog
+    keys: KeyStore
+    objects: ObjectStore

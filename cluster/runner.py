@@ -1,0 +1,119 @@
+"""Drives one job through its stages; every stage may be killed and run again.
+
+A stage does the work of one state and says which state comes next. All it has done is in the
+stores, so a runner that starts anew on another machine goes on from the job's stored state.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from cluster.clock import Clock
+from cluster.domain.ids import JobId
+from cluster.domain.jobs import Certificate, Job, JobEvent, JobState, Progress
+from cluster.errors import BadInput, Fault, JobCancelled, StaleRevision
+from cluster.jobs import advance
+from cluster.ports import EventLog, JobStore
+
+
+class JobDesk:
+    """A stage's view of its job: reads it, reports on it, hears of its cancelling."""
+
+    def __init__(self, job: Job, jobs: JobStore, events: EventLog, clock: Clock) -> None:
+        self._job, self._jobs, self._events, self._clock = job, jobs, events, clock
+
+    @property
+    def job(self) -> Job:
+        """The job as last saved."""
+        return self._job
+
+    @property
+    def clock(self) -> Clock:
+        """The time source of this run."""
+        return self._clock
+
+    def check(self) -> None:
+        """Raise JobCancelled if somebody asked for it since the job was last looked at."""
+        if self._jobs.load(self._job.job_id).cancel_requested:
+            raise JobCancelled(self._job.job_id)
+
+    def report(self, progress: Progress, certificate: Certificate | None = None) -> None:
+        """Save how far the job has come."""
+        self._save(
+            replace(
+                self._job,
+                progress=progress,
+                certificate=certificate or self._job.certificate,
+                updated_at=self._clock.now(),
+            )
+        )
+
+    def record(self, kind: str, message: str, **figures: float) -> None:
+        """Add an event to the job's history."""
+        event = JobEvent(
+            job_id=self._job.job_id,
+            kind=kind,
+            at=self._clock.now(),
+            message=message,
+            figures=figures,
+        )
+        self._events.append([event])
+
+    def move(self, state: JobState, failure: str | None = None) -> None:
+        """Save the job's next state and record it."""
+        self._save(advance(self._job, state, self._clock.now(), failure))
+        self.record("state", failure or f"the job is {state}")
+
+    def _save(self, job: Job) -> None:
+        """Save, taking over a cancel flag set meanwhile: the only write others make."""
+        while True:
+            try:
+                self._job = self._jobs.save(job)
+            except StaleRevision:
+                stored = self._jobs.load(job.job_id)
+                job = replace(
+                    job, revision=stored.revision, cancel_requested=stored.cancel_requested
+                )
+            else:
+                return
+
+
+class Stage(Protocol):
+    """The work of one job state; safe to run again from any point."""
+
+    def run(self, desk: JobDesk) -> JobState:
+        """Do the work and return the next state; raises JobCancelled when `desk.check` does."""
+        ...
+
+
+class JobRunner:
+    """Runs jobs, each from its stored state to its end."""
+
+    def __init__(
+        self, jobs: JobStore, events: EventLog, stages: Mapping[JobState, Stage], clock: Clock
+    ) -> None:
+        self._jobs, self._events, self._stages, self._clock = jobs, events, stages, clock
+
+    def run(self, job_id: JobId) -> Job:
+        """Drive the job until it has ended and return it; raises JobNotFound.
+
+        Bad input and faults end the job as failed with a message for its owner. Unavailable
+        errors pass through: the caller runs the job again later.
+        """
+        desk = JobDesk(self._jobs.load(job_id), self._jobs, self._events, self._clock)
+        while not desk.job.state.is_terminal:
+            self._step(desk)
+        return desk.job
+
+    def _step(self, desk: JobDesk) -> None:
+        try:
+            if desk.job.cancel_requested:
+                raise JobCancelled(desk.job.job_id)
+            if desk.job.state is JobState.QUEUED:
+                desk.move(JobState.INGESTING)
+                return
+            desk.move(self._stages[desk.job.state].run(desk))
+        except JobCancelled:
+            desk.move(JobState.CANCELLED)
+        except (BadInput, Fault) as error:
+            desk.move(JobState.FAILED, failure=str(error))

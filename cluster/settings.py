@@ -1,0 +1,116 @@
+"""Every setting of Muster in one frozen tree; the only reader of the environment.
+
+Variables begin with `MUSTER_` and name a path in the tree with double underscores:
+`MUSTER_HTTP__PORT=9000`, `MUSTER_ALLOCATOR__SHARDS=4`. Settings travel by value to every process.
+"""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_MIB = 2**20
+
+
+class _Branch(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HttpSettings(_Branch):
+    """Where the HTTP API listens, and how many gateways stand behind it."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8400, ge=0, le=65_535)
+    replicas: int = Field(1, ge=1, le=100)
+    threads: int = Field(32, ge=1, le=1_000)
+
+
+class Limits(_Branch):
+    """Upper bounds on everything a client can send or ask for."""
+
+    request_bytes_max: int = 8 * _MIB
+    upload_bytes_max: int = 2_048 * _MIB
+    source_bytes_max: int = 64 * 1_024 * _MIB
+    inline_items_max: int = 10_000
+    row_bytes_max: int = 1 * _MIB
+    image_bytes_max: int = 20 * _MIB
+    image_pixels_max: int = 50_000_000
+    page_rows_max: int = 1_000
+    claim_max: int = Field(100, ge=1)
+    rejected_rows_max: int = 100_000
+
+
+class IngestSettings(_Branch):
+    """How sources become chunks."""
+
+    chunk_rows: int = Field(256, ge=1, le=65_536)
+    chunk_bytes_max: int = 64 * _MIB
+
+
+class AllocatorSettings(_Branch):
+    """The allocator shards and the rules every lease follows."""
+
+    shards: int = Field(2, ge=1, le=1_000)
+    partition_items_max: int = Field(250_000, ge=1)
+    leases_per_worker_max: int = Field(100, ge=1)
+    refit_every_s: float = Field(1.0, gt=0)
+
+
+class PrelabelSettings(_Branch):
+    """The model replicas that pre-label."""
+
+    replicas_min: int = Field(1, ge=0)
+    replicas_max: int = Field(2, ge=1)
+    cpus_per_replica: float = Field(0.5, ge=0)
+    gpus_per_replica: float = Field(0.0, ge=0)
+    threads_per_replica: int = Field(1, ge=1)
+    batch_tokens_max: int = Field(4_096, ge=16)
+    batch_pixels_max: int = Field(4_000_000, ge=64)
+    chunks_in_flight_max: int = Field(8, ge=1)
+    models_per_replica_max: int = Field(4, ge=1)
+    chunk_timeout_s: float = Field(300.0, gt=0)
+
+
+class LearningSettings(_Branch):
+    """When and how a job's model is trained on the crowd's consensus."""
+
+    enabled: bool = True
+    workers: int = Field(2, ge=1)
+    cpus_per_worker: float = Field(0.25, ge=0)
+    gpus_per_worker: float = Field(0.0, ge=0)
+    rounds_max: int = Field(4, ge=0)
+
+
+class Settings(BaseSettings):
+    """The whole tree.
+
+    `allowed_roots` lists the folders (`file:///data`) and buckets (`s3://bucket/prefix`) that jobs
+    may read from; uploads and inline items need none. `lease_secret` signs lease tokens; where it
+    is empty one is made and kept in `data_dir`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="MUSTER_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    data_dir: Path = Path("var")
+    database_url: str = ""
+    objects_uri: str = ""
+    allowed_roots: tuple[str, ...] = ()
+    lease_secret: str = ""
+    http: HttpSettings = HttpSettings()
+    limits: Limits = Limits()
+    ingest: IngestSettings = IngestSettings()
+    allocator: AllocatorSettings = AllocatorSettings()
+    prelabel: PrelabelSettings = PrelabelSettings()
+    learning: LearningSettings = LearningSettings()
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL of the database; SQLite in `data_dir` unless set."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'muster.db'}"
+
+    @property
+    def objects(self) -> str:
+        """The URI of the object store; a folder in `data_dir` unless set."""
+        return self.objects_uri or f"file://{self.data_dir.absolute() / 'objects'}"

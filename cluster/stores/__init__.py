@@ -1,0 +1,1 @@
+"""Adapters behind `cluster.ports`: memory, SQL (SQLite and PostgreSQL) and objects."""

@@ -1,0 +1,1 @@
+"""Bytes in, validated chunks out."""

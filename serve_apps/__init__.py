@@ -1,0 +1,1 @@
+"""The edges: HTTP gateway, pre-label replicas, command line, and the composition root."""

@@ -1,0 +1,1 @@
+"""Pre-labelling on model replicas."""

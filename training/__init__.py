@@ -1,0 +1,1 @@
+"""Learning from the crowd: snapshots, recipes, training, promotion."""
