@@ -61,3 +61,12 @@ class RejectedRow:
     code: str
     detail: str
     item_id: ItemId | None = None
+
+
+def fold_of(content_hash: bytes, folds: int) -> int:
+    """Return the cross-fitting fold of an item; equal contents always share one.
+
+    A model's head for fold f is trained without the items of fold f, so what it says of them is
+    independent of the crowd's answers to them (cross-fitting, Chernozhukov et al. 2018).
+    """
+    return int.from_bytes(content_hash[:8], "big") % folds

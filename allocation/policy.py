@@ -1,0 +1,37 @@
+"""The next best question: what one more answer is worth, as pure functions of arrays."""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+def expected_error(log_posterior: Floats) -> Floats:
+    """Return 1 - max posterior of each item: (n, K) log probabilities to (n,)."""
+    top: Floats = np.exp(log_posterior.max(axis=1))
+    return np.float32(1.0) - top
+
+
+def information_gain(log_posterior: Floats, log_confusion: Floats) -> Floats:
+    """Return the expected information (nats) of one worker's answer about each item's label.
+
+    The mutual information I(label; answer) under the item's posterior (n, K) and the worker's
+    confusion matrix (K, K) as log P(answer | truth): what the answer is expected to take off the
+    posterior's entropy (Lindley 1956). Zero for a settled item and for a worker who answers at
+    random; never negative. Shape (n,).
+    """
+    posterior = np.exp(log_posterior)
+    confusion = np.exp(log_confusion)
+    answer = posterior @ confusion
+    conditional_entropy = -(confusion * log_confusion).sum(axis=1)
+    marginal_entropy = -(answer * np.log(np.maximum(answer, 1e-12))).sum(axis=1)
+    gain: Floats = np.maximum(marginal_entropy - posterior @ conditional_entropy, 0.0)
+    return gain.astype(np.float32)
+
+
+def question_value(log_posterior: Floats, log_confusion: Floats, price: float) -> Floats:
+    """Return the worth of asking one worker about each item: information a unit of price.
+
+    A price of 0 counts as a small positive one, so that free workers are ranked by information.
+    """
+    return information_gain(log_posterior, log_confusion) / np.float32(max(price, 1e-6))

@@ -1,0 +1,140 @@
+"""What the allocator's neighbours see of it: requests, replies, and two narrow protocols."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cluster.domain.ids import JobId, Position, UnixSeconds, WorkerId
+from cluster.domain.work import Purpose, WorkerProfile
+from cluster.errors import MusterError
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """An item leased to a worker; `token` is the sealed lease that an answer must bring back."""
+
+    token: str
+    job_id: JobId
+    position: Position
+    purpose: Purpose
+    expires_at: UnixSeconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A worker's answer to an offer, by label name."""
+
+    token: str
+    label: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one submission.
+
+    `error` is None where the answer is stored durably; `replayed` tells that it already was.
+    """
+
+    token: str
+    error: MusterError | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """A lease after a heartbeat; `expires_at` is None where it is no longer held."""
+
+    token: str
+    expires_at: UnixSeconds | None
+
+
+class Crowd(Protocol):
+    """The worker's side of the service; every reply is in the order of its request."""
+
+    def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+        """Lease up to `count` items to a worker, the most valuable first; may be empty."""
+        ...
+
+    def answer(
+        self, worker: WorkerProfile, submissions: Sequence[Submission]
+    ) -> tuple[Outcome, ...]:
+        """Take answers; each outcome says whether that answer is stored."""
+        ...
+
+    def release(self, worker: WorkerProfile, tokens: Sequence[str]) -> int:
+        """Give leases back unanswered and return how many were still held."""
+        ...
+
+    def heartbeat(self, worker: WorkerProfile, tokens: Sequence[str]) -> tuple[Extension, ...]:
+        """Extend leases that are still held."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TruthSnapshot:
+    """What truth inference knows, published whole to the shard that owns a partition.
+
+    `log_prior` (items, K) is the calibrated model with the class prior, row 0 being the
+    partition's first position. `log_confusion` (workers, K, K) holds log P(answer | truth) as
+    [worker, truth, answer] for `worker_ids`; `pooled_log_confusion` (K, K) stands for anybody
+    else. `final` marks items whose label is delivered, `audit` those of the audit sample.
+    Label questions stop when the mean expected error of the partition is at most `goal_error`
+    or when `answers_left` more answers (labels and audits) were taken.
+    """
+
+    job_id: JobId
+    partition: int
+    round: int
+    worker_ids: tuple[WorkerId, ...]
+    log_confusion: Floats
+    pooled_log_confusion: Floats
+    paused_workers: frozenset[WorkerId]
+    log_prior: Floats
+    final: npt.NDArray[np.bool_]
+    audit: npt.NDArray[np.bool_]
+    goal_error: float
+    answers_left: int
+    accepting: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionReport:
+    """How a partition stands; `round` is that of the last snapshot it was given, -1 for none.
+
+    `wanted` counts questions the policy would still ask (label and audit), `leased` those out
+    now. A partition with neither has nothing more to ask under its snapshot.
+    """
+
+    job_id: JobId
+    partition: int
+    round: int
+    answers: int
+    leased: int
+    wanted: int
+    expected_error: float
+
+
+class Shard(Crowd, Protocol):
+    """One allocator shard: the worker's side, and what the asking stage needs of it."""
+
+    def open(self, job_id: JobId, partition: int) -> None:
+        """Take ownership of a partition and rebuild its state from the stores; idempotent."""
+        ...
+
+    def publish(self, snapshot: TruthSnapshot) -> PartitionReport:
+        """Use a newer snapshot from now on; an older round than the present one is ignored."""
+        ...
+
+    def reports(self, job_id: JobId) -> tuple[PartitionReport, ...]:
+        """Return how the job's partitions on this shard stand, after expiring leases."""
+        ...
+
+    def close(self, job_id: JobId) -> None:
+        """Forget a job; its leases are void."""
+        ...

@@ -1,0 +1,64 @@
+"""Where each stored object lies; the only place that spells object paths."""
+
+import re
+from hashlib import blake2b
+
+from cluster.domain.ids import JobId, ModelName, TenantId
+
+
+def upload(tenant_id: TenantId, upload_id: str) -> str:
+    """Return the path of a client's uploaded file."""
+    return f"uploads/{slug(tenant_id)}/{slug(upload_id)}"
+
+
+def items(job_id: JobId, chunk: int) -> str:
+    """Return the path of a chunk's accepted items."""
+    return f"jobs/{job_id}/items/{chunk:06d}.parquet"
+
+
+def features(job_id: JobId, base_model: str, chunk: int) -> str:
+    """Return the path of a chunk's frozen-encoder features."""
+    return f"jobs/{job_id}/features/{slug(base_model)}/{chunk:06d}.parquet"
+
+
+def predictions(job_id: JobId, version: int, chunk: int) -> str:
+    """Return the path of a chunk's pre-labels by one model version."""
+    return f"jobs/{job_id}/predictions/{version:06d}/{chunk:06d}.parquet"
+
+
+def errors(job_id: JobId) -> str:
+    """Return the path of a job's error file."""
+    return f"jobs/{job_id}/errors.jsonl"
+
+
+def consensus(job_id: JobId, round_number: int) -> str:
+    """Return the path of the consensus after a round of answers."""
+    return f"jobs/{job_id}/consensus/{round_number:06d}.parquet"
+
+
+def snapshot(job_id: JobId, round_number: int) -> str:
+    """Return the folder of a training snapshot."""
+    return f"jobs/{job_id}/snapshots/{round_number:06d}"
+
+
+def results(job_id: JobId, segment: int) -> str:
+    """Return the path of a segment of final labels."""
+    return f"jobs/{job_id}/results/{segment:06d}.parquet"
+
+
+def export(job_id: JobId, suffix: str) -> str:
+    """Return the path of the finished data set, by file suffix."""
+    return f"jobs/{job_id}/export/labels.{suffix}"
+
+
+def model(name: ModelName, version: int) -> str:
+    """Return the folder of a model version."""
+    return f"models/{slug(name)}/{version:06d}"
+
+
+def slug(name: str) -> str:
+    """Return a name as one path segment, the same for equal names and different for others."""
+    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", name):
+        return name
+    digest = blake2b(name.encode(), digest_size=8).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9_-]+', '-', name)[:40]}-{digest}"
