@@ -8,6 +8,8 @@
     │   ├── MissingColumn         a table lacks a column that was asked for
     │   ├── TooLarge              something is over its limit
     │   ├── ForbiddenUri          a URI outside the allowed roots or schemes
+    │   ├── MalformedBody         a request body breaks off or is not what it is called
+    │   ├── UnsupportedMedia      a request body of a type that is not read here
     │   └── UnknownLabel          an answer outside the job's label set
     ├── Denied
     │   ├── Unauthenticated       no key, or one nobody knows
@@ -101,6 +103,25 @@ class ForbiddenUri(BadInput):
     def __init__(self, uri: str, reason: str) -> None:
         super().__init__(f"{uri} is not allowed: {reason}")
         self.uri, self.reason = uri, reason
+
+
+class MalformedBody(BadInput):
+    """A request body breaks off, or cannot be parsed as what it claims to be."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the request body is malformed: {reason}")
+        self.reason = reason
+
+
+class UnsupportedMedia(BadInput):
+    """A request body is of a media type that this resource does not read."""
+
+    def __init__(self, media_type: str, supported: tuple[str, ...]) -> None:
+        super().__init__(
+            f"a body of type {media_type or 'unknown'} is not read here; "
+            f"send {' or '.join(supported)}"
+        )
+        self.media_type, self.supported = media_type, supported
 
 
 class UnknownLabel(BadInput):

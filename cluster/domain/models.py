@@ -1,10 +1,14 @@
 """Model versions: what can pre-label a job, and where it came from."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
-from cluster.domain.ids import JobId, ModelName, UnixSeconds
+from cluster.domain.ids import JobId, ModelName, TenantId, UnixSeconds
 from cluster.domain.items import Modality
+from cluster.domain.jobs import JobSpec
 from cluster.domain.labels import LabelSet
 
 ZERO_SHOT = 0
@@ -45,3 +49,17 @@ class ModelRecord:
     lineage: Lineage | None
     metrics: Mapping[str, float] = field(default_factory=dict)
     created_at: UnixSeconds
+
+
+def model_name_of(tenant_id: TenantId, spec: JobSpec) -> ModelName:
+    """Return the model line that pre-labels a job: `{tenant}/{modality}-{base}-{hash}`.
+
+    Jobs of one tenant over the same label names in the same order, modality and base model share
+    a line, so that a later job starts from what an earlier one taught it. The part after the
+    tenant holds no slash.
+    """
+    key = json.dumps([spec.modality, spec.base_model, spec.label_set.names]).encode()
+    base = re.sub(r"[^A-Za-z0-9.]+", "-", spec.base_model)[:40]
+    return ModelName(
+        f"{tenant_id}/{spec.modality}-{base}-{blake2b(key, digest_size=6).hexdigest()}"
+    )
