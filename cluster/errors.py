@@ -33,6 +33,7 @@
     ├── Unavailable               try again after `retry_after_s`
     │   ├── ShardUnavailable
     │   ├── StoreBusy
+    │   ├── ReplicaLost           a model replica died or did not answer in time
     │   └── Overloaded
     └── Fault                     Muster's own work went wrong
         ├── ModelUnusable         a model cannot be loaded or gives unusable numbers
@@ -45,11 +46,26 @@ holds another exception's text. `serve_apps.gateway.problems` maps each leaf to 
 fails if one is missing there.
 """
 
+from collections.abc import Callable, Mapping
+
 from cluster.domain.ids import JobId, ModelName, Position, TenantId, WorkerId
 
 
 class MusterError(Exception):
     """Base of every deliberate error; `str()` of a leaf is fit for the client it concerns."""
+
+    def __reduce__(self) -> tuple[Callable[..., "MusterError"], tuple[object, ...]]:
+        # Exception's own way calls the leaf with its message, which no leaf's constructor takes.
+        return _restore, (type(self), self.args, vars(self))
+
+
+def _restore(
+    leaf: type[MusterError], args: tuple[object, ...], attributes: Mapping[str, object]
+) -> MusterError:
+    """Return an error that crossed a process boundary, as it was raised."""
+    error = leaf.__new__(leaf, *args)
+    vars(error).update(attributes)
+    return error
 
 
 class BadInput(MusterError):
@@ -287,6 +303,14 @@ class StoreBusy(Unavailable):
     def __init__(self, operation: str) -> None:
         super().__init__(f"the database is busy: {operation}")
         self.operation = operation
+
+
+class ReplicaLost(Unavailable):
+    """A model replica died over a piece of work, or did not answer in time."""
+
+    def __init__(self, work: str) -> None:
+        super().__init__(f"the replica was lost over {work}")
+        self.work = work
 
 
 class Overloaded(Unavailable):
