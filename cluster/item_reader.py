@@ -1,0 +1,106 @@
+"""Reads single items out of the chunks they are stored in."""
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Sequence
+from threading import Lock
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster.domain.ids import ItemId, JobId, Position
+from cluster.domain.items import Chunk, Item
+from cluster.errors import ObjectMissing
+from cluster.ports import ChunkLedger, ObjectStore
+
+_CACHED_BYTES_MAX = 256 * 2**20
+_CACHED_JOBS_MAX = 64
+
+
+def read_items(objects: ObjectStore, chunk: Chunk) -> pa.Table:
+    """Return a chunk's items with the columns `Chunk` names; raises ObjectMissing."""
+    with objects.open_input(chunk.items_path) as stream:
+        return pq.read_table(stream)
+
+
+class ItemReader:
+    """Fetches items by position, keeping the chunks it used last; for many threads.
+
+    The cache holds up to `cached_chunks_max` chunks and `cached_bytes_max` bytes of them.
+    """
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        chunks: ChunkLedger,
+        cached_chunks_max: int = 64,
+        cached_bytes_max: int = _CACHED_BYTES_MAX,
+    ) -> None:
+        self._objects, self._ledger = objects, chunks
+        self._cached_chunks_max, self._cached_bytes_max = cached_chunks_max, cached_bytes_max
+        self._lock = Lock()
+        self._tables: OrderedDict[str, pa.Table] = OrderedDict()
+        self._jobs: OrderedDict[JobId, tuple[Chunk, ...]] = OrderedDict()
+
+    def fetch(self, job_id: JobId, positions: Sequence[Position]) -> tuple[Item, ...]:
+        """Return a job's items in the order asked: images as bytes, texts as str.
+
+        Raises ObjectMissing where the job has no such item, or its chunk is gone.
+        """
+        chunks = [self._chunk_of(job_id, position) for position in positions]
+        tables = {chunk.items_path: self._table(chunk) for chunk in dict.fromkeys(chunks)}
+        return tuple(
+            _item_at(tables[chunk.items_path], position - chunk.first_position)
+            for chunk, position in zip(chunks, positions, strict=True)
+        )
+
+    def _chunk_of(self, job_id: JobId, position: Position) -> Chunk:
+        with self._lock:
+            known = self._jobs.get(job_id, ())
+        found = _holding(known, position)
+        if found is None:
+            found = _holding(self._reload(job_id), position)
+        if found is None:
+            raise ObjectMissing(f"jobs/{job_id}/items, position {position},")
+        return found
+
+    def _reload(self, job_id: JobId) -> tuple[Chunk, ...]:
+        chunks = self._ledger.chunks(job_id)
+        with self._lock:
+            self._jobs[job_id] = chunks
+            self._jobs.move_to_end(job_id)
+            while len(self._jobs) > _CACHED_JOBS_MAX:
+                self._jobs.popitem(last=False)
+        return chunks
+
+    def _table(self, chunk: Chunk) -> pa.Table:
+        with self._lock:
+            if chunk.items_path in self._tables:
+                self._tables.move_to_end(chunk.items_path)
+                return self._tables[chunk.items_path]
+        table = read_items(self._objects, chunk)
+        with self._lock:
+            self._tables[chunk.items_path] = table
+            while self._is_over_full():
+                self._tables.popitem(last=False)
+        return table
+
+    def _is_over_full(self) -> bool:
+        cached_bytes = sum(table.nbytes for table in self._tables.values())
+        return len(self._tables) > self._cached_chunks_max or cached_bytes > self._cached_bytes_max
+
+
+def _holding(chunks: Sequence[Chunk], position: Position) -> Chunk | None:
+    """Return the chunk that holds a position; chunks lie in the order of their positions."""
+    index = bisect_right(chunks, position, key=lambda chunk: chunk.first_position) - 1
+    if index < 0 or position >= chunks[index].first_position + chunks[index].rows:
+        return None
+    return chunks[index]
+
+
+def _item_at(table: pa.Table, row: int) -> Item:
+    return Item(
+        position=table["position"][row].as_py(),
+        item_id=ItemId(table["item_id"][row].as_py()),
+        content=table["content"][row].as_py(),
+    )

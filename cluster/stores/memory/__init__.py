@@ -1,0 +1,29 @@
+"""Every store in this process's memory: for unit tests, simulation and trying things out.
+
+They keep every promise of `cluster.ports` but one: nothing outlives the process.
+"""
+
+from cluster.ports import ObjectStore, Stores
+from cluster.stores.memory.jobs import MemoryEvents, MemoryJobs
+from cluster.stores.memory.ledger import MemoryChunks, MemoryResults
+from cluster.stores.memory.models import MemoryModels
+from cluster.stores.memory.people import MemoryKeys, MemoryWorkers
+from cluster.stores.memory.work import MemoryAnswers, MemoryPartitions
+
+
+def memory_stores(objects: ObjectStore) -> Stores:
+    """Return empty stores around an object store; safe to use from many threads."""
+    jobs = MemoryJobs()
+    partitions = MemoryPartitions(jobs)
+    return Stores(
+        jobs=jobs,
+        events=MemoryEvents(),
+        chunks=MemoryChunks(),
+        partitions=partitions,
+        answers=MemoryAnswers(partitions),
+        workers=MemoryWorkers(),
+        models=MemoryModels(),
+        results=MemoryResults(),
+        keys=MemoryKeys(),
+        objects=objects,
+    )

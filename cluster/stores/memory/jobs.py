@@ -1,0 +1,109 @@
+"""Jobs and their events in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from threading import Lock
+
+from cluster.domain.ids import JobId, TenantId
+from cluster.domain.jobs import IdempotencyKey, Job, JobEvent
+from cluster.errors import IdempotencyMismatch, JobNotFound, StaleRevision
+
+
+class MemoryJobs:
+    """A `JobStore` in memory."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._jobs: dict[JobId, Job] = {}
+        self._first: dict[tuple[TenantId, str], tuple[str, JobId]] = {}
+
+    def create(self, job: Job, idempotency: IdempotencyKey | None) -> Job:
+        """Store a new job, or return the one first stored under the same key."""
+        with self._lock:
+            if idempotency is None:
+                return self._insert(job)
+            scoped = (job.tenant_id, idempotency.key)
+            if scoped not in self._first:
+                stored = self._insert(job)
+                self._first[scoped] = (idempotency.fingerprint, job.job_id)
+                return stored
+            fingerprint, job_id = self._first[scoped]
+            if fingerprint != idempotency.fingerprint:
+                raise IdempotencyMismatch(idempotency.key)
+            return self._jobs[job_id]
+
+    def get(self, tenant_id: TenantId, job_id: JobId) -> Job:
+        """Return a tenant's job; raises JobNotFound for another tenant's as for an unknown one."""
+        job = self.load(job_id)
+        if job.tenant_id != tenant_id:
+            raise JobNotFound(job_id)
+        return job
+
+    def load(self, job_id: JobId) -> Job:
+        """Return a job, whoever owns it; raises JobNotFound."""
+        with self._lock:
+            return self._stored(job_id)
+
+    def page(self, tenant_id: TenantId, after: JobId | None, limit: int) -> tuple[Job, ...]:
+        """Return up to `limit` of a tenant's jobs, newest first, that come after `after`."""
+        with self._lock:
+            ids = sorted(
+                (
+                    job.job_id
+                    for job in self._jobs.values()
+                    if job.tenant_id == tenant_id and (after is None or job.job_id < after)
+                ),
+                reverse=True,
+            )
+            return tuple(self._jobs[job_id] for job_id in ids[:limit])
+
+    def save(self, job: Job) -> Job:
+        """Store a job read at `job.revision` and return it at the next one."""
+        with self._lock:
+            stored = self._stored(job.job_id)
+            if stored.revision != job.revision:
+                raise StaleRevision(f"job {job.job_id}", job.revision)
+            saved = replace(
+                job,
+                revision=job.revision + 1,
+                cancel_requested=job.cancel_requested or stored.cancel_requested,
+            )
+            self._jobs[job.job_id] = saved
+            return saved
+
+    def unfinished(self) -> tuple[Job, ...]:
+        """Return every job that is not in a terminal state, oldest first."""
+        with self._lock:
+            active = [job for job in self._jobs.values() if not job.state.is_terminal]
+        return tuple(sorted(active, key=lambda job: job.job_id))
+
+    def _insert(self, job: Job) -> Job:
+        if job.job_id in self._jobs:
+            raise StaleRevision(f"job {job.job_id}", job.revision)
+        self._jobs[job.job_id] = job
+        return job
+
+    def _stored(self, job_id: JobId) -> Job:
+        if job_id not in self._jobs:
+            raise JobNotFound(job_id)
+        return self._jobs[job_id]
+
+
+class MemoryEvents:
+    """An `EventLog` in memory."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._events: dict[JobId, list[JobEvent]] = {}
+
+    def append(self, events: Sequence[JobEvent]) -> None:
+        """Store events; each gets the next number of its job."""
+        with self._lock:
+            for event in events:
+                log = self._events.setdefault(event.job_id, [])
+                log.append(replace(event, seq=len(log) + 1, figures=dict(event.figures)))
+
+    def read(self, job_id: JobId, after_seq: int, limit: int) -> tuple[JobEvent, ...]:
+        """Return up to `limit` events numbered above `after_seq`, in order."""
+        with self._lock:
+            return tuple(self._events.get(job_id, [])[after_seq : after_seq + limit])

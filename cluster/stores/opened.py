@@ -1,0 +1,46 @@
+"""Opens every store of one deployment from its settings."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster.ports import Stores
+from cluster.settings import Settings
+from cluster.stores.objects import open_objects
+from cluster.stores.sql import sql_stores
+from cluster.stores.sql.engine import Database
+from cluster.stores.upgrade import upgrade
+
+
+def open_stores(settings: Settings) -> Stores:
+    """Return the stores, made and migrated first where they are not yet.
+
+    Cheap, so that every process opens its own; many may do so at once. The stores are for many
+    threads, but never for two sides of a fork.
+    """
+    return sql_stores(_migrated(settings), open_objects(settings.objects))
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to this code's schema; does nothing where it is there already."""
+    _migrated(settings).close()
+
+
+def _migrated(settings: Settings) -> Database:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database)
+    with _alone(settings.data_dir / "migrate.lock"):
+        upgrade(database)
+    return database
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep the other processes of this machine out.
+
+    SQLite enters WAL mode on its first connection, and does not queue those who do so together.
+    """
+    with path.open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

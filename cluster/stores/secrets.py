@@ -1,0 +1,36 @@
+"""The secret that signs lease tokens, shared by every process of a deployment."""
+
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from cluster.settings import Settings
+
+_SECRET_BYTES = 32
+
+
+def lease_secret(settings: Settings) -> bytes:
+    """Return the configured secret, or the random 256-bit one kept in `data_dir`.
+
+    The first caller makes the latter, readable by its user alone; callers that race all return
+    the same.
+    """
+    if settings.lease_secret:
+        return settings.lease_secret.encode()
+    path = settings.data_dir / "lease.secret"
+    if not path.exists():
+        _make(path)
+    return path.read_bytes()
+
+
+def _make(path: Path) -> None:
+    """Link a finished file to its name, which succeeds for one process only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".secret-") as file:  # mode 0600
+        file.write(secrets.token_bytes(_SECRET_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            Path(path).hardlink_to(file.name)

@@ -1,0 +1,32 @@
+"""Every store in a SQL database, through SQLAlchemy Core: SQLite, and written for PostgreSQL.
+
+The two differ in three places, each behind a name: `engine` (how a transaction begins and which
+driver errors mean "busy"), `dialect` (inserts that skip or replace, and one writer per key), and
+the collation of text keys in `schema`.
+"""
+
+from cluster.ports import ObjectStore, Stores
+from cluster.stores.sql.answers import SqlAnswers
+from cluster.stores.sql.engine import Database
+from cluster.stores.sql.events import SqlEvents
+from cluster.stores.sql.jobs import SqlJobs
+from cluster.stores.sql.ledger import SqlChunks, SqlResults
+from cluster.stores.sql.models import SqlModels
+from cluster.stores.sql.partitions import SqlPartitions
+from cluster.stores.sql.people import SqlKeys, SqlWorkers
+
+
+def sql_stores(database: Database, objects: ObjectStore) -> Stores:
+    """Return the stores of a migrated database around an object store."""
+    return Stores(
+        jobs=SqlJobs(database),
+        events=SqlEvents(database),
+        chunks=SqlChunks(database),
+        partitions=SqlPartitions(database),
+        answers=SqlAnswers(database),
+        workers=SqlWorkers(database),
+        models=SqlModels(database),
+        results=SqlResults(database),
+        keys=SqlKeys(database),
+        objects=objects,
+    )

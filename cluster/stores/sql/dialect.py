@@ -1,0 +1,48 @@
+"""The few statements that SQLite and PostgreSQL spell differently, or only one of them needs."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, Table, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+Row = Mapping[str, object]
+
+
+def insert_new(connection: Connection, table: Table, rows: Sequence[Row]) -> int:
+    """Insert the rows whose key is not there yet; for a single row, return how many were."""
+    if not rows:
+        return 0
+    statement = _insert(connection, table).on_conflict_do_nothing()
+    return connection.execute(statement, rows).rowcount
+
+
+def insert_or_raise_version(
+    connection: Connection, table: Table, rows: Sequence[Row], version: str
+) -> None:
+    """Insert rows; one whose key is there replaces it unless its `version` column is lower."""
+    if not rows:
+        return
+    statement = _insert(connection, table)
+    keys = {column.name for column in table.primary_key}
+    statement = statement.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={c.name: statement.excluded[c.name] for c in table.c if c.name not in keys},
+        where=table.c[version] <= statement.excluded[version],
+    )
+    connection.execute(statement, rows)
+
+
+def one_writer(connection: Connection, key: str) -> None:
+    """Let one transaction at a time past this point for a key, until it ends.
+
+    Numbers given out behind it become visible in their order, so a reader that goes on after the
+    highest number it saw misses none. SQLite has one writer at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+
+
+def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)

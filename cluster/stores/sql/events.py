@@ -1,0 +1,72 @@
+"""The events of jobs in SQL."""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select
+
+from cluster.domain.ids import JobId
+from cluster.domain.jobs import JobEvent
+from cluster.stores.sql import schema
+from cluster.stores.sql.codec import dump_figures, load_figures
+from cluster.stores.sql.dialect import one_writer
+from cluster.stores.sql.engine import Database
+
+_events = schema.events.c
+
+
+class SqlEvents:
+    """An `EventLog` in SQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, events: Sequence[JobEvent]) -> None:
+        """Store events; each gets the next number of its job."""
+        if not events:
+            return
+        with self._database.writing("append events") as connection:
+            job_ids = sorted({event.job_id for event in events})
+            numbers = {job_id: count(_next_seq(connection, job_id)) for job_id in job_ids}
+            rows = [_row_of(event, next(numbers[event.job_id])) for event in events]
+            connection.execute(insert(schema.events), rows)
+
+    def read(self, job_id: JobId, after_seq: int, limit: int) -> tuple[JobEvent, ...]:
+        """Return up to `limit` events numbered above `after_seq`, in order."""
+        statement = (
+            select(schema.events)
+            .where(_events.job_id == job_id, _events.seq > after_seq)
+            .order_by(_events.seq)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return tuple(map(_event_of, connection.execute(statement)))
+
+
+def _next_seq(connection: Connection, job_id: JobId) -> int:
+    one_writer(connection, f"events {job_id}")
+    newest = connection.scalar(select(func.max(_events.seq)).where(_events.job_id == job_id))
+    return int(newest or 0) + 1
+
+
+def _row_of(event: JobEvent, seq: int) -> dict[str, Any]:
+    return {
+        "job_id": event.job_id,
+        "seq": seq,
+        "kind": event.kind,
+        "at": event.at,
+        "message": event.message,
+        "figures": dump_figures(event.figures),
+    }
+
+
+def _event_of(row: Row[Any]) -> JobEvent:
+    return JobEvent(
+        job_id=JobId(row.job_id),
+        kind=row.kind,
+        at=row.at,
+        message=row.message,
+        figures=load_figures(row.figures),
+        seq=row.seq,
+    )

@@ -1,0 +1,140 @@
+"""Jobs in SQL."""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, literal, select, update
+
+from cluster.domain.ids import JobId, ModelName, TenantId
+from cluster.domain.jobs import IdempotencyKey, Job, JobState
+from cluster.errors import IdempotencyMismatch, JobNotFound, StaleRevision
+from cluster.stores.sql import schema
+from cluster.stores.sql.codec import CERTIFICATE, JOB_SPEC, PROGRESS, dump
+from cluster.stores.sql.dialect import insert_new
+from cluster.stores.sql.engine import Database
+
+_jobs, _keys = schema.jobs.c, schema.idempotency_keys.c
+
+
+class SqlJobs:
+    """A `JobStore` in SQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, job: Job, idempotency: IdempotencyKey | None) -> Job:
+        """Store a new job, or return the one first stored under the same key."""
+        with self._database.writing("create job") as connection:
+            if idempotency is not None:
+                first = _claim(connection, job, idempotency)
+                if first is not None:
+                    return _load(connection, first)
+            if insert_new(connection, schema.jobs, [_row_of(job)]) == 0:
+                raise StaleRevision(f"job {job.job_id}", job.revision)
+        return job
+
+    def get(self, tenant_id: TenantId, job_id: JobId) -> Job:
+        """Return a tenant's job; raises JobNotFound for another tenant's as for an unknown one."""
+        job = self.load(job_id)
+        if job.tenant_id != tenant_id:
+            raise JobNotFound(job_id)
+        return job
+
+    def load(self, job_id: JobId) -> Job:
+        """Return a job, whoever owns it; raises JobNotFound."""
+        with self._database.reading() as connection:
+            return _load(connection, job_id)
+
+    def page(self, tenant_id: TenantId, after: JobId | None, limit: int) -> tuple[Job, ...]:
+        """Return up to `limit` of a tenant's jobs, newest first, that come after `after`."""
+        statement = select(schema.jobs).where(_jobs.tenant_id == tenant_id)
+        if after is not None:
+            statement = statement.where(_jobs.job_id < after)
+        statement = statement.order_by(_jobs.job_id.desc()).limit(limit)
+        with self._database.reading() as connection:
+            return tuple(map(_job_of, connection.execute(statement)))
+
+    def save(self, job: Job) -> Job:
+        """Store a job read at `job.revision` and return it at the next one."""
+        row = _row_of(replace(job, revision=job.revision + 1))
+        row["cancel_requested"] = _jobs.cancel_requested | literal(job.cancel_requested)
+        statement = (
+            update(schema.jobs)
+            .where(_jobs.job_id == job.job_id, _jobs.revision == job.revision)
+            .values(row)
+            .returning(schema.jobs)
+        )
+        with self._database.writing("save job") as connection:
+            saved = connection.execute(statement).one_or_none()
+            if saved is None:
+                _load(connection, job.job_id)
+                raise StaleRevision(f"job {job.job_id}", job.revision)
+            return _job_of(saved)
+
+    def unfinished(self) -> tuple[Job, ...]:
+        """Return every job that is not in a terminal state, oldest first."""
+        statement = select(schema.jobs).where(~_jobs.finished).order_by(_jobs.job_id)
+        with self._database.reading() as connection:
+            return tuple(map(_job_of, connection.execute(statement)))
+
+
+def _claim(connection: Connection, job: Job, idempotency: IdempotencyKey) -> JobId | None:
+    """Tie the key to the job, or return the id of the job it is tied to already."""
+    row = {
+        "tenant_id": job.tenant_id,
+        "key": idempotency.key,
+        "fingerprint": idempotency.fingerprint,
+        "job_id": job.job_id,
+    }
+    if insert_new(connection, schema.idempotency_keys, [row]) == 1:
+        return None
+    first = connection.execute(
+        select(_keys.fingerprint, _keys.job_id).where(
+            _keys.tenant_id == job.tenant_id, _keys.key == idempotency.key
+        )
+    ).one()
+    if first.fingerprint != idempotency.fingerprint:
+        raise IdempotencyMismatch(idempotency.key)
+    return JobId(first.job_id)
+
+
+def _load(connection: Connection, job_id: JobId) -> Job:
+    row = connection.execute(select(schema.jobs).where(_jobs.job_id == job_id)).one_or_none()
+    if row is None:
+        raise JobNotFound(job_id)
+    return _job_of(row)
+
+
+def _row_of(job: Job) -> dict[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "tenant_id": job.tenant_id,
+        "spec": dump(JOB_SPEC, job.spec),
+        "model_name": job.model_name,
+        "state": job.state.value,
+        "finished": job.state.is_terminal,
+        "revision": job.revision,
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "cancel_requested": job.cancel_requested,
+        "progress": dump(PROGRESS, job.progress),
+        "certificate": dump(CERTIFICATE, job.certificate),
+        "failure": job.failure,
+    }
+
+
+def _job_of(row: Row[Any]) -> Job:
+    return Job(
+        job_id=JobId(row.job_id),
+        tenant_id=TenantId(row.tenant_id),
+        spec=JOB_SPEC.validate_json(row.spec),
+        model_name=ModelName(row.model_name),
+        state=JobState(row.state),
+        revision=row.revision,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        cancel_requested=row.cancel_requested,
+        progress=PROGRESS.validate_json(row.progress),
+        certificate=CERTIFICATE.validate_json(row.certificate),
+        failure=row.failure,
+    )

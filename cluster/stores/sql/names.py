@@ -1,0 +1,54 @@
+"""Small numbers for long names, so that the table with the most rows stays small."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from sqlalchemy import Connection, select
+
+from cluster.stores.sql import schema
+from cluster.stores.sql.dialect import insert_new
+
+T = TypeVar("T")
+
+_names = schema.names.c
+
+_VARIABLES_MAX = 10_000
+"""Bound values in one statement; SQLite takes 32,766, PostgreSQL 65,535."""
+
+
+def refs_of(connection: Connection, names: Iterable[str]) -> dict[str, int]:
+    """Return the number of each name, giving new names one."""
+    unique = sorted(set(names))
+    known = _known(connection, unique)
+    missing = [name for name in unique if name not in known]
+    if missing:
+        insert_new(connection, schema.names, [{"name": name} for name in missing])
+        known |= _known(connection, missing)
+    return known
+
+
+def ref_of(connection: Connection, name: str) -> int | None:
+    """Return the number of a name, or None where it has none yet."""
+    return connection.scalar(select(_names.ref).where(_names.name == name))
+
+
+def names_of(connection: Connection, refs: Sequence[int]) -> tuple[str, ...]:
+    """Return the names behind numbers, in their order."""
+    found: dict[int, str] = {}
+    for some in _batches(refs):
+        rows = connection.execute(select(_names.ref, _names.name).where(_names.ref.in_(some)))
+        found.update((row.ref, row.name) for row in rows)
+    return tuple(found[ref] for ref in refs)
+
+
+def _known(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for some in _batches(names):
+        rows = connection.execute(select(_names.name, _names.ref).where(_names.name.in_(some)))
+        found.update((row.name, row.ref) for row in rows)
+    return found
+
+
+def _batches(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), _VARIABLES_MAX):
+        yield values[start : start + _VARIABLES_MAX]

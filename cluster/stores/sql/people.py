@@ -1,0 +1,84 @@
+"""Workers and API keys in SQL."""
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import RowMapping, select, update
+
+from cluster.domain.access import KeyRecord
+from cluster.domain.ids import KeyId, WorkerId
+from cluster.domain.work import WorkerProfile
+from cluster.errors import WorkerNotFound
+from cluster.stores.sql import schema
+from cluster.stores.sql.codec import dump_names, load_names
+from cluster.stores.sql.dialect import insert_new
+from cluster.stores.sql.engine import Database
+
+_workers, _keys = schema.workers.c, schema.keys.c
+
+
+class SqlWorkers:
+    """A `WorkerStore` in SQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, profile: WorkerProfile) -> None:
+        """Store a new worker; storing the same id again replaces nothing."""
+        row = {**asdict(profile), "skills": dump_names(profile.skills)}
+        with self._database.writing("add worker") as connection:
+            insert_new(connection, schema.workers, [row])
+
+    def get(self, worker_id: WorkerId) -> WorkerProfile:
+        """Return a worker; raises WorkerNotFound."""
+        statement = select(schema.workers).where(_workers.worker_id == worker_id)
+        with self._database.reading() as connection:
+            row = connection.execute(statement).mappings().one_or_none()
+        if row is None:
+            raise WorkerNotFound(worker_id)
+        return _profile_of(row)
+
+    def page(self, after: WorkerId | None, limit: int) -> tuple[WorkerProfile, ...]:
+        """Return up to `limit` workers by id that come after `after`."""
+        statement = select(schema.workers).order_by(_workers.worker_id).limit(limit)
+        if after is not None:
+            statement = statement.where(_workers.worker_id > after)
+        with self._database.reading() as connection:
+            return tuple(map(_profile_of, connection.execute(statement).mappings()))
+
+    def set_paused(self, worker_id: WorkerId, *, paused: bool) -> None:
+        """Stop or resume giving work to a worker; raises WorkerNotFound."""
+        statement = update(schema.workers).where(_workers.worker_id == worker_id)
+        with self._database.writing("pause worker") as connection:
+            if connection.execute(statement.values(paused=paused)).rowcount == 0:
+                raise WorkerNotFound(worker_id)
+
+
+class SqlKeys:
+    """A `KeyStore` in SQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, record: KeyRecord) -> None:
+        """Store a key; storing the same key id again replaces nothing."""
+        with self._database.writing("add key") as connection:
+            insert_new(connection, schema.keys, [asdict(record)])
+
+    def find(self, key_id: KeyId) -> KeyRecord | None:
+        """Return a key by its public id."""
+        statement = select(schema.keys).where(_keys.key_id == key_id)
+        with self._database.reading() as connection:
+            row = connection.execute(statement).mappings().one_or_none()
+        return None if row is None else KeyRecord(**row)
+
+    def revoke(self, key_id: KeyId) -> None:
+        """Make a key useless from now on; revoking an unknown one changes nothing."""
+        statement = update(schema.keys).where(_keys.key_id == key_id).values(revoked=True)
+        with self._database.writing("revoke key") as connection:
+            connection.execute(statement)
+
+
+def _profile_of(row: RowMapping) -> WorkerProfile:
+    columns: dict[str, Any] = {**row, "skills": load_names(row["skills"])}
+    return WorkerProfile(**columns)

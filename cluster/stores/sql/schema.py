@@ -1,0 +1,200 @@
+"""The tables, as `migrations` leaves them behind (a test compares the two).
+
+Nested values nobody queries (specs, progress, certificates, lineage) are JSON text beside the
+columns that are queried. No job id is a foreign key: rows of a job are written by owners that
+hold the job, and jobs are never deleted.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    TEXT,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeEngine
+
+HEAD = "0001"
+"""The migration that makes a database fit these tables."""
+
+KEY: TypeEngine[str] = String().with_variant(TEXT(collation="C"), "postgresql")
+"""Text that is paged by: ordered by code point everywhere, as Python orders it."""
+
+REF: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
+"""A 64-bit row number; SQLite gives one out only for the type name INTEGER."""
+
+
+def _col(name: str, kind: TypeEngine[Any], *args: ForeignKey, **options: Any) -> Column[Any]:
+    return Column(name, kind, *args, **{"nullable": False, **options})
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    _col("job_id", KEY, primary_key=True),
+    _col("tenant_id", KEY),
+    _col("spec", Text()),
+    _col("model_name", KEY),
+    _col("state", String()),
+    _col("finished", Boolean()),
+    _col("revision", Integer()),
+    _col("created_at", Float(53)),
+    _col("updated_at", Float(53)),
+    _col("cancel_requested", Boolean()),
+    _col("progress", Text()),
+    _col("certificate", Text()),
+    _col("failure", Text(), nullable=True),
+    Index(None, "tenant_id", "job_id"),
+    Index(None, "finished", "job_id"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    _col("tenant_id", KEY, primary_key=True),
+    _col("key", KEY, primary_key=True),
+    _col("fingerprint", String()),
+    _col("job_id", KEY),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _col("job_id", KEY, primary_key=True),
+    _col("seq", BigInteger(), primary_key=True),
+    _col("kind", String()),
+    _col("at", Float(53)),
+    _col("message", Text()),
+    _col("figures", Text()),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    _col("job_id", KEY, primary_key=True),
+    _col("number", Integer(), primary_key=True),
+    _col("first_position", BigInteger()),
+    _col("rows", Integer()),
+    _col("items_path", String()),
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    _col("job_id", KEY, primary_key=True),
+    _col("number", Integer(), primary_key=True),
+    _col("model_version", Integer()),
+    _col("predictions_path", String()),
+)
+
+partitions = Table(
+    "partitions",
+    metadata,
+    _col("job_id", KEY, primary_key=True),
+    _col("number", Integer(), primary_key=True),
+    _col("first_position", BigInteger()),
+    _col("items", BigInteger()),
+    _col("shard_id", Integer(), index=True),
+    _col("epoch", BigInteger()),
+)
+
+names = Table(
+    "names",
+    metadata,
+    _col("ref", REF, primary_key=True),
+    _col("name", KEY),
+    UniqueConstraint("name"),
+)
+"""Small numbers for the long ids of the one large table."""
+
+answers = Table(
+    "answers",
+    metadata,
+    _col("job_ref", BigInteger(), ForeignKey(names.c.ref), primary_key=True, autoincrement=False),
+    _col("seq", BigInteger(), primary_key=True, autoincrement=False),
+    _col("position", BigInteger()),
+    _col("worker_ref", BigInteger(), ForeignKey(names.c.ref)),
+    _col("label", SmallInteger()),
+    _col("audit", Boolean()),
+    _col("price", Float(53)),
+    _col("answered_at", Float(53)),
+    _col("duration_s", Float(53)),
+    UniqueConstraint("job_ref", "position", "worker_ref"),
+    sqlite_with_rowid=False,
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    _col("worker_id", KEY, primary_key=True),
+    _col("owner", KEY),
+    _col("name", String()),
+    _col("kind", String()),
+    _col("skills", Text()),
+    _col("price", Float(53)),
+    _col("registered_at", Float(53)),
+    _col("paused", Boolean()),
+)
+
+keys = Table(
+    "api_keys",
+    metadata,
+    _col("key_id", KEY, primary_key=True),
+    _col("secret_sha256", LargeBinary()),
+    _col("tenant_id", KEY),
+    _col("role", String()),
+    _col("created_at", Float(53)),
+    _col("revoked", Boolean()),
+)
+
+models = Table(
+    "models",
+    metadata,
+    _col("name", KEY, primary_key=True),
+    _col("version", Integer(), primary_key=True, autoincrement=False),
+    _col("spec", Text()),
+    _col("lineage", Text()),
+    _col("metrics", Text()),
+    _col("created_at", Float(53)),
+)
+
+live_models = Table(
+    "live_models",
+    metadata,
+    _col("name", KEY, primary_key=True),
+    _col("version", Integer()),
+    ForeignKeyConstraint(["name", "version"], ["models.name", "models.version"]),
+)
+
+segments = Table(
+    "result_segments",
+    metadata,
+    _col("job_id", KEY, primary_key=True),
+    _col("number", Integer(), primary_key=True),
+    _col("first_row", BigInteger()),
+    _col("end_row", BigInteger()),
+    _col("path", String()),
+    Index(None, "job_id", "end_row"),
+)
