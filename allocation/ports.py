@@ -84,8 +84,10 @@ class TruthSnapshot:
     partition's first position. `log_confusion` (workers, K, K) holds log P(answer | truth) as
     [worker, truth, answer] for `worker_ids`; `pooled_log_confusion` (K, K) stands for anybody
     else. `final` marks items whose label is delivered, `audit` those of the audit sample.
-    Label questions stop when the mean expected error of the partition is at most `goal_error`
-    or when `answers_left` more answers (labels and audits) were taken.
+    Label questions stop when the mean expected error of the partition is at most `goal_error`.
+    Nothing is asked once `answers_left` more answers (labels and audits) are taken or leased out;
+    they count from the `answers_seen`-th answer of the partition, or where that is None from the
+    moment of publication. Nothing is asked while `accepting` is False.
     """
 
     job_id: JobId
@@ -101,6 +103,7 @@ class TruthSnapshot:
     goal_error: float
     answers_left: int
     accepting: bool
+    answers_seen: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

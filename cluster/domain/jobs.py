@@ -80,9 +80,13 @@ class CrowdTerms:
 
     `answers_per_item_max` bounds the answers towards one item's label, `audit_share` the random
     share of items that independent workers check, `audit_answers_max` the checks of one item.
+    Where `audit_skills` is not empty, only workers who have all of them audit (reviewers), they
+    do nothing else, and what they say is the reference the certificate is about; where it is
+    empty the crowd audits itself, and the certificate allows for its noise.
     """
 
     required_skills: frozenset[str] = frozenset()
+    audit_skills: frozenset[str] = frozenset()
     answers_per_item_max: int = 7
     audit_share: float = 0.05
     audit_items_min: int = 40
