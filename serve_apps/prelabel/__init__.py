@@ -1,1 +1,1 @@
-"""Pre-labelling on model replicas."""
+"""Pre-labelling: models behind a small seam, chunks in, predictions out, poison items set aside."""

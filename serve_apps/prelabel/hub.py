@@ -1,0 +1,59 @@
+"""Weights from Hugging Face: safetensors only, no code of the model's own, nothing random."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from huggingface_hub import snapshot_download
+from transformers import AutoModel, PreTrainedModel
+
+FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+"""What is fetched of a model's repository: never pickles, never programs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a network runs, and in which numbers."""
+
+    device: str
+    dtype: torch.dtype
+
+    @classmethod
+    def best(cls) -> Self:
+        """Return the GPU in bfloat16 where there is one, else the processor in float32."""
+        if torch.cuda.is_available():
+            return cls("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32)
+        return cls("cpu", torch.float32)
+
+
+class IncompleteWeightsError(ValueError):
+    """The file lacks weights that the network needs; they would be random."""
+
+
+def fetch(model_id: str) -> Path:
+    """Return the folder of a model on the Hugging Face hub, from the local cache if it is there.
+
+    Only repository ids are taken, never paths; raises what the hub's client raises.
+    """
+    return Path(snapshot_download(repo_id=model_id, allow_patterns=list(FILES)))
+
+
+def load_network(folder: Path, placement: Placement) -> PreTrainedModel:
+    """Return a frozen network from a local folder.
+
+    Raises OSError where there are no safetensors, and IncompleteWeightsError where some are
+    missing (poolers aside, which nobody here reads).
+    """
+    network, report = AutoModel.from_pretrained(
+        folder,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        dtype=placement.dtype,
+        output_loading_info=True,
+    )
+    if any("pooler" not in name for name in report["missing_keys"]):
+        raise IncompleteWeightsError
+    frozen: PreTrainedModel = network.to(placement.device).eval()
+    return frozen.requires_grad_(requires_grad=False)

@@ -1,0 +1,77 @@
+"""Images: decoding for every image model, and the pixels a small network learns from directly."""
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from cluster.domain.labels import LabelSet
+from serve_apps.prelabel.model import Content, Features, Head, Prepared, UniformHead
+
+PIXEL_SIDE = 32
+"""Height and width of the pictures the pixel model sees."""
+
+
+def decode(content: Content, pixels_max: int) -> Image.Image:
+    """Return the first frame of an encoded image, upright and in RGB.
+
+    Raises TypeError for text, ValueError for more than `pixels_max` pixels before any is decoded,
+    and Pillow's errors for bytes that are no image.
+    """
+    if isinstance(content, str):
+        raise TypeError("an image model was given text")
+    with Image.open(BytesIO(content)) as image:
+        if image.width * image.height > pixels_max:
+            raise ValueError("too many pixels")
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
+class PixelEncoder:
+    """Gives the picture itself as features: 3 x 32 x 32 values in [0, 1], channels first.
+
+    The model over it is trained from nothing, so before the first training every label is equally
+    likely.
+    """
+
+    def __init__(self, pixels_max: int) -> None:
+        self._pixels_max = pixels_max
+
+    @property
+    def dimensions(self) -> int:
+        """The width of the features."""
+        return 3 * PIXEL_SIDE * PIXEL_SIDE
+
+    @property
+    def sample(self) -> Content:
+        """A small grey picture."""
+        return sample_png()
+
+    def prepare(self, contents: Sequence[Content]) -> list[Prepared]:
+        """Decode and resize."""
+        return [Prepared(self._pixels(content), PIXEL_SIDE * PIXEL_SIDE) for content in contents]
+
+    def infer(self, batch: Sequence[Prepared]) -> Features:
+        """Stack the pictures."""
+        return np.stack([item.array for item in batch]).astype(np.float32) / 255.0
+
+    def label_contents(self, label_set: LabelSet) -> Sequence[Content]:  # noqa: ARG002
+        """Return nothing: it cannot read."""
+        return ()
+
+    def zero_shot(self, label_set: LabelSet, label_features: Features) -> Head:  # noqa: ARG002
+        """Return the uniform head."""
+        return UniformHead(len(label_set))
+
+    def _pixels(self, content: Content) -> npt.NDArray[np.uint8]:
+        image = decode(content, self._pixels_max)
+        small = image.resize((PIXEL_SIDE, PIXEL_SIDE), Image.Resampling.BILINEAR)
+        return np.asarray(small, dtype=np.uint8).transpose(2, 0, 1).ravel()
+
+
+def sample_png() -> bytes:
+    """Return the PNG of a small grey picture."""
+    buffer = BytesIO()
+    Image.new("RGB", (PIXEL_SIDE, PIXEL_SIDE), (128, 128, 128)).save(buffer, format="PNG")
+    return buffer.getvalue()

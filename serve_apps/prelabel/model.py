@@ -1,0 +1,98 @@
+"""The seam between the service and its models, small enough to fake.
+
+A model version is a frozen encoder (contents to features) under a head (features to label
+probabilities). Many versions share one encoder, and a chunk's features outlive them all, so the
+three verbs of a model stand on two protocols: prepare and infer on the encoder, predict on the
+head.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cluster.domain.labels import LabelSet
+
+Content = str | bytes
+"""UTF-8 text, or the encoded bytes of an image."""
+
+Features = npt.NDArray[np.float32]
+"""Shape (items, dimensions)."""
+
+Probabilities = npt.NDArray[np.float32]
+"""Shape (items, labels); rows add up to one."""
+
+Folds = npt.NDArray[np.int64]
+"""Shape (items,): the cross-fitting fold of each item."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """One content, ready for the model; `size` is its cost in tokens or pixels."""
+
+    array: npt.NDArray[np.generic]
+    size: int
+
+
+class Head(Protocol):
+    """The part of a model version that is trained."""
+
+    @property
+    def folds(self) -> int:
+        """How many cross-fitted members the head has."""
+        ...
+
+    def predict(self, features: Features, folds: Folds | None) -> Probabilities:
+        """Return probabilities, each row by the member of its fold, or by the mean of all."""
+        ...
+
+
+class Encoder(Protocol):
+    """A frozen base model; `prepare` may run on many threads at once, `infer` on one at a time.
+
+    Either may raise anything for contents it cannot handle: `triage` finds the culprits.
+    """
+
+    @property
+    def dimensions(self) -> int:
+        """The width of the features."""
+        ...
+
+    @property
+    def sample(self) -> Content:
+        """A content that a healthy encoder always handles."""
+        ...
+
+    def prepare(self, contents: Sequence[Content]) -> list[Prepared]:
+        """Tokenize or decode contents on the processor, one by one and in order."""
+        ...
+
+    def infer(self, batch: Sequence[Prepared]) -> Features:
+        """Run the network over one padded batch; rows in the order of the batch."""
+        ...
+
+    def label_contents(self, label_set: LabelSet) -> Sequence[Content]:
+        """Return the contents whose features tell the labels; none where it cannot read labels."""
+        ...
+
+    def zero_shot(self, label_set: LabelSet, label_features: Features) -> Head:
+        """Return the head a label set starts from, given the features of `label_contents`."""
+        ...
+
+
+class UniformHead:
+    """Knows nothing and says so: every label is equally likely."""
+
+    def __init__(self, labels: int) -> None:
+        self._labels = labels
+
+    @property
+    def folds(self) -> int:
+        """One: nothing is fitted."""
+        return 1
+
+    def predict(self, features: Features, folds: Folds | None) -> Probabilities:  # noqa: ARG002
+        """Return 1/K everywhere."""
+        return np.full((len(features), self._labels), 1.0 / self._labels, dtype=np.float32)
