@@ -7,7 +7,7 @@ past `one_writer`, so numbers become visible in order and without gaps.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from cluster.domain.ids import JobId, WorkerId
@@ -15,7 +15,7 @@ from cluster.domain.work import Answer, AnswerColumns, Partition
 from cluster.errors import AlreadyAnswered, StaleEpoch
 from cluster.stores.fencing import check_within
 from cluster.stores.sql import schema
-from cluster.stores.sql.dialect import one_writer
+from cluster.stores.sql.dialect import insert_many, one_writer, raw_rows
 from cluster.stores.sql.engine import Database
 from cluster.stores.sql.names import names_of, ref_of, refs_of
 
@@ -65,7 +65,7 @@ class SqlAnswers:
                 .order_by(_answers.seq)
                 .limit(limit)
             )
-            rows = np.fromiter(map(tuple, connection.execute(statement)), dtype=_COLUMNS)
+            rows = np.fromiter(raw_rows(connection, statement), dtype=_COLUMNS)
             refs, workers = np.unique(rows["worker_ref"], return_inverse=True)
             names = names_of(connection, refs.tolist())
         return AnswerColumns(
@@ -100,21 +100,22 @@ def _insert(connection: Connection, job_id: JobId, answers: Sequence[Answer]) ->
     rows = [
         _row_of(answer, seq, refs) for seq, answer in enumerate(answers, start=(newest or 0) + 1)
     ]
-    connection.execute(insert(schema.answers), rows)
+    insert_many(connection, schema.answers, rows)
 
 
-def _row_of(answer: Answer, seq: int, refs: Mapping[str, int]) -> dict[str, object]:
-    return {
-        "job_ref": refs[answer.job_id],
-        "seq": seq,
-        "position": answer.position,
-        "worker_ref": refs[answer.worker_id],
-        "label": answer.label,
-        "audit": answer.purpose == "audit",
-        "price": answer.price,
-        "answered_at": answer.answered_at,
-        "duration_s": answer.duration_s,
-    }
+def _row_of(answer: Answer, seq: int, refs: Mapping[str, int]) -> tuple[object, ...]:
+    """Return an answer in the order of the table's columns."""
+    return (
+        refs[answer.job_id],
+        seq,
+        answer.position,
+        refs[answer.worker_id],
+        answer.label,
+        answer.purpose == "audit",
+        answer.price,
+        answer.answered_at,
+        answer.duration_s,
+    )
 
 
 def _raise_already_answered(connection: Connection, answers: Sequence[Answer]) -> None:
