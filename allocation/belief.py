@@ -1,0 +1,90 @@
+"""What a partition believes about its items under one snapshot, kept current by every answer.
+
+The posterior of an item is its prior times, for each label answer to it, the probability of that
+answer given the truth (Dawid and Skene 1979); an answer is one addition in log space.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from allocation.policy import Floats, expected_error
+from allocation.ports import TruthSnapshot
+from allocation.tables import AnswerTable, Ints
+from cluster.domain.ids import WorkerId
+
+_LOG_PROBABILITY_MIN = np.float32(-20.0)
+"""No single answer, however unlikely a snapshot calls it, can rule a label out for good."""
+
+_UNKNOWN_WORKER = -1
+_ANSWERS_AT_ONCE = 1 << 18
+
+
+class Belief:
+    """The posteriors of a partition's n items over K labels.
+
+    `log_posterior` (n, K) is normalised; `error` (n,) is 1 minus its largest probability.
+    """
+
+    def __init__(
+        self, snapshot: TruthSnapshot, answers: AnswerTable, workers: Sequence[WorkerId]
+    ) -> None:
+        self._rows = {worker_id: row for row, worker_id in enumerate(snapshot.worker_ids)}
+        self.log_posterior: Floats = np.array(snapshot.log_prior, dtype=np.float32)
+        # The prior is in the posterior now; a second copy would double a shard's memory.
+        self.snapshot = replace(snapshot, log_prior=snapshot.log_prior[:0])
+        rows = np.fromiter((self._row(found) for found in workers), np.int32, len(workers))
+        self._add_all(answers, rows)
+        self.error: Floats = expected_error(self.log_posterior)
+        self._error_sum = float(self.error.sum(dtype=np.float64))
+
+    @property
+    def mean_error(self) -> float:
+        """The expected share of wrong labels among all items."""
+        return self._error_sum / max(len(self.error), 1)
+
+    def log_confusion(self, worker_id: WorkerId) -> Floats:
+        """Return log P(answer | truth) of a worker (K, K); the pool's where nobody knows it."""
+        row = self._row(worker_id)
+        found = self.snapshot
+        return found.pooled_log_confusion if row == _UNKNOWN_WORKER else found.log_confusion[row]
+
+    def add(self, position: int, worker_id: WorkerId, label: int) -> None:
+        """Count one label answer."""
+        said = np.maximum(self.log_confusion(worker_id)[:, label], _LOG_PROBABILITY_MIN)
+        posterior = self.log_posterior[position] + said
+        posterior -= np.logaddexp.reduce(posterior)
+        self.log_posterior[position] = posterior
+        error = np.float32(1.0) - np.exp(posterior.max())
+        self._error_sum += float(error) - float(self.error[position])
+        self.error[position] = error
+
+    def _row(self, worker_id: WorkerId) -> int:
+        return self._rows.get(worker_id, _UNKNOWN_WORKER)
+
+    def _add_all(self, answers: AnswerTable, rows: Ints) -> None:
+        """Count every label answer of the table, and normalise."""
+        for start in range(0, len(answers), _ANSWERS_AT_ONCE):
+            part = slice(start, start + _ANSWERS_AT_ONCE)
+            counted = ~answers.audit[part]
+            positions = answers.positions[part][counted]
+            labels = answers.labels[part][counted]
+            said = self._said(rows[answers.workers[part][counted]], labels)
+            self._add_at(positions, said)
+        self.log_posterior -= np.logaddexp.reduce(self.log_posterior, axis=1, keepdims=True)
+
+    def _said(self, rows: Ints, labels: npt.NDArray[np.int16]) -> Floats:
+        """Return log P(answer | truth) of each answer, (answers, K)."""
+        known = rows != _UNKNOWN_WORKER
+        said: Floats = self.snapshot.pooled_log_confusion[:, labels].T.copy()
+        said[known] = self.snapshot.log_confusion[rows[known], :, labels[known]]
+        return np.maximum(said, _LOG_PROBABILITY_MIN)
+
+    def _add_at(self, positions: Ints, said: Floats) -> None:
+        items = len(self.log_posterior)
+        for label in range(self.log_posterior.shape[1]):
+            self.log_posterior[:, label] += np.bincount(
+                positions, weights=said[:, label], minlength=items
+            )

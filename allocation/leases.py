@@ -1,0 +1,101 @@
+"""Lease tokens: what a worker carries between claim and answer, sealed so that none can be forged.
+
+A token is `urlsafe-base64(header | job id | worker id | tag)` without padding; the tag is
+HMAC-SHA256 (RFC 2104) over all before it, cut to 128 bits as RFC 2104 section 5 allows. It is
+signed, not encrypted, so it must say nothing that a worker may not know: why an item is asked (a
+hidden audit) and when the lease ends stay with the shard, under `lease_id`.
+"""
+
+import base64
+import binascii
+import hmac
+import struct
+from dataclasses import dataclass
+
+from cluster.domain.ids import JobId, Position, ShardId, WorkerId
+from cluster.errors import InvalidField, LeaseInvalid
+
+TOKEN_CHARS_MAX = 800
+"""No token is longer: ids are at most 255 bytes each."""
+
+_VERSION = 1
+_HEADER = struct.Struct("!BHIIQQBB")
+_TAG_BYTES = 16
+_ID_BYTES_MAX = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """What a token says: who may answer which item, by which lease of which epoch, and where."""
+
+    shard_id: ShardId
+    job_id: JobId
+    partition: int
+    epoch: int
+    position: Position
+    lease_id: int
+    worker_id: WorkerId
+
+
+def seal(ticket: Ticket, secret: bytes) -> str:
+    """Return the token of a ticket; raises InvalidField for an id over 255 bytes."""
+    job = _id_bytes("job_id", ticket.job_id)
+    worker = _id_bytes("worker_id", ticket.worker_id)
+    header = _HEADER.pack(
+        _VERSION,
+        ticket.shard_id,
+        ticket.partition,
+        ticket.epoch,
+        ticket.position,
+        ticket.lease_id,
+        len(job),
+        len(worker),
+    )
+    body = header + job + worker
+    return base64.urlsafe_b64encode(body + _tag(body, secret)).rstrip(b"=").decode("ascii")
+
+
+def unseal(token: str, secret: bytes) -> Ticket:
+    """Return what a token says; raises LeaseInvalid unless this very text was made by `seal`."""
+    sealed = _decoded(token)
+    body, tag = sealed[:-_TAG_BYTES], sealed[-_TAG_BYTES:]
+    if not hmac.compare_digest(tag, _tag(body, secret)):
+        raise LeaseInvalid
+    version, shard, partition, epoch, position, lease_id, job_bytes, _ = _HEADER.unpack_from(body)
+    if version != _VERSION:
+        raise LeaseInvalid
+    worker_at = _HEADER.size + job_bytes
+    return Ticket(
+        shard_id=ShardId(shard),
+        job_id=JobId(body[_HEADER.size : worker_at].decode()),
+        partition=partition,
+        epoch=epoch,
+        position=position,
+        lease_id=lease_id,
+        worker_id=WorkerId(body[worker_at:].decode()),
+    )
+
+
+def _decoded(token: str) -> bytes:
+    """Return a token's bytes; only the one canonical spelling passes."""
+    if len(token) > TOKEN_CHARS_MAX or not token.isascii():
+        raise LeaseInvalid
+    try:
+        sealed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except binascii.Error:
+        raise LeaseInvalid from None
+    canonical = base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+    if canonical != token or len(sealed) < _HEADER.size + _TAG_BYTES:
+        raise LeaseInvalid
+    return sealed
+
+
+def _tag(body: bytes, secret: bytes) -> bytes:
+    return hmac.digest(secret, body, "sha256")[:_TAG_BYTES]
+
+
+def _id_bytes(field: str, value: str) -> bytes:
+    encoded = value.encode()
+    if len(encoded) > _ID_BYTES_MAX:
+        raise InvalidField(field, f"an id has at most {_ID_BYTES_MAX} bytes")
+    return encoded

@@ -1,0 +1,169 @@
+"""Which questions of a partition to ask a worker next: pure functions of the partition's state."""
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from allocation.belief import Belief
+from allocation.policy import question_value
+from allocation.ports import PartitionReport
+from allocation.shortlist import keyed_unit, largest
+from allocation.state import PartitionState
+from allocation.tables import Ints
+from cluster.domain.work import Purpose, WorkerProfile
+
+
+class Pick(NamedTuple):
+    """A question chosen for a worker; `position` is local."""
+
+    position: int
+    purpose: Purpose
+
+
+def pick(
+    partition: PartitionState,
+    worker: WorkerProfile,
+    count: int,
+    eligible: npt.NDArray[np.int64] | None,
+) -> list[Pick]:
+    """Return up to `count` questions for a worker, the best first; changes nothing.
+
+    Audits go first but share the stream: while both kinds are wanted they take turns, counted
+    over all workers of the partition, so that audits end early and no claim is all audit. A
+    worker is never asked twice about one item, for whichever purpose. `eligible` gives the only
+    absolute positions that may be asked.
+    """
+    belief = partition.belief
+    room = min(count, answers_left(partition))
+    if belief is None or room <= 0 or worker.worker_id in belief.snapshot.paused_workers:
+        return []
+    if not partition.terms.required_skills <= worker.skills:
+        return []
+    pool = None if eligible is None else _local(partition, eligible)
+    audits = _audit_picks(partition, worker, room, pool)
+    labels = _label_picks(partition, belief, worker, room, pool, audits)
+    return _interleaved(partition, audits.tolist(), labels.tolist(), room)
+
+
+def answers_left(partition: PartitionState) -> int:
+    """Return how many more leases may go out under the present snapshot's budget."""
+    belief = partition.belief
+    if belief is None or not belief.snapshot.accepting:
+        return 0
+    return max(0, partition.answers_end - len(partition.answers) - len(partition.leases))
+
+
+def report(partition: PartitionState) -> PartitionReport:
+    """Return how a partition stands; looks at every item."""
+    belief = partition.belief
+    return PartitionReport(
+        job_id=partition.key.job_id,
+        partition=partition.key.number,
+        round=-1 if belief is None else belief.snapshot.round,
+        answers=len(partition.answers),
+        leased=len(partition.leases),
+        wanted=_wanted(partition),
+        expected_error=1.0 if belief is None else belief.mean_error,
+    )
+
+
+def _wanted(partition: PartitionState) -> int:
+    left = answers_left(partition)
+    if partition.belief is None or left == 0:
+        return 0
+    checks_max = partition.terms.audit_answers_max
+    checked = _audits_asked(partition, partition.audit_items)
+    wanted = int((checks_max - np.minimum(checked, checks_max)).sum())
+    if _asks_labels(partition.belief):
+        wanted += int(partition.open_labels(partition.belief, slice(None)).sum())
+    return min(left, wanted)
+
+
+def _audits_asked(partition: PartitionState, items: Ints) -> npt.NDArray[np.int64]:
+    answers, leases = partition.answer_counts["audit"], partition.lease_counts["audit"]
+    return answers[items].astype(np.int64) + leases[items]
+
+
+def _asks_labels(belief: Belief) -> bool:
+    return belief.mean_error > belief.snapshot.goal_error
+
+
+def _audit_picks(
+    partition: PartitionState, worker: WorkerProfile, count: int, pool: Ints | None
+) -> Ints:
+    """Return audit items for a worker: those begun first, so that some are soon complete."""
+    items = partition.audit_items
+    if pool is not None:
+        items = items[np.isin(items, pool)]
+    items = items[_audits_asked(partition, items) < partition.terms.audit_answers_max]
+    items = partition.history(worker.worker_id).without(items)
+    begun = _audits_asked(partition, items).astype(np.float32)
+    return items[largest(begun, keyed_unit(items, _tie_key(partition, worker)), count)]
+
+
+def _label_picks(
+    partition: PartitionState,
+    belief: Belief,
+    worker: WorkerProfile,
+    count: int,
+    pool: Ints | None,
+    audits: Ints,
+) -> Ints:
+    """Return the items on which the worker's answer is worth most."""
+    if not _asks_labels(belief):
+        return np.empty(0, dtype=np.int32)
+    shortlist = partition.shortlist
+    found = shortlist.candidates() if pool is None else pool
+    found = _open_to(partition, belief, worker, found, audits)
+    if pool is None and len(found) < count and not shortlist.complete:
+        found = _open_to(partition, belief, worker, _everything(partition), audits)
+        is_open = np.zeros(partition.partition.items, dtype=np.bool_)
+        is_open[found] = True
+        found = partition.shortlist_of(belief, is_open).candidates()
+    said = belief.log_confusion(worker.worker_id)
+    value = question_value(belief.log_posterior[found], said, worker.price)
+    # A second question in parallel may turn out superfluous: it is worth half.
+    value /= np.float32(1.0) + partition.lease_counts["label"][found].astype(np.float32)
+    return found[largest(value, keyed_unit(found, _tie_key(partition, worker)), count)]
+
+
+def _open_to(
+    partition: PartitionState, belief: Belief, worker: WorkerProfile, found: Ints, audits: Ints
+) -> Ints:
+    found = found[partition.open_labels(belief, found)]
+    found = partition.history(worker.worker_id).without(found)
+    return found[~np.isin(found, audits)] if len(audits) else found
+
+
+def _interleaved(
+    partition: PartitionState, audits: list[int], labels: list[int], count: int
+) -> list[Pick]:
+    audited, labelled = partition.grants["audit"], partition.grants["label"]
+    picks: list[Pick] = []
+    audits.reverse()
+    labels.reverse()
+    while len(picks) < count and (audits or labels):
+        if audits and (audited <= labelled or not labels):
+            picks.append(Pick(audits.pop(), "audit"))
+            audited += 1
+        else:
+            picks.append(Pick(labels.pop(), "label"))
+            labelled += 1
+    return picks
+
+
+def _local(partition: PartitionState, positions: npt.NDArray[np.int64]) -> Ints:
+    local = np.unique(positions) - partition.partition.first_position
+    return local[(local >= 0) & (local < partition.partition.items)].astype(np.int32)
+
+
+def _everything(partition: PartitionState) -> Ints:
+    return np.arange(partition.partition.items, dtype=np.int32)
+
+
+def _tie_key(partition: PartitionState, worker: WorkerProfile) -> int:
+    """Return a key of its own for each worker, so that they do not all want the same items."""
+    digest = blake2b(worker.worker_id.encode(), digest_size=8).digest()
+    return partition.terms.seed ^ int.from_bytes(digest, "big")

@@ -1,0 +1,236 @@
+"""What a shard knows: a fold over its events, as flat arrays.
+
+An item costs 4 K bytes of posterior, 4 of error and 5 of counts and flags. All of it is rebuilt
+from the stores; only leases are lost when a shard dies, and the next epoch makes those void.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from allocation.belief import Belief
+from allocation.commands import Granted, PartitionKey
+from allocation.fairness import FairShares
+from allocation.ports import TruthSnapshot
+from allocation.shortlist import Shortlist
+from allocation.tables import AnswerTable, Bools, History, Ints, LeaseTable, LiveLease
+from allocation.terms import Rules, Terms
+from cluster.domain.ids import JobId, Position, ShardId, UnixSeconds, WorkerId
+from cluster.domain.work import AnswerColumns, Partition, Purpose
+from cluster.errors import InvalidField
+
+Counts = npt.NDArray[np.uint8]
+
+
+class PartitionState:
+    """One partition: who answered and holds what, and what is believed.
+
+    Positions are local (0 is `partition.first_position`) unless they are called absolute.
+    """
+
+    def __init__(self, partition: Partition, terms: Terms, rules: Rules) -> None:
+        items = partition.items
+        self.partition, self.terms, self.rules = partition, terms, rules
+        self.key = PartitionKey(partition.job_id, partition.number)
+        self.answers = AnswerTable()
+        self.leases = LeaseTable()
+        self.answer_counts: dict[Purpose, Counts] = _zero_counts(items)
+        self.lease_counts: dict[Purpose, Counts] = _zero_counts(items)
+        self.grants: dict[Purpose, int] = {"label": 0, "audit": 0}
+        self.final: Bools = np.zeros(items, dtype=np.bool_)
+        self.audit_items: Ints = np.empty(0, dtype=np.int32)
+        self.belief: Belief | None = None
+        self.shortlist = Shortlist.empty()
+        self.answers_end = 0
+        self._worker_ids: list[WorkerId] = []
+        self._workers: dict[WorkerId, int] = {}
+        self._histories: list[History] = []
+
+    def local(self, position: Position) -> int:
+        """Return an absolute position as a local one."""
+        return position - self.partition.first_position
+
+    def absolute(self, position: int) -> Position:
+        """Return a local position as an absolute one."""
+        return position + self.partition.first_position
+
+    def history(self, worker_id: WorkerId) -> History:
+        """Return what a worker holds and has answered here; empty for a stranger."""
+        worker = self._workers.get(worker_id)
+        return History() if worker is None else self._histories[worker]
+
+    def holder(self, lease: LiveLease) -> WorkerId:
+        """Return who holds a lease."""
+        return self._worker_ids[lease.worker]
+
+    def stored_label(self, worker_id: WorkerId, position: int) -> int | None:
+        """Return the label a worker gave to an item; None where there is none."""
+        row = self.history(worker_id).answer_row(position)
+        return None if row is None else int(self.answers.labels[row])
+
+    def lease_on(self, position: int, worker_id: WorkerId) -> int | None:
+        """Return the lease by which a worker holds an item; looks at every lease."""
+        for lease_id, lease in self.leases.pairs():
+            if lease.position == position and self.holder(lease) == worker_id:
+                return lease_id
+        return None
+
+    def rows_here(self, columns: AnswerColumns) -> npt.NDArray[np.intp]:
+        """Return which rows of a job's answers belong to this partition."""
+        local = columns.positions - self.partition.first_position
+        return np.flatnonzero((local >= 0) & (local < self.partition.items))
+
+    def open_labels(self, belief: Belief, positions: Ints | slice) -> Bools:
+        """Return which items may get one more label lease."""
+        answers = self.answer_counts["label"][positions]
+        leases = self.lease_counts["label"][positions]
+        unsure = (belief.error[positions] >= self.rules.parallel_error_min) & (answers == 0)
+        parallel = np.where(unsure, self.rules.parallel_leases_max, 1)
+        room = answers + leases < self.terms.answers_per_item_max
+        is_open: Bools = ~self.final[positions] & room & (leases < parallel)
+        return is_open
+
+    def shortlist_of(self, belief: Belief, is_open: Bools) -> Shortlist:
+        """Return the most uncertain of the items marked open."""
+        size = max(64, self.rules.shortlist_values_max // len(self.terms.codes))
+        return Shortlist.of(belief.error, is_open, size, self.terms.seed)
+
+    def grant(self, event: Granted) -> None:
+        """Count a lease as out."""
+        position, worker = self.local(event.position), self._index(event.worker_id)
+        lease = LiveLease(
+            position, worker, event.purpose, event.price, event.expires_at, event.ends_by
+        )
+        self.leases.add(event.lease_id, lease)
+        self._histories[worker].hold(position)
+        self.lease_counts[event.purpose][position] += 1
+        self.grants[event.purpose] += 1
+        self.shortlist.granted()
+        self._keep_shortlist()
+
+    def drop(self, lease_id: int) -> None:
+        """Take a lease back unanswered."""
+        lease = self._end(lease_id)
+        if lease is not None:
+            self._histories[lease.worker].let_go(lease.position)
+
+    def take(self, lease_id: int, worker_id: WorkerId, position: int, label: int) -> None:
+        """Count the answer to a lease."""
+        lease = self._end(lease_id)
+        if lease is not None:
+            self.add_answer(worker_id, position, label, lease.purpose)
+
+    def add_answer(self, worker_id: WorkerId, position: int, label: int, purpose: Purpose) -> None:
+        """Count a stored answer."""
+        worker = self._index(worker_id)
+        row = self.answers.append(position, worker, label, audit=purpose == "audit")
+        self._histories[worker].answered(position, row)
+        self.answer_counts[purpose][position] += 1
+        if self.belief is not None and purpose == "label":
+            self.belief.add(position, worker_id, label)
+
+    def restore(self, columns: AnswerColumns) -> None:
+        """Count all stored answers at once, in a partition that has none; others' are left out."""
+        here = self.rows_here(columns)
+        positions = (columns.positions[here] - self.partition.first_position).astype(np.int32)
+        audit = columns.audit[here]
+        known, workers = np.unique(columns.workers[here], return_inverse=True)
+        self._worker_ids = [columns.worker_ids[worker] for worker in known]
+        self._workers = {worker_id: index for index, worker_id in enumerate(self._worker_ids)}
+        self.answers.extend(positions, workers.astype(np.int32), columns.labels[here], audit)
+        self.answer_counts["label"] += _counted(positions[~audit], self.partition.items)
+        self.answer_counts["audit"] += _counted(positions[audit], self.partition.items)
+        self._histories = _histories(self.answers, len(known))
+
+    def learn(self, snapshot: TruthSnapshot) -> None:
+        """Believe a snapshot from now on; raises InvalidField where it is of another shape."""
+        shape = (self.partition.items, len(self.terms.codes))
+        if snapshot.log_prior.shape != shape:
+            raise InvalidField("snapshot.log_prior", f"its shape must be {shape}")
+        self.belief = Belief(snapshot, self.answers, self._worker_ids)
+        self.final = np.array(snapshot.final, dtype=np.bool_)
+        self.audit_items = np.flatnonzero(snapshot.audit).astype(np.int32)
+        seen = snapshot.answers_seen
+        self.answers_end = snapshot.answers_left + (len(self.answers) if seen is None else seen)
+        self._refresh_shortlist(self.belief)
+
+    def _end(self, lease_id: int) -> LiveLease | None:
+        lease = self.leases.remove(lease_id)
+        if lease is not None:
+            self.lease_counts[lease.purpose][lease.position] -= 1
+            self.shortlist.freed(lease.position)
+            self._keep_shortlist()
+        return lease
+
+    def _keep_shortlist(self) -> None:
+        if self.belief is not None and self.shortlist.stale:
+            self._refresh_shortlist(self.belief)
+
+    def _refresh_shortlist(self, belief: Belief) -> None:
+        self.shortlist = self.shortlist_of(belief, self.open_labels(belief, slice(None)))
+
+    def _index(self, worker_id: WorkerId) -> int:
+        worker = self._workers.setdefault(worker_id, len(self._worker_ids))
+        if worker == len(self._worker_ids):
+            self._worker_ids.append(worker_id)
+            self._histories.append(History())
+        return worker
+
+
+class ShardState:
+    """Every partition on a shard, and what its jobs and workers share."""
+
+    def __init__(self, shard_id: ShardId, rules: Rules) -> None:
+        self.shard_id, self.rules = shard_id, rules
+        self.partitions: dict[PartitionKey, PartitionState] = {}
+        self.job_shares: FairShares[JobId] = FairShares()
+        self.partition_shares: FairShares[PartitionKey] = FairShares()
+        self._held: dict[WorkerId, int] = {}
+
+    def add(self, partition: PartitionState) -> None:
+        """Own a partition."""
+        self.partitions[partition.key] = partition
+
+    def remove(self, key: PartitionKey) -> None:
+        """Forget a partition; its leases are void."""
+        partition = self.partitions.pop(key)
+        for _, lease in partition.leases.pairs():
+            self.count_held(partition.holder(lease), -1)
+        self.partition_shares.forget(key)
+        if not any(found.job_id == key.job_id for found in self.partitions):
+            self.job_shares.forget(key.job_id)
+
+    def held(self, worker_id: WorkerId) -> int:
+        """Return how many leases a worker holds on this shard."""
+        return self._held.get(worker_id, 0)
+
+    def count_held(self, worker_id: WorkerId, change: int) -> None:
+        """Change how many leases a worker holds."""
+        held = self.held(worker_id) + change
+        if held:
+            self._held[worker_id] = held
+        else:
+            self._held.pop(worker_id, None)
+
+    def due(self, now: UnixSeconds) -> list[tuple[PartitionKey, int]]:
+        """Return the leases that have ended by now."""
+        return [
+            (key, lease_id)
+            for key, partition in self.partitions.items()
+            for lease_id in partition.leases.due(now)
+        ]
+
+
+def _zero_counts(items: int) -> dict[Purpose, Counts]:
+    # A byte is enough: CrowdTerms bounds answers and audits of an item by 100.
+    return {"label": np.zeros(items, np.uint8), "audit": np.zeros(items, np.uint8)}
+
+
+def _counted(positions: Ints, items: int) -> Counts:
+    return np.bincount(positions, minlength=items).astype(np.uint8)
+
+
+def _histories(answers: AnswerTable, workers: int) -> list[History]:
+    order = np.lexsort((answers.positions, answers.workers)).astype(np.int32)
+    bounds = np.searchsorted(answers.workers[order], np.arange(workers + 1))
+    runs = [order[bounds[worker] : bounds[worker + 1]] for worker in range(workers)]
+    return [History.of_answers(answers.positions[run], run) for run in runs]
