@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from allocation.belief import Belief
-from allocation.policy import question_value
+from allocation.policy import Floats, information_gain, question_value
 from allocation.ports import PartitionReport
 from allocation.shortlist import keyed_unit, largest
 from allocation.state import PartitionState
-from allocation.tables import Ints
+from allocation.tables import Bools, Ints
 from cluster.domain.work import Purpose, WorkerProfile
 
 
@@ -32,8 +32,9 @@ def pick(
 
     Audits go first but share the stream: while both kinds are wanted they take turns, counted
     over all workers of the partition, so that audits end early and no claim is all audit. A
-    worker is never asked twice about one item, for whichever purpose. `eligible` gives the only
-    absolute positions that may be asked.
+    worker is never asked twice about one item, for whichever purpose. Where the job has reviewers
+    they audit and do nothing else, and nobody else audits. `eligible` gives the only absolute
+    positions that may be asked.
     """
     belief = partition.belief
     room = min(count, answers_left(partition))
@@ -42,8 +43,13 @@ def pick(
     if not partition.terms.required_skills <= worker.skills:
         return []
     pool = None if eligible is None else _local(partition, eligible)
-    audits = _audit_picks(partition, worker, room, pool)
-    labels = _label_picks(partition, belief, worker, room, pool, audits)
+    reviewers = partition.terms.audit_skills
+    nothing = np.empty(0, dtype=np.int32)
+    audits = labels = nothing
+    if reviewers <= worker.skills:
+        audits = _audit_picks(partition, worker, room, pool)
+    if not reviewers or not reviewers <= worker.skills:
+        labels = _label_picks(partition, belief, worker, room, pool, audits)
     return _interleaved(partition, audits.tolist(), labels.tolist(), room)
 
 
@@ -123,10 +129,22 @@ def _label_picks(
         is_open[found] = True
         found = partition.shortlist_of(belief, is_open).candidates()
     said = belief.log_confusion(worker.worker_id)
+    found = found[_worthwhile(belief, found, said)]
     value = question_value(belief.log_posterior[found], said, worker.price)
     # A second question in parallel may turn out superfluous: it is worth half.
     value /= np.float32(1.0) + partition.lease_counts["label"][found].astype(np.float32)
     return found[largest(value, keyed_unit(found, _tie_key(partition, worker)), count)]
+
+
+def _worthwhile(belief: Belief, found: Ints, log_confusion: Floats) -> Bools:
+    """Return on which items an answer tells enough beside what the pooled worker's would."""
+    ratio = belief.snapshot.worth_ratio_min
+    if ratio <= 0.0:
+        return np.ones(len(found), dtype=np.bool_)
+    log_posterior = belief.log_posterior[found]
+    pooled = information_gain(log_posterior, belief.snapshot.pooled_log_confusion)
+    worth: Bools = information_gain(log_posterior, log_confusion) >= np.float32(ratio) * pooled
+    return worth
 
 
 def _open_to(

@@ -85,7 +85,8 @@ class PartitionState:
         leases = self.lease_counts["label"][positions]
         unsure = (belief.error[positions] >= self.rules.parallel_error_min) & (answers == 0)
         parallel = np.where(unsure, self.rules.parallel_leases_max, 1)
-        room = answers + leases < self.terms.answers_per_item_max
+        answers_max = min(self.terms.answers_per_item_max, belief.snapshot.label_answers_max)
+        room = answers + leases < answers_max
         is_open: Bools = ~self.final[positions] & room & (leases < parallel)
         return is_open
 

@@ -33,6 +33,7 @@ class Terms:
 
     codes: Mapping[str, int]
     required_skills: frozenset[str]
+    audit_skills: frozenset[str]
     answers_per_item_max: int
     audit_answers_max: int
     lease_ttl_s: float
@@ -47,6 +48,7 @@ class Terms:
         return cls(
             codes={name: code for code, name in enumerate(spec.label_set.names)},
             required_skills=crowd.required_skills,
+            audit_skills=crowd.audit_skills,
             answers_per_item_max=crowd.answers_per_item_max,
             audit_answers_max=crowd.audit_answers_max,
             lease_ttl_s=crowd.lease_ttl_s,

@@ -78,7 +78,7 @@ class LearningSettings(_Branch):
     workers: int = Field(2, ge=1)
     cpus_per_worker: float = Field(0.25, ge=0)
     gpus_per_worker: float = Field(0.0, ge=0)
-    rounds_max: int = Field(4, ge=0)
+    trainings_max: int = Field(6, ge=0)
 
 
 class Settings(BaseSettings):

@@ -156,7 +156,11 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a job has come; counts of items unless named otherwise."""
+    """How far a job has come; counts of items unless named otherwise.
+
+    `rounds` numbers the newest stored consensus, `trainings` counts the models trained so far and
+    `trained_items` the items the last of them learned from.
+    """
 
     items: int = 0
     rejected: int = 0
@@ -171,6 +175,8 @@ class Progress:
     audit_answers: int = 0
     cost: float = 0.0
     rounds: int = 0
+    trainings: int = 0
+    trained_items: int = 0
     expected_accuracy: float | None = None
 
 

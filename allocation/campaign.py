@@ -1,0 +1,399 @@
+"""The truth side of one job: what is known, what to ask on, when to learn, when to stop.
+
+A campaign is told of answers and model predictions and draws all conclusions from them; it does
+no IO and knows no time but what it is told. The service (`allocation.stage`) and the backtest run
+the very same campaign.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from allocation.ports import PartitionReport, TruthSnapshot
+from allocation.quality import dawid_skene
+from allocation.quality.certificate import Audit, certify
+from allocation.quality.fusion import Truth, Witnesses, fuse
+from allocation.quality.votes import Floats, Votes
+from allocation.reference import ReferenceGap, certify_reviewed
+from allocation.sampling import audit_sample, seed_sample
+from cluster.domain.ids import WorkerId
+from cluster.domain.jobs import Certificate, JobSpec
+from cluster.domain.models import ZERO_SHOT
+from cluster.domain.work import AnswerColumns, Partition
+
+Bools = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.int64]
+
+SEED_ANSWERS = 2
+"""Answers to each item of the seed sample: the least that tells workers apart."""
+
+LEARN_GROWTH = 1.5
+"""A model is trained again once this many times more items are answered than at the last time."""
+
+WORTH_RATIO = 0.8
+"""Workers worth less than this share of the average one are passed over while others come."""
+
+GOAL_ERROR_MIN = 0.005
+"""No crowd is asked for more certainty than this, whatever the goal."""
+
+SPAM_ANSWERS_MIN = 15
+SPAM_INFORMATION_RATIO = 0.05
+"""A worker known by 15 answers who tells less than a twentieth of the average one is paused."""
+
+Step = Literal["ask", "learn", "finish"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a campaign stands after a refit; counts of items unless named otherwise."""
+
+    expected_accuracy: float
+    goal_reachable: bool
+    answers: int
+    audit_answers: int
+    cost: float
+    asked: int
+    audits_open: int
+    workers: int
+    paused: int
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Consensus:
+    """What the job believes after a round, by position; probabilities of shape (items, K).
+
+    `posterior` is what would be delivered now. `target` holds the base rates and label answers
+    alone, what a model learns from where `trainable`; `audit_posterior` holds the base rates and
+    audit answers alone, what a model is judged by where `audit` and `audited`.
+    """
+
+    posterior: Floats
+    target: Floats
+    audit_posterior: Floats
+    answers: npt.NDArray[np.int32]
+    audit: Bools
+    audited: Bools
+    trainable: Bools
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Delivery:
+    """Labels as they are delivered, for given positions; `probability` allows for the gap."""
+
+    positions: Positions
+    labels: npt.NDArray[np.int64]
+    probability: Floats
+    answers: npt.NDArray[np.int32]
+    audited: Bools
+
+
+class Campaign:
+    """One job's answers and predictions, and what follows from them."""
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        items: int,
+        *,
+        trainings_max: int,
+        trainings: int = 0,
+        trained_items: int = 0,
+    ) -> None:
+        self._spec, self._items, self._labels = spec, items, len(spec.label_set)
+        self._trainings_max, self.trainings = trainings_max, trainings
+        self.trained_items = trained_items
+        self._audit_order = audit_sample(items, spec.crowd, spec.seed)
+        self._audit = _mask(items, self._audit_order)
+        seeds = seed_sample(items, self._labels, spec.crowd, spec.seed)
+        self._seed = _mask(items, seeds)
+        self._answers = AnswerColumns.of([])
+        self._final = np.zeros(items, dtype=np.bool_)
+        self._model: Floats | None = None
+        self._version = ZERO_SHOT
+        self._worth_ratio = WORTH_RATIO
+        self._truth: Truth | None = None
+        self.round = 0
+
+    @property
+    def answers(self) -> AnswerColumns:
+        """Every answer so far, in log order."""
+        return self._answers
+
+    @property
+    def final(self) -> Bools:
+        """Which items have been delivered, (items,)."""
+        return self._final
+
+    @property
+    def seeding(self) -> bool:
+        """Whether the campaign still asks only about its seed sample."""
+        return self._trainings_max > 0 and self._version == ZERO_SHOT and self.trainings == 0
+
+    def set_model(self, version: int, probabilities: Floats | None) -> None:
+        """Take the model's own probabilities (items, K) of the live version; None for no model."""
+        self._version, self._model = version, probabilities
+
+    def set_final(self, positions: Positions) -> None:
+        """Note that items are delivered; they are never asked about again."""
+        self._final[positions] = True
+
+    def note_training(self) -> None:
+        """Note that a model is trained on all answers so far, whether or not it will go live."""
+        self.trainings += 1
+        self.trained_items = int(self._trainable().sum())
+
+    def absorb(self, answers: AnswerColumns) -> None:
+        """Add new answers, read from the log in order."""
+        self._answers = _extended(self._answers, answers)
+
+    def relax(self) -> None:
+        """Take any worker from now on: the better ones do not come."""
+        self._worth_ratio = 0.0
+
+    def refit(self) -> Standing:
+        """Infer truth anew from everything known."""
+        self._truth = fuse(
+            Witnesses(
+                label_votes=self._votes(audit=False),
+                audit_votes=self._votes(audit=True),
+                model=self._model,
+                reviewed=self._reviewed,
+            )
+        )
+        self.round += 1
+        return self.standing()
+
+    def standing(self) -> Standing:
+        """Return where the campaign stood at its last refit."""
+        answers = self._answers
+        audits = int(answers.audit.sum())
+        return Standing(
+            expected_accuracy=self._gap().discounted(self._expected()),
+            goal_reachable=self._goal_error() > GOAL_ERROR_MIN,
+            answers=len(answers),
+            audit_answers=audits,
+            cost=float(answers.prices.sum()),
+            asked=len(np.unique(answers.positions[~answers.audit])),
+            audits_open=self._audits_open(),
+            workers=len(answers.worker_ids),
+            paused=len(self._paused()),
+            temperature=self.truth.temperature,
+        )
+
+    @property
+    def truth(self) -> Truth:
+        """The last fit; refit first."""
+        if self._truth is None:
+            raise RuntimeError("a campaign has no truth before its first refit")
+        return self._truth
+
+    def snapshot(self, partition: Partition, budget_left: int, *, accepting: bool) -> TruthSnapshot:
+        """Return what the shard that owns a partition should act on."""
+        here = slice(partition.first_position, partition.first_position + partition.items)
+        truth = self.truth
+        closed = self._final | ~self._seed if self.seeding else self._final
+        answers_max = self._spec.crowd.answers_per_item_max
+        in_partition = _inside(self._answers.positions, partition)
+        return TruthSnapshot(
+            job_id=partition.job_id,
+            partition=partition.number,
+            round=self.round,
+            worker_ids=self._answers.worker_ids,
+            log_confusion=truth.log_confusion.astype(np.float32),
+            pooled_log_confusion=truth.log_pooled.astype(np.float32),
+            paused_workers=self._paused(),
+            log_prior=truth.log_prior[here].astype(np.float32),
+            final=closed[here],
+            audit=self._audit[here],
+            goal_error=0.0 if self.seeding else max(self._goal_error(), GOAL_ERROR_MIN),
+            answers_left=budget_left,
+            accepting=accepting,
+            answers_seen=int(in_partition.sum()),
+            label_answers_max=min(SEED_ANSWERS, answers_max) if self.seeding else answers_max,
+            worth_ratio_min=0.0 if self.seeding else self._worth_ratio,
+        )
+
+    def budget_left(self) -> int:
+        """Return how many more answers the job may buy; cost is counted at the mean price paid."""
+        budget, answers = self._spec.budget, self._answers
+        left = 2**31 - 1
+        if budget.answers_max is not None:
+            left = min(left, budget.answers_max - len(answers))
+        if budget.cost_max is not None and answers.prices.sum() > 0:
+            unspent = budget.cost_max - float(answers.prices.sum())
+            left = min(left, int(unspent / float(answers.prices.max())))
+        return max(left, 0)
+
+    def step(self, reports: Sequence[PartitionReport], *, time_left_s: float | None) -> Step:
+        """Return what to do next, given how the partitions stand under the newest snapshot."""
+        if self.budget_left() == 0 or (time_left_s is not None and time_left_s <= 0.0):
+            return "finish"
+        quiet = all(report.wanted == 0 and report.leased == 0 for report in reports)
+        if self._learning_due(quiet=quiet):
+            return "learn"
+        if quiet and not self.seeding:
+            return "finish"
+        return "ask"
+
+    def certain(self) -> Positions:
+        """Return items sure enough to be delivered at once, while the job runs.
+
+        Only under a trained model or with an answer of its own, never before its audit, and ten
+        times as sure as the goal asks.
+        """
+        if self.seeding:
+            return np.empty(0, dtype=np.int64)
+        sure = np.exp(self.truth.log_label.max(axis=1)) >= 1.0 - 0.1 * (1.0 - self._goal)
+        known = (self._label_counts() > 0) | (self._version != ZERO_SHOT)
+        return np.flatnonzero(sure & known & ~self._audit & ~self._final)
+
+    def delivery(self, positions: Positions) -> Delivery:
+        """Return the labels of some items as the job would deliver them now."""
+        log_posterior = self.truth.log_full[positions]
+        top = np.exp(log_posterior.max(axis=1))
+        gap = self._gap()
+        audited = self._votes(audit=True).answers_per_item()[positions] > 0
+        return Delivery(
+            positions=positions,
+            labels=log_posterior.argmax(axis=1),
+            probability=np.asarray(gap.discounted_each(top, self._labels)),
+            answers=self._label_counts()[positions],
+            audited=audited,
+        )
+
+    def consensus(self) -> Consensus:
+        """Return what the job believes, for training and for clients who look in."""
+        truth = self.truth
+        return Consensus(
+            posterior=np.exp(truth.log_full),
+            target=np.exp(truth.log_crowd),
+            audit_posterior=np.exp(truth.log_audit),
+            answers=self._label_counts(),
+            audit=self._audit,
+            audited=self._votes(audit=True).answers_per_item() > 0,
+            trainable=self._trainable(),
+        )
+
+    def certificate(self) -> Certificate:
+        """Return what the audit proves so far about the labels as they stand before it."""
+        votes = self._votes(audit=True)
+        audited = self._audit_order[votes.answers_per_item()[self._audit_order] > 0]
+        auto = self._label_counts() == 0
+        row = np.full(self._items, -1, dtype=np.int64)
+        row[audited] = np.arange(len(audited))
+        audit = Audit(
+            delivered=self.truth.log_label[audited].argmax(axis=1),
+            auto=auto[audited],
+            votes=replace(votes, items=row[votes.items], n_items=len(audited)),
+        )
+        auto_items, confidence = int(auto.sum()), self._spec.goal.confidence
+        crowd_items = self._items - auto_items
+        if self._reviewed:
+            return certify_reviewed(
+                audit, auto_items=auto_items, crowd_items=crowd_items, confidence=confidence
+            )
+        label_votes = self._votes(audit=False)
+        counts = dawid_skene.expected_counts(label_votes, np.exp(self.truth.log_label))
+        return certify(
+            audit, counts, auto_items=auto_items, crowd_items=crowd_items, confidence=confidence
+        )
+
+    @property
+    def _goal(self) -> float:
+        return self._spec.goal.accuracy
+
+    @property
+    def _reviewed(self) -> bool:
+        return bool(self._spec.crowd.audit_skills)
+
+    def _goal_error(self) -> float:
+        return self._gap().error_allowed(self._goal)
+
+    def _expected(self) -> float:
+        return float(np.exp(self.truth.log_label.max(axis=1)).mean())
+
+    def _gap(self) -> ReferenceGap:
+        if not self._reviewed:
+            return ReferenceGap()
+        votes, log_label = self._votes(audit=True), self.truth.log_label
+        right = log_label.argmax(axis=1)[votes.items] == votes.labels
+        return ReferenceGap().after(np.exp(log_label.max(axis=1))[votes.items], right)
+
+    def _learning_due(self, *, quiet: bool) -> bool:
+        if self.round == 0 or self.trainings >= self._trainings_max:
+            return False
+        trainable = int(self._trainable().sum())
+        if self.seeding:
+            return quiet and trainable > 0
+        return trainable >= max(LEARN_GROWTH * self.trained_items, 1)
+
+    def _audits_open(self) -> int:
+        wanted = self._spec.crowd.audit_answers_max
+        counts = self._votes(audit=True).answers_per_item()[self._audit_order]
+        return int((wanted - np.minimum(counts, wanted)).sum())
+
+    def _label_counts(self) -> npt.NDArray[np.int32]:
+        return self._votes(audit=False).answers_per_item().astype(np.int32)
+
+    def _trainable(self) -> Bools:
+        return np.asarray((self._label_counts() > 0) & ~self._audit)
+
+    def _votes(self, *, audit: bool) -> Votes:
+        answers = self._answers
+        kept = answers.audit if audit else ~answers.audit
+        return Votes(
+            items=answers.positions[kept],
+            workers=answers.workers[kept],
+            labels=answers.labels[kept],
+            n_items=self._items,
+            n_workers=max(len(answers.worker_ids), 1),
+            n_labels=self._labels,
+        )
+
+    def _paused(self) -> frozenset[WorkerId]:
+        truth, answers = self.truth, self._answers
+        told = _information(truth.log_confusion)
+        average = float(_information(truth.log_pooled[None])[0])
+        counts = np.bincount(answers.workers, minlength=len(told))
+        spam = (counts >= SPAM_ANSWERS_MIN) & (told < SPAM_INFORMATION_RATIO * average)
+        return frozenset(answers.worker_ids[worker] for worker in np.flatnonzero(spam))
+
+
+def _information(log_confusion: Floats) -> Floats:
+    """Return what an answer tells about a label drawn evenly, in nats, (workers,)."""
+    confusion = np.exp(log_confusion)
+    marginal = confusion.mean(axis=1, keepdims=True)
+    return np.asarray((confusion * (log_confusion - np.log(marginal))).sum(axis=2).mean(axis=1))
+
+
+def _mask(items: int, positions: Positions) -> Bools:
+    mask = np.zeros(items, dtype=np.bool_)
+    mask[positions] = True
+    return mask
+
+
+def _inside(positions: Positions, partition: Partition) -> Bools:
+    local = positions - partition.first_position
+    return np.asarray((local >= 0) & (local < partition.items))
+
+
+def _extended(old: AnswerColumns, new: AnswerColumns) -> AnswerColumns:
+    worker_ids = tuple(dict.fromkeys((*old.worker_ids, *new.worker_ids)))
+    index = {worker_id: code for code, worker_id in enumerate(worker_ids)}
+    recode = np.array([index[worker_id] for worker_id in new.worker_ids], dtype=np.int32)
+    workers = recode[new.workers] if len(new) else new.workers
+    return AnswerColumns(
+        seq=np.concatenate([old.seq, new.seq]),
+        positions=np.concatenate([old.positions, new.positions]),
+        workers=np.concatenate([old.workers, workers]),
+        labels=np.concatenate([old.labels, new.labels]),
+        audit=np.concatenate([old.audit, new.audit]),
+        prices=np.concatenate([old.prices, new.prices]),
+        answered_at=np.concatenate([old.answered_at, new.answered_at]),
+        durations_s=np.concatenate([old.durations_s, new.durations_s]),
+        worker_ids=worker_ids,
+    )

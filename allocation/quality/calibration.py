@@ -1,0 +1,54 @@
+"""How far a model's probabilities may be believed: a temperature learned from the crowd.
+
+A network's softmax is not a probability of being right (Guo et al. 2017). Here its logarithm is
+multiplied by one factor, chosen so that the answers people gave are as likely as possible when
+the scaled probabilities are taken as the prior of each item:
+
+    maximise  sum_i log sum_y softmax(t log p_i)_y P(answers to i | y)
+
+The answers are noisy, and need no gold: their own noise is in P(answers | y). The likelihood stays
+valid for items chosen because the model was unsure of them, since that choice depends only on what
+is conditioned on (ignorable selection, Rubin 1976); audited items, drawn at random, are used alone
+as soon as there are enough of them.
+"""
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from allocation.quality.votes import Floats
+
+TEMPERATURE_MIN, TEMPERATURE_MAX = 0.02, 3.0
+PROBABILITY_FLOOR = 1e-6
+
+
+def scaled(probabilities: Floats, temperature: float) -> Floats:
+    """Return log softmax(temperature x log probabilities), (items, K)."""
+    logits = temperature * np.log(np.maximum(probabilities, PROBABILITY_FLOOR))
+    return normalised(logits)
+
+
+def normalised(log_weights: Floats) -> Floats:
+    """Return rows shifted so that their exponentials sum to 1, (items, K)."""
+    top = log_weights.max(axis=1, keepdims=True)
+    total = np.log(np.exp(log_weights - top).sum(axis=1, keepdims=True))
+    return np.asarray(log_weights - top - total)
+
+
+def fit_temperature(probabilities: Floats, log_evidence: Floats) -> float:
+    """Return the factor that makes the answers most likely, in [0.02, 3].
+
+    `probabilities` (items, K) are the model's own, `log_evidence` (items, K) is
+    log P(answers | label) of the same items. Without items the answer is 1: nothing is known.
+    """
+    if not len(probabilities):
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        joint = scaled(probabilities, float(np.exp(log_temperature))) + log_evidence
+        top = joint.max(axis=1)
+        evidence = top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
+        return float(-evidence.sum() + 0.5 * log_temperature**2)
+
+    bounds = (float(np.log(TEMPERATURE_MIN)), float(np.log(TEMPERATURE_MAX)))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-3})
+    return float(np.exp(found.x))

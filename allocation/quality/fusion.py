@@ -1,0 +1,136 @@
+"""Crowd and model as witnesses of one truth.
+
+Every item has one true label. Workers answer through their confusion matrices (Dawid-Skene with a
+prior), and the model speaks through its calibrated probabilities, which enter as the item's prior.
+The model's opinion on an item must not contain answers to that item: versions are cross-fitted
+(`cluster.domain.items.fold_of`), which is what makes it a witness of its own.
+
+Answers of two kinds are kept apart. Label answers decide an item's label; audit answers check it
+and take no part in it until the job ends. Both tell how good the workers are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from allocation.quality import dawid_skene
+from allocation.quality.calibration import fit_temperature, normalised, scaled
+from allocation.quality.votes import Fit, Floats, Votes
+
+AUDITED_ENOUGH = 30
+"""Audited items from which on the model is calibrated on them alone."""
+
+REVIEWER_ERROR = 0.01
+"""What a reviewer's word is taken for: right but for this."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Witnesses:
+    """All that is known of a job's items; K labels, workers coded alike in both sets of votes.
+
+    `model` (items, K) holds the model's own cross-fitted probabilities, None before there is one.
+    Where `reviewed`, audit votes are the reference: they come from reviewers, not from the crowd.
+    """
+
+    label_votes: Votes
+    audit_votes: Votes
+    model: Floats | None
+    reviewed: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Truth:
+    """What the witnesses say together; log probabilities of shape (items, K) unless noted.
+
+    `log_prior` is the calibrated model with the base rates; `log_label` adds the label answers:
+    the labels the job would deliver now. `log_full` adds the audit answers too. `log_crowd` and
+    `log_audit` hold the base rates with only the label or only the audit answers: what a model
+    may learn from, and what it may be judged by. `log_confusion` (workers, K, K) is
+    log P(answer | truth), `log_pooled` (K, K) the same for a worker nobody knows.
+    """
+
+    log_prior: Floats
+    log_label: Floats
+    log_full: Floats
+    log_crowd: Floats
+    log_audit: Floats
+    log_confusion: Floats
+    log_pooled: Floats
+    temperature: float
+
+
+def fuse(witnesses: Witnesses) -> Truth:
+    """Return the joint truth of crowd and model."""
+    label_votes, audit_votes = witnesses.label_votes, witnesses.audit_votes
+    crowd_votes = label_votes if witnesses.reviewed else _joined(label_votes, audit_votes)
+    reference = _reference(audit_votes) if witnesses.reviewed else None
+    alone = _fit(crowd_votes, reference)
+    log_prior, temperature = _calibrated(witnesses, alone, reference)
+    together = _fit(crowd_votes, log_prior if reference is None else log_prior + reference)
+    base_rates = np.log(alone.class_prior)
+    label_evidence = _evidence(label_votes, together.log_confusion)
+    audit_evidence = (
+        _evidence(audit_votes, together.log_confusion) if reference is None else reference
+    )
+    counts = dawid_skene.expected_counts(crowd_votes, together.posterior)
+    return Truth(
+        log_prior=log_prior,
+        log_label=normalised(log_prior + label_evidence),
+        log_full=normalised(log_prior + label_evidence + audit_evidence),
+        log_crowd=normalised(base_rates + label_evidence),
+        log_audit=normalised(base_rates + audit_evidence),
+        log_confusion=together.log_confusion,
+        log_pooled=dawid_skene.pooled_confusion(counts),
+        temperature=temperature,
+    )
+
+
+def _fit(votes: Votes, log_item_prior: Floats | None) -> Fit:
+    uniform = None if log_item_prior is None else np.full(votes.n_labels, 1.0 / votes.n_labels)
+    return dawid_skene.fit(
+        votes,
+        prior="pooled",
+        log_item_prior=log_item_prior,
+        class_prior=uniform,
+        iterations_max=50,
+    )
+
+
+def _calibrated(witnesses: Witnesses, alone: Fit, reference: Floats | None) -> tuple[Floats, float]:
+    base_rates = np.log(alone.class_prior)
+    votes = witnesses.label_votes
+    if witnesses.model is None:
+        return np.tile(base_rates, (votes.n_items, 1)), 1.0
+    audited = witnesses.audit_votes.answers_per_item() > 0
+    evidence = (
+        _evidence(witnesses.audit_votes, alone.log_confusion) if reference is None else reference
+    )
+    if audited.sum() < AUDITED_ENOUGH:
+        evidence = evidence + _evidence(votes, alone.log_confusion)
+        audited |= votes.answers_per_item() > 0
+    temperature = fit_temperature(witnesses.model[audited], evidence[audited])
+    return scaled(witnesses.model, temperature), temperature
+
+
+def _evidence(votes: Votes, log_confusion: Floats) -> Floats:
+    """Return log P(answers to the item | label), (items, K)."""
+    return dawid_skene.log_joint(votes, log_confusion, np.zeros(votes.n_labels))
+
+
+def _reference(votes: Votes) -> Floats:
+    """Return what reviewers said as log evidence, (items, K); zero where they said nothing."""
+    right, wrong = np.log(1.0 - REVIEWER_ERROR), np.log(REVIEWER_ERROR / (votes.n_labels - 1))
+    counts = votes.counts()
+    answered = counts.sum(axis=1, keepdims=True)
+    return np.asarray(counts * right + (answered - counts) * wrong)
+
+
+def _joined(first: Votes, second: Votes) -> Votes:
+    return Votes(
+        items=np.concatenate([first.items, second.items]),
+        workers=np.concatenate([first.workers, second.workers]),
+        labels=np.concatenate([first.labels, second.labels]),
+        n_items=first.n_items,
+        n_workers=first.n_workers,
+        n_labels=first.n_labels,
+    )
