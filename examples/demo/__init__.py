@@ -1,0 +1,1 @@
+"""The demo: two tenants, two jobs and a crowd, over HTTP only."""

@@ -1,0 +1,365 @@
+"""The report's plots, one function each, from run data to inline SVG."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from examples.demo.measure import wilson_interval
+from examples.demo.run_data import DemoRun, JobRun, Sample, WorkerRun
+from examples.demo.svg import (
+    GOOD,
+    GRID,
+    INK,
+    MUTED,
+    SERIES,
+    STAGES,
+    SURFACE,
+    drawing,
+    grid,
+    inline_svg,
+)
+
+PANEL_PX = (460, 350)
+WIDE_PX = 1020
+WORKERS_SHOWN_MAX = 40
+
+STAGE_TITLES = {
+    "queued": "queued",
+    "ingesting": "ingest",
+    "prelabelling": "pre-label",
+    "asking": "ask",
+    "learning": "retrain",
+    "exporting": "export",
+}
+"""What the report calls the states of a job."""
+
+TIMED_STAGES = ("ingesting", "prelabelling", "asking", "learning", "exporting")
+"""The stages of the timeline, in the order of the style sheet's stage colours."""
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Return a share as text, such as 96.2 %."""
+    return f"{share * 100:.{digits}f} %"
+
+
+def answers_chart(job: JobRun, number: int) -> str:
+    """Draw accuracy against answers bought, with retraining and fixed redundancy marked."""
+    seen = [sample for sample in job.samples if sample.accuracy is not None]
+    with drawing(*PANEL_PX) as figure:
+        axes = figure.add_subplot()
+        _percent_axis(axes)
+        grid(axes)
+        axes.axhline(job.goal_accuracy, color=GOOD, linewidth=1.2, dashes=(5, 4))
+        _curve(axes, job, seen, SERIES[number])
+        _retrainings(axes, job, seen, SERIES[number])
+        _fixed_points(axes, job)
+        _delivered(axes, job, SERIES[number])
+        floor = min(
+            [sample.accuracy or 0.0 for sample in seen]
+            + [fixed.accuracy for fixed in job.fixed]
+            + [job.goal_accuracy]
+        )
+        axes.set_ylim(max(0.0, floor - 0.04), 1.015)
+        right = max([5.0, *(fixed.answers / job.items for fixed in job.fixed)])
+        axes.set_xlim(-0.1, right + 0.55)
+        axes.text(
+            right + 0.62,
+            job.goal_accuracy,
+            f"goal\n{percent(job.goal_accuracy, 0)}",
+            color=GOOD,
+            ha="left",
+            va="center",
+            linespacing=1.2,
+        )
+        axes.set_xlabel("answers bought per item, audits included")
+        axes.set_ylabel("labels that are right")
+        described = "; ".join(
+            f"{fixed.redundancy} answers for every item reach {percent(fixed.accuracy)}"
+            for fixed in job.fixed
+        )
+        final = "unknown" if job.overall.accuracy is None else percent(job.overall.accuracy)
+        return inline_svg(
+            figure,
+            f"answers-{number}",
+            f"{job.title}: accuracy against answers bought",
+            f"The job ends at {final} right for {job.answers_per_item:.2f} answers an item. "
+            f"For comparison: {described or 'nothing'}.",
+        )
+
+
+def reliability_chart(job: JobRun, number: int) -> str:
+    """Draw how often delivered labels of each probability are right, over their counts."""
+    with drawing(*PANEL_PX) as figure:
+        axes, counts = figure.subplots(
+            2, 1, sharex=True, gridspec_kw={"height_ratios": (4, 1.1), "hspace": 0.04}
+        )
+        low = min([0.45, *(min(entry.low, entry.accuracy) for entry in job.reliability)])
+        _percent_axis(axes)
+        grid(axes)
+        axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1.2, dashes=(2, 4))
+        for entry in job.reliability:
+            bottom, top = wilson_interval(entry.accuracy * entry.items, entry.items)
+            said = entry.mean_probability
+            axes.plot((said, said), (bottom, top), color=SERIES[number], linewidth=1.6, alpha=0.55)
+            axes.plot(
+                said,
+                entry.accuracy,
+                "o",
+                color=SERIES[number],
+                markersize=8.5,
+                markeredgecolor=SURFACE,
+                markeredgewidth=1.5,
+            )
+        axes.set_xlim(low - 0.02, 1.05)
+        axes.set_ylim(max(-0.02, low - 0.12), 1.03)
+        axes.set_ylabel("labels that are right")
+        _count_bars(counts, job, SERIES[number])
+        return inline_svg(
+            figure,
+            f"reliability-{number}",
+            f"{job.title}: reliability of delivered probabilities",
+            "; ".join(
+                f"{entry.items} labels said to be {percent(entry.mean_probability)} sure are right "
+                f"in {percent(entry.accuracy)}"
+                for entry in job.reliability
+            ),
+        )
+
+
+def workers_chart(workers: Sequence[WorkerRun]) -> str:
+    """Draw each worker's share of right answers, and what the service believes it to be."""
+    shown = sorted(workers, key=lambda worker: -worker.answers)[:WORKERS_SHOWN_MAX]
+    shown.sort(key=lambda worker: (worker.accuracy is not None, worker.accuracy or 0.0))
+    with drawing(WIDE_PX, 80 + 22 * len(shown)) as figure:
+        axes = figure.add_subplot()
+        grid(axes, horizontal=False, vertical=True)
+        for row, worker in enumerate(shown):
+            _worker_row(axes, row, worker)
+        axes.text(1.065, len(shown) - 0.1, "answers", color=MUTED, ha="right", va="center")
+        axes.set_yticks(range(len(shown)), [worker.name for worker in shown])
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.set_ylim(-0.7, len(shown) + 0.4)
+        axes.set_xlim(-0.01, 1.07)
+        axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("answers that are right (bar: 95 % interval)")
+        return inline_svg(
+            figure,
+            "workers",
+            "Worker quality",
+            f"{len(shown)} workers by their share of right answers, from "
+            + " to ".join(percent(share, 0) for share in _extremes(shown)),
+        )
+
+
+def timeline_chart(run: DemoRun) -> str:
+    """Draw the stages of every job on one time axis, over the answers bought."""
+    with drawing(WIDE_PX, 200 + 62 * len(run.jobs)) as figure:
+        lanes, rate = figure.subplots(
+            2, 1, sharex=True, gridspec_kw={"height_ratios": (0.62 * len(run.jobs), 1.3)}
+        )
+        for lane, job in enumerate(run.jobs):
+            _stage_lane(lanes, lane, job, run.wall_s)
+        lanes.set_ylim(len(run.jobs) - 0.35, -0.75)
+        lanes.set_yticks(range(len(run.jobs)), [job.title for job in run.jobs])
+        lanes.tick_params(axis="y", labelcolor=INK)
+        lanes.spines[["left", "bottom"]].set_visible(False)
+        grid(rate)
+        for number, job in enumerate(run.jobs):
+            times = [sample.at_s for sample in job.samples]
+            bought = [sample.answers for sample in job.samples]
+            rate.plot(times, bought, color=SERIES[number])
+            if times:
+                rate.text(
+                    times[-1] + run.wall_s * 0.008,
+                    bought[-1],
+                    f"{job.title}\n{bought[-1]:,}",
+                    color=SERIES[number],
+                    va="top" if number else "center",
+                    fontsize=12,
+                )
+        rate.set_xlim(0, run.wall_s * 1.13)
+        rate.set_ylim(bottom=0)
+        rate.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        rate.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
+        rate.set_ylabel("answers")
+        rate.set_xlabel("seconds since the demo began")
+        return inline_svg(
+            figure,
+            "timeline",
+            "Timeline of both jobs" if len(run.jobs) > 1 else "Timeline of the job",
+            "; ".join(
+                f"{job.title}: {STAGE_TITLES.get(span.stage, span.stage)} from {span.start_s:.0f} "
+                f"to {span.end_s:.0f} seconds"
+                for job in run.jobs
+                for span in job.spans
+            ),
+        )
+
+
+def _percent_axis(axes: Axes) -> None:
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+
+
+def _curve(axes: Axes, job: JobRun, seen: Sequence[Sample], colour: str) -> None:
+    """The measured curve, and thinner the service's own expectation."""
+    expected = [sample for sample in job.samples if sample.expected_accuracy is not None]
+    axes.plot(
+        [sample.answers / job.items for sample in expected],
+        [sample.expected_accuracy or 0.0 for sample in expected],
+        color=colour,
+        linewidth=1.3,
+        dashes=(1, 3),
+        dash_capstyle="round",
+    )
+    axes.plot(
+        [sample.answers / job.items for sample in seen],
+        [sample.accuracy or 0.0 for sample in seen],
+        color=colour,
+    )
+
+
+def _retrainings(axes: Axes, job: JobRun, seen: Sequence[Sample], colour: str) -> None:
+    """A ring where a round of training ended."""
+    for before, after in pairwise(seen):
+        if after.rounds > before.rounds:
+            axes.plot(
+                after.answers / job.items,
+                after.accuracy or 0.0,
+                "o",
+                color=SURFACE,
+                markeredgecolor=colour,
+                markeredgewidth=2.0,
+                markersize=8.5,
+            )
+
+
+def _fixed_points(axes: Axes, job: JobRun) -> None:
+    for fixed in job.fixed:
+        at = fixed.answers / job.items
+        axes.plot(
+            at,
+            fixed.accuracy,
+            "s",
+            color=MUTED,
+            markersize=7.5,
+            markeredgecolor=SURFACE,
+        )
+        axes.text(
+            at,
+            fixed.accuracy - 0.012,
+            f"{fixed.redundancy} each\n{percent(fixed.accuracy)}",
+            color=MUTED,
+            ha="center",
+            va="top",
+            linespacing=1.25,
+        )
+
+
+def _delivered(axes: Axes, job: JobRun, colour: str) -> None:
+    """The end of the job, and the certificate's lower bound below it."""
+    if job.overall.accuracy is None:
+        return
+    at, reached = job.answers_per_item, job.overall.accuracy
+    if job.certified is not None:
+        axes.plot((at, at), (job.certified.lower, reached), color=colour, linewidth=1.6)
+        axes.plot(at, job.certified.lower, "_", color=colour, markersize=11, markeredgewidth=1.8)
+    axes.plot(
+        at,
+        reached,
+        "o",
+        color=colour,
+        markersize=10.5,
+        markeredgecolor=SURFACE,
+        markeredgewidth=1.8,
+    )
+    axes.text(
+        at + 0.12,
+        reached + 0.004,
+        percent(reached),
+        color=INK,
+        fontweight="bold",
+        va="bottom",
+        fontsize=15,
+    )
+
+
+def _count_bars(axes: Axes, job: JobRun, colour: str) -> None:
+    """How many labels stand behind each point, as bars of the bins' own width."""
+    highest = max([1, *(entry.items for entry in job.reliability)])
+    for entry in job.reliability:
+        width = entry.high - entry.low
+        axes.bar(entry.low, entry.items, width * 0.9, align="edge", color=colour, alpha=0.35)
+        last = entry.high == 1.0
+        axes.text(
+            entry.high if last else entry.low + width * 0.45,
+            entry.items * 0.5 if last else entry.items + highest * 0.06,
+            f"{entry.items:,}",
+            ha="left" if last else "center",
+            va="center" if last else "bottom",
+            color=MUTED,
+            fontsize=11,
+        )
+    axes.set_ylim(0, highest * 1.35)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    axes.set_xlabel("probability delivered with the label")
+
+
+def _worker_row(axes: Axes, row: int, worker: WorkerRun) -> None:
+    if worker.accuracy is None:
+        axes.text(0.0, row, "no answers", color=MUTED, va="center", fontsize=12)
+        return
+    low, high = wilson_interval(worker.accuracy * worker.answers, worker.answers)
+    axes.plot((low, high), (row, row), color=SERIES[0], linewidth=5.0, alpha=0.28)
+    axes.plot(worker.accuracy, row, "o", color=SERIES[0], markersize=7.5, markeredgecolor=SURFACE)
+    if worker.estimated is not None:
+        axes.plot(
+            worker.estimated,
+            row,
+            "D",
+            color="none",
+            markeredgecolor=INK,
+            markeredgewidth=1.4,
+            markersize=6.5,
+        )
+    axes.text(1.065, row, f"{worker.answers:,}", color=MUTED, ha="right", va="center", fontsize=12)
+
+
+def _extremes(workers: Sequence[WorkerRun]) -> tuple[float, float]:
+    known = [worker.accuracy for worker in workers if worker.accuracy is not None]
+    return min(known, default=0.0), max(known, default=0.0)
+
+
+def _stage_lane(axes: Axes, lane: int, job: JobRun, wall_s: float) -> None:
+    for span in job.spans:
+        length = span.end_s - span.start_s
+        axes.barh(
+            lane,
+            length,
+            left=span.start_s,
+            height=0.5,
+            edgecolor=SURFACE,
+            linewidth=1.2,
+            color=_stage_colour(span.stage),
+        )
+        title = STAGE_TITLES.get(span.stage, span.stage)
+        if length > wall_s * 0.008 * len(title):
+            axes.text(
+                span.start_s + length / 2,
+                lane - 0.31,
+                title,
+                ha="center",
+                va="bottom",
+                color=MUTED,
+                fontsize=12,
+            )
+
+
+def _stage_colour(stage: str) -> str:
+    return STAGES[TIMED_STAGES.index(stage)] if stage in TIMED_STAGES else GRID
