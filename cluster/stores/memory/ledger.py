@@ -64,5 +64,5 @@ class MemoryResults:
         """Return up to `limit` segments that hold rows from `from_row` on, in order."""
         with self._lock:
             log = self._segments.get(job_id, [])
-            holding = (found for found in log if found.first_row + found.rows > from_row)
+            holding = (s for s in log if s.rows and s.first_row + s.rows > from_row)
             return tuple(islice(holding, limit))

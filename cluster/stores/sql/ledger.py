@@ -76,8 +76,12 @@ class SqlResults:
         """Return up to `limit` segments that hold rows from `from_row` on, in order."""
         statement = (
             select(schema.segments)
-            .where(_segments.job_id == job_id, _segments.end_row > from_row)
-            .order_by(_segments.end_row, _segments.number)
+            .where(
+                _segments.job_id == job_id,
+                _segments.end_row > from_row,
+                _segments.end_row > _segments.first_row,
+            )
+            .order_by(_segments.end_row)
             .limit(limit)
         )
         with self._database.reading() as connection:

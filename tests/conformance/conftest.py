@@ -1,0 +1,62 @@
+"""Every adapter of every port, one after the other.
+
+`MUSTER_TEST_DATABASE_URL` adds a PostgreSQL server to them; its schema `public` is emptied for
+each test.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+from pyarrow.fs import FSSpecHandler, PyFileSystem
+from sqlalchemy import create_engine, text
+
+from cluster.ports import ObjectStore, Stores
+from cluster.settings import Settings
+from cluster.stores.memory import memory_stores
+from cluster.stores.objects import BucketObjects, FolderObjects, MemoryObjects
+from cluster.stores.opened import open_stores
+
+SERVER_URL = os.environ.get("MUSTER_TEST_DATABASE_URL", "")
+DATABASES = ["sqlite", "postgresql"] if SERVER_URL else ["sqlite"]
+
+
+@pytest.fixture(params=["memory", *DATABASES])
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
+    """Return empty stores of every kind."""
+    if request.param == "memory":
+        return memory_stores(MemoryObjects())
+    return open_stores(_settings(request.param, tmp_path))
+
+
+@pytest.fixture(params=DATABASES)
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Return the settings of an empty deployment, for processes to open."""
+    return _settings(request.param, tmp_path)
+
+
+@pytest.fixture(params=["memory", "folder", "bucket"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
+    """Return an empty object store of every kind; the bucket is fsspec's, in memory."""
+    if request.param == "memory":
+        yield MemoryObjects()
+    elif request.param == "folder":
+        yield FolderObjects(tmp_path / "objects")
+    else:
+        filesystem = MemoryFileSystem(skip_instance_cache=True)
+        filesystem.store.clear()
+        yield BucketObjects(PyFileSystem(FSSpecHandler(filesystem)), "/bucket/prefix")
+        filesystem.store.clear()
+
+
+def _settings(kind: str, folder: Path) -> Settings:
+    if kind == "sqlite":
+        return Settings(data_dir=folder)
+    engine = create_engine(SERVER_URL)
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+    return Settings(data_dir=folder, database_url=SERVER_URL)

@@ -1,0 +1,192 @@
+"""Domain values with sensible contents, for tests to vary."""
+
+from cluster.domain.access import KeyRecord
+from cluster.domain.ids import ItemId, JobId, KeyId, ModelName, ShardId, TenantId, WorkerId
+from cluster.domain.items import Chunk, ChunkPrediction
+from cluster.domain.jobs import (
+    Budget,
+    Certificate,
+    CrowdTerms,
+    Goal,
+    IdempotencyKey,
+    Job,
+    JobEvent,
+    JobSpec,
+    JobState,
+    Progress,
+    Source,
+    Stratum,
+)
+from cluster.domain.labels import Label, LabelSet
+from cluster.domain.models import Lineage, ModelRecord, ModelSpec
+from cluster.domain.results import ResultSegment
+from cluster.domain.work import Answer, Partition, Purpose, WorkerProfile
+
+TENANT = TenantId("acme")
+JOB = JobId("job-0001")
+LABELS = LabelSet((Label("cat", "a small feline"), Label("dög")))
+CERTIFICATE = Certificate(
+    confidence=0.95,
+    strata=(
+        Stratum(name="overall", items=10, audited=4, accuracy_estimate=0.97, accuracy_lower=0.91),
+    ),
+)
+
+
+def job_spec() -> JobSpec:
+    """Return a spec with every field away from its default."""
+    return JobSpec(
+        name="pets ✓",
+        modality="image",
+        label_set=LABELS,
+        source=Source(uri="s3://bucket/pets.csv", format="csv", id_field="n", content_field="url"),
+        goal=Goal(accuracy=0.9, confidence=0.99),
+        budget=Budget(answers_max=1_000, cost_max=0.1, deadline_s=3_600.5),
+        crowd=CrowdTerms(required_skills=frozenset({"vet", "de"}), instructions="look\nclosely"),
+        base_model="resnet",
+        weight=2.5,
+        seed=7,
+    )
+
+
+def job(number: int = 1, tenant_id: TenantId = TENANT, state: JobState = JobState.QUEUED) -> Job:
+    """Return a new job; ids rise with `number`."""
+    return Job(
+        job_id=JobId(f"job-{number:04d}"),
+        tenant_id=tenant_id,
+        spec=job_spec(),
+        model_name=ModelName("acme/pets"),
+        state=state,
+        created_at=1_700_000_000.125,
+        updated_at=1_700_000_000.125,
+        progress=Progress(items=3, cost=0.3),
+    )
+
+
+def key(name: str = "retry-1", fingerprint: str = "sha") -> IdempotencyKey:
+    """Return a client's retry key."""
+    return IdempotencyKey(key=name, fingerprint=fingerprint)
+
+
+def event(kind: str = "state", job_id: JobId = JOB, **figures: float) -> JobEvent:
+    """Return an event that is not stored yet."""
+    return JobEvent(job_id=job_id, kind=kind, at=12.5, message=f"it is {kind}", figures=figures)
+
+
+def chunk(number: int, job_id: JobId = JOB, rows: int = 10) -> Chunk:
+    """Return a chunk of equally sized ones."""
+    return Chunk(
+        job_id=job_id,
+        number=number,
+        first_position=number * rows,
+        rows=rows,
+        items_path=f"jobs/{job_id}/items/{number:06d}.parquet",
+    )
+
+
+def prediction(number: int, version: int, job_id: JobId = JOB) -> ChunkPrediction:
+    """Return where a model version's pre-labels of a chunk lie."""
+    return ChunkPrediction(
+        job_id=job_id,
+        number=number,
+        model_version=version,
+        predictions_path=f"jobs/{job_id}/predictions/{version:06d}/{number:06d}.parquet",
+    )
+
+
+def partition(number: int = 0, shard: int = 0, job_id: JobId = JOB) -> Partition:
+    """Return a partition of 1,000 items, not acquired yet."""
+    return Partition(
+        job_id=job_id,
+        number=number,
+        first_position=number * 1_000,
+        items=1_000,
+        shard_id=ShardId(shard),
+    )
+
+
+def answer(
+    position: int = 0,
+    worker: str = "ann",
+    label: int = 1,
+    purpose: Purpose = "label",
+    job_id: JobId = JOB,
+) -> Answer:
+    """Return one worker's answer."""
+    return Answer(
+        job_id=job_id,
+        position=position,
+        worker_id=WorkerId(worker),
+        label=label,
+        purpose=purpose,
+        price=0.03,
+        answered_at=1_700_000_000.5 + position,
+        duration_s=4.25,
+    )
+
+
+def worker(worker_id: str, skills: frozenset[str] = frozenset({"vet", "de"})) -> WorkerProfile:
+    """Return a registered worker."""
+    return WorkerProfile(
+        worker_id=WorkerId(worker_id),
+        owner=KeyId("key-1"),
+        name="Ann Ångström",
+        kind="llm",
+        skills=skills,
+        price=0.01,
+        registered_at=1_700_000_000.0,
+    )
+
+
+def model(version: int = 1, name: str = "acme/pets") -> ModelRecord:
+    """Return a trained version, or the zero-shot one for version 0."""
+    lineage = Lineage(
+        job_id=JOB,
+        round=2,
+        parent=version - 1,
+        recipe="head",
+        snapshot_path="jobs/job-0001/snapshots/000002",
+        snapshot_hash="ab12",
+        code_version="0.1.0",
+        seed=3,
+    )
+    return ModelRecord(
+        spec=ModelSpec(
+            name=ModelName(name),
+            version=version,
+            base_model="resnet",
+            modality="image",
+            label_set=LABELS,
+            weights_path=f"models/pets/{version:06d}" if version else None,
+        ),
+        lineage=lineage if version else None,
+        metrics={"accuracy": 0.93, "items": 12.0},
+        created_at=1_700_000_000.0,
+    )
+
+
+def segment(number: int, first_row: int, rows: int, job_id: JobId = JOB) -> ResultSegment:
+    """Return a run of final labels."""
+    return ResultSegment(
+        job_id=job_id,
+        number=number,
+        first_row=first_row,
+        rows=rows,
+        path=f"jobs/{job_id}/results/{number:06d}.parquet",
+    )
+
+
+def api_key(key_id: str = "key-1") -> KeyRecord:
+    """Return an API key as stored."""
+    return KeyRecord(
+        key_id=KeyId(key_id),
+        secret_sha256=bytes(range(32)),
+        tenant_id=TENANT,
+        role="client",
+        created_at=1_700_000_000.0,
+    )
+
+
+def item_id(position: int) -> ItemId:
+    """Return the client's name of an item."""
+    return ItemId(f"item-{position}")

@@ -1,0 +1,56 @@
+"""`EventLog`: each job's events, numbered without gaps."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from cluster.domain.ids import JobId
+from cluster.ports import Stores
+from tests.conformance import samples
+
+OTHER = JobId("job-0002")
+
+
+def test_events_come_back_in_order_with_their_numbers(stores: Stores) -> None:
+    first = samples.event("ingested", items=12.0, seconds=0.5)
+    second = samples.event("prelabelled")
+
+    stores.events.append([first])
+    stores.events.append([second, samples.event(job_id=OTHER), first])
+
+    assert stores.events.read(samples.JOB, 0, 10) == (
+        replace(first, seq=1),
+        replace(second, seq=2),
+        replace(first, seq=3),
+    )
+    assert [event.seq for event in stores.events.read(OTHER, 0, 10)] == [1]
+
+
+def test_reading_goes_on_after_a_number(stores: Stores) -> None:
+    stores.events.append([samples.event(f"kind-{number}") for number in range(5)])
+
+    assert [event.seq for event in stores.events.read(samples.JOB, 2, 2)] == [3, 4]
+    assert stores.events.read(samples.JOB, 5, 2) == ()
+    assert stores.events.read(JobId("unknown"), 0, 2) == ()
+
+
+def test_appending_nothing_changes_nothing(stores: Stores) -> None:
+    stores.events.append([])
+
+    assert stores.events.read(samples.JOB, 0, 10) == ()
+
+
+def test_figures_that_are_not_finite_survive(stores: Stores) -> None:
+    stores.events.append([samples.event(loss=math.nan, bound=math.inf)])
+
+    (stored,) = stores.events.read(samples.JOB, 0, 1)
+
+    assert math.isnan(stored.figures["loss"])
+    assert stored.figures["bound"] == math.inf
+
+
+def test_parallel_appends_give_every_event_its_own_number(stores: Stores) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: stores.events.append([samples.event()] * 2), range(16)))
+
+    assert [event.seq for event in stores.events.read(samples.JOB, 0, 99)] == list(range(1, 33))

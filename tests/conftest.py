@@ -1,0 +1,28 @@
+"""What every test folder shares."""
+
+import os
+import secrets
+from pathlib import Path
+
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the seed of the whole run where none was asked for, so that it can be printed."""
+    if config.getoption("--hypothesis-seed") is None:
+        config.option.hypothesis_seed = str(secrets.randbelow(2**32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say how to repeat this run's random choices."""
+    return f"repeat this run with --hypothesis-seed={config.getoption('--hypothesis-seed')}"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Return the folder of the shared data sets that `MUSTER_DATA` names."""
+    folder = os.environ.get("MUSTER_DATA")
+    if not folder:
+        pytest.skip("set MUSTER_DATA to the folder of the shared data sets to run this test")
+    return Path(folder)
