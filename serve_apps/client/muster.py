@@ -1,0 +1,224 @@
+"""Every resource of the HTTP API as a typed method."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import httpx
+
+from cluster.domain.access import Role
+from serve_apps.client.calls import CURSOR_PAGE_ROWS, Calls, Retries
+from serve_apps.gateway.schemas.job_request import JobRequest
+from serve_apps.gateway.schemas.jobs import (
+    EventPage,
+    EventView,
+    JobPage,
+    JobView,
+    UploadView,
+)
+from serve_apps.gateway.schemas.keys import KeyRequest, KeyView
+from serve_apps.gateway.schemas.models import ModelPage, ModelView, VersionList, VersionView
+from serve_apps.gateway.schemas.results import (
+    ProvisionalPage,
+    ProvisionalView,
+    ResultPage,
+    ResultView,
+)
+from serve_apps.gateway.schemas.work import (
+    AnswerBody,
+    AnswerRequest,
+    AnswerResult,
+    AnswerResults,
+    ClaimRequest,
+    LeaseList,
+    LeaseView,
+    OfferList,
+    OfferView,
+    Released,
+    TokenRequest,
+    WorkerPage,
+    WorkerRequest,
+    WorkerView,
+)
+
+BLOCK_BYTES = 2**20
+
+
+class MusterClient:
+    """Calls one Muster service with one API key; a context manager.
+
+    Every method raises ClientProblem where the service refuses and ServiceUnreachable where it
+    does not answer. Calls that are safe to repeat are, a bounded number of times; `submit`
+    always sends an Idempotency-Key, so that a retry never makes a second job.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        retries: Retries | None = None,
+        timeout_s: float = 60.0,
+        wait: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._wait = wait
+        headers = {"Authorization": f"Bearer {key}"}
+        self._http = httpx.Client(
+            base_url=url, headers=headers, timeout=timeout_s, transport=transport
+        )
+        self._calls = Calls(self._http, retries or Retries(), wait)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def upload(self, file: Path) -> UploadView:
+        """Store a file for a job to read."""
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(file.stat().st_size),
+        }
+        sent = self._calls.send("POST", "/v1/uploads", body=lambda: _blocks(file), headers=headers)
+        return UploadView.model_validate_json(sent.content)
+
+    def submit(self, request: JobRequest, *, idempotency_key: str | None = None) -> JobView:
+        """Submit a job; the same key with the same request is the same job."""
+        headers = {"Idempotency-Key": idempotency_key or secrets.token_urlsafe(24)}
+        return self._calls.post(JobView, "/v1/jobs", request, headers=headers)
+
+    def job(self, job_id: str) -> JobView:
+        """Return a job as it stands."""
+        return self._calls.get(JobView, f"/v1/jobs/{job_id}")
+
+    def jobs(self) -> Iterator[JobView]:
+        """Yield all jobs, newest first."""
+        for page in self._calls.pages(JobPage, "/v1/jobs"):
+            yield from page.jobs
+
+    def cancel(self, job_id: str) -> JobView:
+        """Ask for a job to be cancelled."""
+        return self._calls.post(JobView, f"/v1/jobs/{job_id}/cancel", None)
+
+    def events(self, job_id: str, after: int = 0) -> tuple[EventView, ...]:
+        """Return the next events of a job after an event number, at most 1,000 of them."""
+        params = {"after": after, "limit": CURSOR_PAGE_ROWS}
+        return self._calls.get(EventPage, f"/v1/jobs/{job_id}/events", params).events
+
+    def errors(self, job_id: str) -> Iterator[Mapping[str, object]]:
+        """Yield the rows that were refused."""
+        with self._calls.stream(f"/v1/jobs/{job_id}/errors") as response:
+            for line in response.iter_lines():
+                yield json.loads(line)
+
+    def results(self, job_id: str, *, follow_every_s: float | None = None) -> Iterator[ResultView]:
+        """Yield final labels in delivery order.
+
+        Ends with those there are now, or where `follow_every_s` is given only once the job has
+        ended, looking for more that often.
+        """
+        params: dict[str, str | int] = {"limit": CURSOR_PAGE_ROWS}
+        while True:
+            page = self._calls.get(ResultPage, f"/v1/jobs/{job_id}/results", params)
+            yield from page.results
+            if page.next_cursor is None:
+                return
+            params["cursor"] = page.next_cursor
+            if not page.results:
+                if follow_every_s is None:
+                    return
+                self._wait(follow_every_s)
+
+    def labels(self, job_id: str) -> Iterator[ProvisionalView]:
+        """Yield provisional labels by position; they may still change."""
+        for page in self._calls.pages(ProvisionalPage, f"/v1/jobs/{job_id}/labels"):
+            yield from page.labels
+
+    def export(
+        self, job_id: str, file: Path, suffix: Literal["jsonl", "parquet"] = "jsonl"
+    ) -> None:
+        """Download the finished data set; the file appears only once it is whole."""
+        unfinished = file.with_name(f".{file.name}.part")
+        params = {"format": suffix}
+        with self._calls.stream(f"/v1/jobs/{job_id}/export", params) as response:
+            with unfinished.open("wb") as output:
+                for block in response.iter_bytes():
+                    output.write(block)
+            unfinished.replace(file)
+
+    def register_worker(self, request: WorkerRequest) -> WorkerView:
+        """Register a worker; not repeated where the answer is lost, for that could make two."""
+        return self._calls.post(WorkerView, "/v1/workers", request, repeatable=False)
+
+    def worker(self, worker_id: str) -> WorkerView:
+        """Return a worker."""
+        return self._calls.get(WorkerView, f"/v1/workers/{worker_id}")
+
+    def workers(self) -> Iterator[WorkerView]:
+        """Yield the key's workers (with an admin key: all)."""
+        for page in self._calls.pages(WorkerPage, "/v1/workers"):
+            yield from page.workers
+
+    def claim(self, worker_id: str, count: int = 1) -> tuple[OfferView, ...]:
+        """Lease up to `count` items; where an answer is lost, its leases run out by themselves."""
+        request = ClaimRequest(count=count)
+        return self._calls.post(OfferList, f"/v1/workers/{worker_id}/claims", request).offers
+
+    def answer(self, worker_id: str, answers: Sequence[AnswerBody]) -> tuple[AnswerResult, ...]:
+        """Answer offers; each result says whether that answer is stored."""
+        request = AnswerRequest(answers=list(answers))
+        path = f"/v1/workers/{worker_id}/answers"
+        return self._calls.post(AnswerResults, path, request).results
+
+    def release(self, worker_id: str, tokens: Sequence[str]) -> int:
+        """Give leases back and return how many were still held."""
+        request = TokenRequest(tokens=list(tokens))
+        return self._calls.post(Released, f"/v1/workers/{worker_id}/releases", request).released
+
+    def heartbeat(self, worker_id: str, tokens: Sequence[str]) -> tuple[LeaseView, ...]:
+        """Extend leases that are still held."""
+        request = TokenRequest(tokens=list(tokens))
+        return self._calls.post(LeaseList, f"/v1/workers/{worker_id}/heartbeats", request).leases
+
+    def models(self) -> Iterator[ModelView]:
+        """Yield the tenant's model lines by name."""
+        for page in self._calls.pages(ModelPage, "/v1/models"):
+            yield from page.models
+
+    def model_versions(self, name: str) -> tuple[VersionView, ...]:
+        """Return a line's versions, oldest first."""
+        return self._calls.get(VersionList, f"/v1/models/{name}/versions").versions
+
+    def live_model(self, name: str) -> VersionView:
+        """Return the version of a line that pre-labels now."""
+        return self._calls.get(VersionView, f"/v1/models/{name}/live")
+
+    def issue_key(self, tenant_id: str, role: Role) -> KeyView:
+        """Issue an API key (with an admin key); its text is in this reply only."""
+        request = KeyRequest(tenant_id=tenant_id, role=role)
+        return self._calls.post(KeyView, "/v1/keys", request, repeatable=False)
+
+    def revoke_key(self, key_id: str) -> None:
+        """Make a key useless from now on (with an admin key)."""
+        self._calls.send("DELETE", f"/v1/keys/{key_id}")
+
+
+def _blocks(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as source:
+        while block := source.read(BLOCK_BYTES):
+            yield block

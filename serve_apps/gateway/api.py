@@ -1,0 +1,66 @@
+"""Builds the HTTP API as a plain FastAPI app from its services."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, FastAPI
+
+from serve_apps.gateway.access import require_key
+from serve_apps.gateway.bounds import BodyBounds
+from serve_apps.gateway.gate import KeyGate
+from serve_apps.gateway.handlers import add_handlers
+from serve_apps.gateway.problems import PROBLEM_MEDIA_TYPE
+from serve_apps.gateway.routes import health, jobs, keys, models, results, uploads, workers
+from serve_apps.gateway.schemas.base import Problem
+from serve_apps.gateway.services import Services
+
+_PROBLEM = {
+    "description": "A problem document (RFC 9457)",
+    "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
+def build_api(services: Services) -> FastAPI:
+    """Return the whole API, version 1; stateless but for what `services` holds."""
+    app = FastAPI(
+        title="Muster",
+        version="1",
+        summary="Bulk labelling with a stated and certified accuracy",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.services = services
+    app.include_router(_root_router())
+    add_handlers(app)
+    limits = services.settings.limits
+    # The one added last stands outermost: first the key, then the size, then the body.
+    app.add_middleware(
+        BodyBounds,
+        bytes_max=limits.request_bytes_max,
+        by_path={"/v1/uploads": limits.upload_bytes_max},
+    )
+    app.add_middleware(KeyGate, keys=services.stores.keys)
+    return app
+
+
+def _root_router() -> APIRouter:
+    responses: dict[int | str, dict[str, Any]] = {
+        "default": {**_PROBLEM, "model": Problem},
+        422: {**_PROBLEM, "model": Problem},
+    }
+    root = APIRouter(dependencies=[Depends(require_key)], responses=responses)
+    for resource in (health, uploads, jobs, results, workers, models, keys):
+        root.include_router(resource.router)
+    return root
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Give blocking routes as many threads as the settings say."""
+    services: Services = app.state.services
+    anyio.to_thread.current_default_thread_limiter().total_tokens = services.settings.http.threads
+    yield

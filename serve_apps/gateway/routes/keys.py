@@ -1,0 +1,38 @@
+"""API keys, for admins."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+
+from cluster.domain.ids import KeyId, TenantId
+from serve_apps.gateway.access import Wired, require_role
+from serve_apps.gateway.keys import SECRET_BYTES, mint
+from serve_apps.gateway.schemas.keys import KeyRequest, KeyView, key_view
+from serve_apps.gateway.strict_json import StrictJsonRoute
+
+router = APIRouter(
+    prefix="/v1/keys",
+    tags=["keys"],
+    dependencies=[Depends(require_role())],
+    route_class=StrictJsonRoute,
+)
+
+
+@router.post("", status_code=201)
+def issue_key(request: KeyRequest, services: Wired) -> KeyView:
+    """Issue a key; its text is in this response and nowhere else."""
+    minted = mint(
+        KeyId(services.new_id()),
+        TenantId(request.tenant_id),
+        request.role,
+        services.clock.now(),
+        services.random_bytes(SECRET_BYTES),
+    )
+    services.stores.keys.add(minted.record)
+    return key_view(minted.record, minted.text)
+
+
+@router.delete("/{key_id}", status_code=204)
+def revoke_key(key_id: Annotated[str, Path(pattern=r"^[a-z0-9-]{1,64}$")], services: Wired) -> None:
+    """Make a key useless from now on; revoking an unknown key changes nothing."""
+    services.stores.keys.revoke(KeyId(key_id))

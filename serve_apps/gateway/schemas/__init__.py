@@ -1,0 +1,1 @@
+"""The wire format of the HTTP API: what goes over the network, and how it becomes domain types."""

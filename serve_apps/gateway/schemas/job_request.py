@@ -1,0 +1,172 @@
+"""What a client asks for when it submits a job, and how that becomes a job specification."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from cluster.domain.items import Modality
+from cluster.domain.jobs import (
+    Budget,
+    CrowdTerms,
+    Goal,
+    JobSpec,
+    Source,
+    SourceFormat,
+)
+from cluster.domain.labels import LABELS_MAX, Label, LabelSet
+from cluster.errors import InvalidField
+from serve_apps.gateway.schemas.base import Incoming, Name, Prose
+
+DEFAULT_BASE_MODEL: dict[Modality, str] = {"text": "minilm", "image": "resnet"}
+
+INT_MAX = 2**53 - 1
+"""The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
+
+
+class LabelBody(Incoming):
+    """A class of the label set; a bare string stands for a label without a description."""
+
+    name: Name
+    description: Prose = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class GoalBody(Incoming):
+    """The promise asked for: mean accuracy of the delivered labels, certified at `confidence`."""
+
+    accuracy: float = Field(Goal().accuracy, gt=0, lt=1)
+    confidence: float = Field(Goal().confidence, ge=0.5, lt=1)
+
+
+class BudgetBody(Incoming):
+    """Hard limits; a missing one means unlimited."""
+
+    answers_max: int | None = Field(None, ge=0, le=INT_MAX)
+    cost_max: float | None = Field(None, ge=0, le=1e12)
+    deadline_s: float | None = Field(None, ge=0, le=1e9)
+
+
+class CrowdBody(Incoming):
+    """How the crowd may be asked; the domain's defaults where a field is missing."""
+
+    required_skills: list[Name] = Field(default=[], max_length=64)
+    audit_skills: list[Name] = Field(default=[], max_length=64)
+    answers_per_item_max: int = Field(CrowdTerms().answers_per_item_max, ge=1, le=100)
+    audit_share: float = Field(CrowdTerms().audit_share, ge=0, le=1)
+    audit_items_min: int = Field(CrowdTerms().audit_items_min, ge=0, le=INT_MAX)
+    audit_items_max: int = Field(CrowdTerms().audit_items_max, ge=0, le=INT_MAX)
+    audit_answers_max: int = Field(CrowdTerms().audit_answers_max, ge=1, le=100)
+    lease_ttl_s: float = Field(CrowdTerms().lease_ttl_s, ge=1, le=86_400)
+    instructions: Prose = ""
+
+
+class ItemBody(Incoming):
+    """An item sent inline: its id, and a text, or an image as base64 or a URI."""
+
+    id: str | Annotated[int, Field(ge=-INT_MAX, le=INT_MAX)]
+    text: str | None = None
+    image: str | None = None
+
+
+class JobRequest(Incoming):
+    """A job to run; exactly one of `items`, `upload_id` and `uri` says where its items are."""
+
+    name: Name
+    modality: Modality
+    labels: Annotated[list[LabelBody], Field(min_length=2, max_length=LABELS_MAX)]
+    goal: GoalBody = GoalBody()
+    budget: BudgetBody = BudgetBody()
+    crowd: CrowdBody = CrowdBody()
+    base_model: (
+        Annotated[
+            str,
+            Field(
+                max_length=200,
+                pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$",
+                description="`minilm` (the default for texts), `resnet` (for images) or a Hub id",
+            ),
+        ]
+        | None
+    ) = None
+    weight: float = Field(1.0, gt=0, le=1_000)
+    seed: int = Field(0, ge=0, le=INT_MAX)
+    items: Annotated[list[ItemBody], Field(min_length=1)] | None = None
+    upload_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    uri: (
+        Annotated[str, Field(min_length=1, max_length=2_000, pattern=r"^[^\x00-\x20]+$")] | None
+    ) = None
+    format: SourceFormat | None = None
+    id_field: Name = "id"
+    content_field: Name | None = None
+
+    @field_validator("labels")
+    @classmethod
+    def _label_set(cls, labels: list[LabelBody]) -> list[LabelBody]:
+        label_set_of(labels)
+        return labels
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the source fields that were given."""
+        names = ("items", "upload_id", "uri")
+        return tuple(name for name in names if getattr(self, name) is not None)
+
+
+def check(request: JobRequest) -> None:
+    """Raise InvalidField where fields that are sound alone do not fit together."""
+    if len(request.sources) != 1:
+        given = " and ".join(request.sources) or "none"
+        raise InvalidField("items", f"give exactly one of items, upload_id and uri, not {given}")
+    if request.items is None and request.format is None:
+        raise InvalidField("format", f"is needed beside {request.sources[0]}")
+    for index, item in enumerate(request.items or ()):
+        content, other = ("text", "image") if request.modality == "text" else ("image", "text")
+        if getattr(item, content) is None:
+            raise InvalidField(f"items.{index}.{content}", "is missing")
+        if getattr(item, other) is not None:
+            raise InvalidField(
+                f"items.{index}.{other}", f"does not fit a job of {request.modality}s"
+            )
+
+
+def label_set_of(labels: list[LabelBody]) -> LabelSet:
+    """Return labels as a label set; raises ValueError where they do not make one."""
+    return LabelSet(tuple(Label(label.name, label.description) for label in labels))
+
+
+def spec_of(request: JobRequest, source: Source) -> JobSpec:
+    """Return what a request asks for, its items being read from `source`."""
+    return JobSpec(
+        name=request.name,
+        modality=request.modality,
+        label_set=label_set_of(request.labels),
+        source=source,
+        goal=Goal(accuracy=request.goal.accuracy, confidence=request.goal.confidence),
+        budget=Budget(
+            answers_max=request.budget.answers_max,
+            cost_max=request.budget.cost_max,
+            deadline_s=request.budget.deadline_s,
+        ),
+        crowd=_crowd_terms(request.crowd),
+        base_model=request.base_model or DEFAULT_BASE_MODEL[request.modality],
+        weight=request.weight,
+        seed=request.seed,
+    )
+
+
+def _crowd_terms(crowd: CrowdBody) -> CrowdTerms:
+    return CrowdTerms(
+        required_skills=frozenset(crowd.required_skills),
+        audit_skills=frozenset(crowd.audit_skills),
+        answers_per_item_max=crowd.answers_per_item_max,
+        audit_share=crowd.audit_share,
+        audit_items_min=crowd.audit_items_min,
+        audit_items_max=crowd.audit_items_max,
+        audit_answers_max=crowd.audit_answers_max,
+        lease_ttl_s=crowd.lease_ttl_s,
+        instructions=crowd.instructions,
+    )

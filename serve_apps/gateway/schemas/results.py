@@ -1,0 +1,44 @@
+"""Labels on the wire: final ones, and the provisional ones of a running job."""
+
+from cluster.domain.labels import DecidedBy
+from serve_apps.gateway.schemas.base import Outgoing
+
+
+class ResultView(Outgoing):
+    """A final label; it never changes once it was shown."""
+
+    item_id: str
+    label: str
+    probability: float
+    decided_by: DecidedBy
+    answers: int
+    model_version: int
+    audited: bool
+
+
+class ResultPage(Outgoing):
+    """Final labels in delivery order.
+
+    `next_cursor` reads on and may be kept for later; it is null once the job has ended and every
+    label was read. While the job runs a page may be short or empty.
+    """
+
+    results: tuple[ResultView, ...]
+    next_cursor: str | None
+
+
+class ProvisionalView(Outgoing):
+    """What the service believes of an item so far; it may still change."""
+
+    item_id: str
+    label: str
+    probability: float
+    answers: int
+
+
+class ProvisionalPage(Outgoing):
+    """Provisional labels by position, all of one round of consensus; null `next_cursor` ends it."""
+
+    round: int
+    labels: tuple[ProvisionalView, ...]
+    next_cursor: str | None

@@ -1,0 +1,34 @@
+"""All a gateway works with, handed to it from outside."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from allocation.ports import Crowd
+from cluster.clock import Clock
+from cluster.domain.ids import UnixSeconds
+from cluster.item_reader import ItemReader
+from cluster.ports import Stores
+from cluster.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the routes call; nothing in the gateway is global.
+
+    `new_id` returns a fresh sortable id, `random_bytes` that many random bytes, and `readiness`
+    the reasons why the service cannot do its work now, none where it can.
+    """
+
+    stores: Stores
+    crowd: Crowd
+    items: ItemReader
+    settings: Settings
+    clock: Clock
+    new_id: Callable[[], str]
+    random_bytes: Callable[[int], bytes]
+    readiness: Callable[[], tuple[str, ...]]
+
+
+def sortable_id(now: UnixSeconds, randomness: bytes) -> str:
+    """Return an id that sorts by time: milliseconds as 12 hex digits, then the random bytes."""
+    return f"{int(now * 1000):012x}{randomness.hex()}"

@@ -1,0 +1,81 @@
+"""Turns an accepted submit request into a stored job."""
+
+from hashlib import sha256
+
+from cluster import paths
+from cluster.domain.access import Caller
+from cluster.domain.ids import JobId
+from cluster.domain.jobs import IdempotencyKey, Job, JobEvent, Source
+from cluster.domain.models import model_name_of
+from cluster.errors import ObjectMissing, TooLarge, UploadNotFound
+from ingest.inline import InlineItem, inline_to_jsonl
+from ingest.sources import Sources
+from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest, check, spec_of
+from serve_apps.gateway.services import Services
+
+
+def submit(
+    request: JobRequest, caller: Caller, services: Services, idempotency: IdempotencyKey | None
+) -> tuple[Job, bool]:
+    """Store a job and return it, and whether it was there already under its retry key.
+
+    Raises BadInput where the request cannot become a job, UploadNotFound and IdempotencyMismatch.
+    """
+    check(request)
+    spec = spec_of(request, _source(request, caller, services))
+    now = services.clock.now()
+    job = Job(
+        job_id=JobId(f"job-{services.new_id()}"),
+        tenant_id=caller.tenant_id,
+        spec=spec,
+        model_name=model_name_of(caller.tenant_id, spec),
+        created_at=now,
+        updated_at=now,
+    )
+    stored = services.stores.jobs.create(job, idempotency)
+    replayed = stored.job_id != job.job_id
+    if not replayed:
+        event = JobEvent(job_id=job.job_id, kind="submitted", at=now, message="the job is queued")
+        services.stores.events.append([event])
+    return stored, replayed
+
+
+def _source(request: JobRequest, caller: Caller, services: Services) -> Source:
+    """Return where the items are, after a look that they are there and may be read."""
+    if request.items is not None:
+        return _store_inline(request.items, caller, services)
+    if request.upload_id is not None:
+        uri = _upload_uri(request.upload_id, caller, services)
+    else:
+        uri = request.uri or ""
+        bytes_max = services.settings.limits.source_bytes_max
+        roots = services.settings.allowed_roots
+        with Sources(services.stores.objects, caller.tenant_id, roots).open(uri, bytes_max):
+            pass
+    return Source(
+        uri=uri,
+        format=request.format or "jsonl",
+        id_field=request.id_field,
+        content_field=request.content_field,
+    )
+
+
+def _store_inline(items: list[ItemBody], caller: Caller, services: Services) -> Source:
+    """Store inline items as an upload named by its content, so that a retry stores nothing new."""
+    items_max = services.settings.limits.inline_items_max
+    if len(items) > items_max:
+        raise TooLarge("items", len(items), items_max, "entries")
+    lines = inline_to_jsonl(
+        InlineItem(id=item.id, text=item.text, image=item.image) for item in items
+    )
+    upload_id = f"inline-{sha256(lines).hexdigest()[:40]}"
+    services.stores.objects.write(paths.upload(caller.tenant_id, upload_id), lines)
+    return Source(uri=f"upload://{upload_id}", format="jsonl")
+
+
+def _upload_uri(upload_id: str, caller: Caller, services: Services) -> str:
+    try:
+        services.stores.objects.open_input(paths.upload(caller.tenant_id, upload_id)).close()
+    except ObjectMissing:
+        raise UploadNotFound(caller.tenant_id, upload_id) from None
+    return f"upload://{upload_id}"
