@@ -14,6 +14,8 @@ from allocation.state import PartitionState
 from allocation.tables import Bools, Ints
 from cluster.domain.work import Purpose, WorkerProfile
 
+_NOTHING: Ints = np.empty(0, dtype=np.int32)
+
 
 class Pick(NamedTuple):
     """A question chosen for a worker; `position` is local."""
@@ -44,12 +46,13 @@ def pick(
         return []
     pool = None if eligible is None else _local(partition, eligible)
     reviewers = partition.terms.audit_skills
-    nothing = np.empty(0, dtype=np.int32)
-    audits = labels = nothing
-    if reviewers <= worker.skills:
-        audits = _audit_picks(partition, worker, room, pool)
-    if not reviewers or not reviewers <= worker.skills:
-        labels = _label_picks(partition, belief, worker, room, pool, audits)
+    reviews = reviewers <= worker.skills
+    audits = _audit_picks(partition, worker, room, pool) if reviews else _NOTHING
+    # Audits that are behind may fill a small claim; then labels need not be weighed at all.
+    behind = partition.grants["label"] + 1 - partition.grants["audit"]
+    if reviews and (reviewers or len(audits) == room <= behind):
+        return [Pick(position, "audit") for position in audits.tolist()]
+    labels = _label_picks(partition, belief, worker, room, pool, audits)
     return _interleaved(partition, audits.tolist(), labels.tolist(), room)
 
 
@@ -119,15 +122,11 @@ def _label_picks(
 ) -> Ints:
     """Return the items on which the worker's answer is worth most."""
     if not _asks_labels(belief):
-        return np.empty(0, dtype=np.int32)
-    shortlist = partition.shortlist
-    found = shortlist.candidates() if pool is None else pool
-    found = _open_to(partition, belief, worker, found, audits)
-    if pool is None and len(found) < count and not shortlist.complete:
-        found = _open_to(partition, belief, worker, _everything(partition), audits)
-        is_open = np.zeros(partition.partition.items, dtype=np.bool_)
-        is_open[found] = True
-        found = partition.shortlist_of(belief, is_open).candidates()
+        return _NOTHING
+    if pool is None:
+        found = _candidates(partition, belief, worker, count, audits)
+    else:
+        found = _open_to(partition, belief, worker, pool, audits)
     said = belief.log_confusion(worker.worker_id)
     found = found[_worthwhile(belief, found, said)]
     value = question_value(belief.log_posterior[found], said, worker.price)
@@ -145,6 +144,24 @@ def _worthwhile(belief: Belief, found: Ints, log_confusion: Floats) -> Bools:
     pooled = information_gain(log_posterior, belief.snapshot.pooled_log_confusion)
     worth: Bools = information_gain(log_posterior, log_confusion) >= np.float32(ratio) * pooled
     return worth
+
+
+def _candidates(
+    partition: PartitionState, belief: Belief, worker: WorkerProfile, count: int, audits: Ints
+) -> Ints:
+    """Return the most uncertain items open to a worker, `count` at least if there are so many."""
+    shortlist, found, enough = partition.shortlist, [], 0
+    for block in shortlist.blocks():
+        found.append(_open_to(partition, belief, worker, block, audits))
+        enough += len(found[-1])
+        if enough >= max(count, shortlist.window):
+            break
+    if enough >= count or shortlist.complete:
+        return np.concatenate(found) if found else _NOTHING
+    everything = np.arange(partition.partition.items, dtype=np.int32)
+    is_open = np.zeros(len(everything), dtype=np.bool_)
+    is_open[_open_to(partition, belief, worker, everything, audits)] = True
+    return partition.shortlist_of(belief, is_open).everything()
 
 
 def _open_to(
@@ -175,10 +192,6 @@ def _interleaved(
 def _local(partition: PartitionState, positions: npt.NDArray[np.int64]) -> Ints:
     local = np.unique(positions) - partition.partition.first_position
     return local[(local >= 0) & (local < partition.partition.items)].astype(np.int32)
-
-
-def _everything(partition: PartitionState) -> Ints:
-    return np.arange(partition.partition.items, dtype=np.int32)
 
 
 def _tie_key(partition: PartitionState, worker: WorkerProfile) -> int:

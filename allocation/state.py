@@ -84,16 +84,22 @@ class PartitionState:
         answers = self.answer_counts["label"][positions]
         leases = self.lease_counts["label"][positions]
         unsure = (belief.error[positions] >= self.rules.parallel_error_min) & (answers == 0)
-        parallel = np.where(unsure, self.rules.parallel_leases_max, 1)
+        free = (leases == 0) | (unsure & (leases < self.rules.parallel_leases_max))
         answers_max = min(self.terms.answers_per_item_max, belief.snapshot.label_answers_max)
         room = answers + leases < answers_max
-        is_open: Bools = ~self.final[positions] & room & (leases < parallel)
+        is_open: Bools = free & room & ~self.final[positions]
         return is_open
 
     def shortlist_of(self, belief: Belief, is_open: Bools) -> Shortlist:
         """Return the most uncertain of the items marked open."""
-        size = max(64, self.rules.shortlist_values_max // len(self.terms.codes))
-        return Shortlist.of(belief.error, is_open, size, self.terms.seed)
+        rules, labels = self.rules, len(self.terms.codes)
+        return Shortlist.of(
+            belief.error,
+            is_open,
+            pool_items=rules.shortlist_pool_items,
+            window=max(32, rules.shortlist_window * 8 // max(labels, 8)),
+            key=self.terms.seed,
+        )
 
     def grant(self, event: Granted) -> None:
         """Count a lease as out."""
@@ -163,8 +169,15 @@ class PartitionState:
         return lease
 
     def _keep_shortlist(self) -> None:
-        if self.belief is not None and self.shortlist.stale:
-            self._refresh_shortlist(self.belief)
+        belief, shortlist = self.belief, self.shortlist
+        if belief is None:
+            return
+        if shortlist.worn:
+            self._refresh_shortlist(belief)
+        elif shortlist.unranked:
+            items = shortlist.everything()
+            is_open = self.open_labels(belief, items)
+            shortlist.rank(belief.error[items], is_open, self.terms.seed)
 
     def _refresh_shortlist(self, belief: Belief) -> None:
         self.shortlist = self.shortlist_of(belief, self.open_labels(belief, slice(None)))

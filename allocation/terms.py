@@ -16,15 +16,16 @@ class Rules:
     lease out at a time, but `parallel_leases_max` while nobody has answered it and its expected
     error is at least `parallel_error_min`: then the second answer will be wanted even if the
     first one agrees with the prior. Heartbeats keep a lease for at most `lease_terms_max` of its
-    terms, so that nobody can sit on an item. A claim looks at the `shortlist_values_max / K` most
-    uncertain items.
+    terms, so that nobody can sit on an item. `shortlist_pool_items` and `shortlist_window` bound
+    the work of a claim (`allocation.shortlist`); many labels make the window smaller.
     """
 
     leases_per_worker_max: int = 100
     parallel_leases_max: int = 2
     parallel_error_min: float = 0.25
     lease_terms_max: int = 10
-    shortlist_values_max: int = 4_096
+    shortlist_pool_items: int = 16_384
+    shortlist_window: int = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -338,3 +338,41 @@ def test_an_answer_whose_reply_was_lost_is_found_in_the_log(
     assert [(found.error, found.replayed) for found in outcomes] == [(None, True), (None, False)]
     assert len(stored(stores)) == 2
     assert service.reports(JOB)[0].leased == 0
+
+
+def test_reviewers_audit_and_do_nothing_else(clock: ManualClock) -> None:
+    reviewed = job(crowd=CrowdTerms(audit_skills=frozenset({"review"})))
+    stores = stores_with(reviewed)
+    stores.partitions.add([partition(ITEMS)])
+    service = shard(stores, clock)
+    service.recover()
+    service.publish(audited(snapshot(ITEMS), [1, 2]))
+
+    by_reviewer = service.claim(worker("rae", skills=["review"]), ITEMS)
+    by_others = service.claim(worker("ann"), ITEMS)
+
+    assert {(offer.position, offer.purpose) for offer in by_reviewer} == {
+        (1, "audit"),
+        (2, "audit"),
+    }
+    assert {offer.purpose for offer in by_others} == {"label"}
+
+
+def test_a_snapshot_bounds_the_answers_of_an_item(service: ShardService) -> None:
+    service.publish(replace(snapshot(ITEMS), label_answers_max=2))
+
+    taken = 0
+    for number in range(5):
+        offers = service.claim(worker(f"w{number}"), ITEMS)
+        taken += sum(submit(service, worker(f"w{number}"), found).error is None for found in offers)
+
+    assert taken == 2 * ITEMS
+
+
+def test_a_worker_who_tells_nothing_is_not_asked(service: ShardService) -> None:
+    guesses = np.log(np.full((1, 3, 3), 1 / 3)).astype(np.float32)
+    known = replace(snapshot(ITEMS), worker_ids=(worker("eve").worker_id,), log_confusion=guesses)
+    service.publish(replace(known, worth_ratio_min=0.1))
+
+    assert service.claim(worker("eve"), 1) == ()
+    assert len(service.claim(worker("ann"), 1)) == 1
