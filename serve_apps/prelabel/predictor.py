@@ -18,7 +18,7 @@ from serve_apps.prelabel.tables import (
     FeatureTable,
     ItemTable,
     read_features,
-    read_items,
+    read_item_table,
     write_features,
     write_predictions,
 )
@@ -45,7 +45,7 @@ class ChunkPredictor:
         ObjectMissing for a chunk or weights that are not there, ModelUnusable for a bad model.
         """
         started_at = self._clock.now()
-        items = read_items(self._objects, work.chunk.items_path)
+        items = read_item_table(self._objects, work.chunk)
         table, encoded_rows = self._features(work, items)
         probabilities, failures = self._finish(work.model, table, items.content_hashes)
         path = paths.predictions(work.chunk.job_id, work.model.version, work.chunk.number)

@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.domain.ids import ItemId
+from cluster.domain.items import Chunk
 from cluster.errors import ObjectMissing
+from cluster.item_reader import read_items
 from cluster.ports import ObjectStore
 from serve_apps.prelabel.model import Content, Features, Probabilities
 
@@ -47,10 +49,9 @@ class FeatureTable:
         return cls(positions, features.astype(np.float16).astype(np.float32), failures)
 
 
-def read_items(objects: ObjectStore, path: str) -> ItemTable:
+def read_item_table(objects: ObjectStore, chunk: Chunk) -> ItemTable:
     """Return a chunk's items; raises ObjectMissing."""
-    with objects.open_input(path) as source:
-        table = pq.read_table(source)
+    table = read_items(objects, chunk)
     return ItemTable(
         positions=table["position"].to_numpy(),
         item_ids=table["item_id"].to_pylist(),

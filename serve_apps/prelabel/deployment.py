@@ -1,0 +1,141 @@
+"""The Ray Serve shell: replicas that pre-label, and the runner's way to them."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from typing import NoReturn
+
+from ray import serve
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.config import AutoscalingConfig
+from ray.serve.deployment import Application
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from cluster.clock import SystemClock
+from cluster.domain.models import ModelSpec
+from cluster.errors import ReplicaLost
+from cluster.settings import PrelabelSettings, Settings
+from cluster.stores.objects import open_objects
+from serve_apps.prelabel.cache import ModelCache
+from serve_apps.prelabel.loading import ModelLoader
+from serve_apps.prelabel.model import Content, Probabilities
+from serve_apps.prelabel.predictor import ChunkPredictor
+from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
+
+DEPLOYMENT_NAME = "prelabel"
+
+ONGOING_MAX = 64
+"""Requests one replica holds. Far more than it works on: online requests must reach it, and pass
+the chunks that wait there, rather than wait for a slot behind them."""
+
+CHUNK_THREADS = 2
+"""Chunks in work at a time: one is read and tokenized while the model runs the other."""
+
+ONLINE_THREADS = 4
+"""Online requests in work at a time."""
+
+DRAIN_S_MAX = 30.0
+"""How long a stopping replica may finish its chunks; any it drops are done again elsewhere."""
+
+
+class Prelabel:
+    """One replica: keeps its event loop free by working on threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        prelabel = settings.prelabel
+        objects = open_objects(settings.objects)
+        loader = ModelLoader(
+            threads=prelabel.threads_per_replica,
+            image_pixels_max=settings.limits.image_pixels_max,
+            pause=time.sleep,
+        )
+        models = ModelCache(loader, objects, prelabel.models_per_replica_max)
+        self._predictor = ChunkPredictor(objects, prelabel, models, SystemClock())
+        self._chunks = ThreadPoolExecutor(CHUNK_THREADS, thread_name_prefix="chunk")
+        self._online = ThreadPoolExecutor(ONLINE_THREADS, thread_name_prefix="online")
+        self._health = ThreadPoolExecutor(1, thread_name_prefix="health")
+
+    async def predict_chunk(self, work: ChunkWork) -> ChunkOutcome:
+        """Pre-label a chunk; raises ObjectMissing, ModelUnusable."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._chunks, self._predictor.predict, work)
+
+    async def predict_online(self, contents: Sequence[Content], spec: ModelSpec) -> Probabilities:
+        """Return probabilities (n, K) of a few contents; raises ObjectMissing, ModelUnusable."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._online, self._predictor.predict_online, contents, spec
+        )
+
+    async def check_health(self) -> None:
+        """Fail where a loaded model no longer handles its own sample, or does not answer."""
+        await asyncio.get_running_loop().run_in_executor(self._health, self._predictor.check)
+
+
+def prelabel_deployment(settings: Settings) -> Application:
+    """Return the replicas as a Serve application; the settings travel by value."""
+    prelabel = settings.prelabel
+    configure = serve.deployment(
+        name=DEPLOYMENT_NAME,
+        max_ongoing_requests=ONGOING_MAX,
+        graceful_shutdown_timeout_s=min(prelabel.chunk_timeout_s, DRAIN_S_MAX),
+        ray_actor_options={
+            "num_cpus": prelabel.cpus_per_replica,
+            "num_gpus": prelabel.gpus_per_replica,
+        },
+        autoscaling_config=AutoscalingConfig(
+            min_replicas=prelabel.replicas_min,
+            max_replicas=prelabel.replicas_max,
+            target_ongoing_requests=CHUNK_THREADS,
+            look_back_period_s=10.0,
+            upscale_delay_s=5.0,
+            downscale_delay_s=60.0,
+        ),
+    )
+    return configure(Prelabel).bind(settings)
+
+
+class RemotePredictor:
+    """A `BulkPredictor` over the replicas; each chunk in flight keeps one waiting thread.
+
+    A chunk that has no answer after `chunk_timeout_s`, waiting included, counts as lost.
+    """
+
+    def __init__(self, handle: DeploymentHandle[Prelabel], settings: PrelabelSettings) -> None:
+        self._handle, self._timeout_s = handle, settings.chunk_timeout_s
+        self._threads = ThreadPoolExecutor(
+            settings.chunks_in_flight_max, thread_name_prefix="prelabel-wait"
+        )
+        self._closed = Event()
+
+    def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
+        """Send a chunk to a replica."""
+        return self._threads.submit(self._predict, work)
+
+    def close(self) -> None:
+        """Stop waiting for anything; replicas finish what they have."""
+        self._closed.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _predict(self, work: ChunkWork) -> ChunkOutcome:
+        response = self._handle.predict_chunk.remote(work)
+        try:
+            outcome: ChunkOutcome = response.result(timeout_s=self._timeout_s)
+        except RayTaskError as error:
+            # Ray's exception is of the cause's class too, but its text is a traceback.
+            raise error.cause from None
+        except TimeoutError:
+            response.cancel()  # type: ignore[no-untyped-call]
+            self._lose(work)
+        except (RayError, RayServeException):
+            self._lose(work)
+        return outcome
+
+    def _lose(self, work: ChunkWork) -> NoReturn:
+        """Give the cluster a moment to notice the loss, then raise ReplicaLost."""
+        lost = ReplicaLost(f"chunk {work.chunk.number} of job {work.chunk.job_id}")
+        self._closed.wait(lost.retry_after_s)
+        raise lost from None

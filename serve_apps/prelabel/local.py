@@ -1,0 +1,22 @@
+"""Chunks pre-labelled on threads of this process: backtests, tests, and the smallest machine."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from serve_apps.prelabel.predictor import ChunkPredictor
+from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
+
+
+class LocalPredictor:
+    """A `BulkPredictor` over a few threads; with two, one prepares while the other infers."""
+
+    def __init__(self, predictor: ChunkPredictor, threads: int = 2) -> None:
+        self._predictor = predictor
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="prelabel")
+
+    def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
+        """Queue a chunk."""
+        return self._threads.submit(self._predictor.predict, work)
+
+    def close(self) -> None:
+        """Finish what has begun, drop what has not, and end the threads."""
+        self._threads.shutdown(cancel_futures=True)

@@ -1,0 +1,186 @@
+"""The pre-labelling stage of a job: every chunk by the live model, through a bounded window."""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, replace
+
+from cluster.clock import Clock
+from cluster.domain.jobs import Job, JobState
+from cluster.domain.models import ZERO_SHOT, ModelRecord, ModelSpec
+from cluster.errors import ModelNotFound, ModelUnusable, StaleRevision, Unavailable
+from cluster.ports import ModelRegistry, Stores
+from cluster.runner import JobDesk
+from cluster.settings import PrelabelSettings
+from serve_apps.prelabel.work import BulkPredictor, ChunkOutcome, ChunkWork
+
+ATTEMPTS_MAX = 5
+"""How often one chunk may lose its replica before its model is held to be the cause."""
+
+CANCEL_CHECK_S = 1.0
+"""How soon a cancelled job is noticed while no chunk finishes."""
+
+POISON_EVENTS_MAX = 20
+"""How many poison items of one chunk are named in the job's history."""
+
+
+class PrelabelStage:
+    """Runs the state PRELABELLING; safe to run again from any point.
+
+    The ledger is the memory: a chunk that the live version has done is not done again.
+    """
+
+    def __init__(
+        self, stores: Stores, settings: PrelabelSettings, predictor: BulkPredictor, clock: Clock
+    ) -> None:
+        self._stores, self._settings, self._clock = stores, settings, clock
+        self._predictor = predictor
+
+    def run(self, desk: JobDesk) -> JobState:
+        """Pre-label what is left of the job; raises JobCancelled, ModelUnusable, ObjectMissing."""
+        started_at = self._clock.now()
+        model = live_model(self._stores.models, desk.job, started_at)
+        left = self._left(desk, model)
+        done = sum(work.chunk.rows for work in left)
+        window = _Window(self._predictor, left, self._settings.chunks_in_flight_max)
+        try:
+            while not window.is_empty:
+                finished = window.advance(CANCEL_CHECK_S)
+                self._keep(desk, finished)
+                desk.check()
+        finally:
+            window.abandon()
+        self._summarize(desk, model, done, self._clock.now() - started_at)
+        return JobState.ASKING
+
+    def _left(self, desk: JobDesk, model: ModelSpec) -> list[ChunkWork]:
+        """Return the work to do, having set the job's progress to what is done."""
+        job_id = desk.job.job_id
+        predicted = {
+            prediction.number
+            for prediction in self._stores.chunks.predictions(job_id)
+            if prediction.model_version >= model.version
+        }
+        chunks = self._stores.chunks.chunks(job_id)
+        progress = replace(
+            desk.job.progress,
+            prelabelled=sum(chunk.rows for chunk in chunks if chunk.number in predicted),
+            poisoned=desk.job.progress.poisoned if predicted else 0,
+        )
+        desk.report(progress)
+        return [
+            ChunkWork(chunk=chunk, model=model) for chunk in chunks if chunk.number not in predicted
+        ]
+
+    def _keep(self, desk: JobDesk, finished: Iterable["_Finished"]) -> None:
+        """Record finished chunks, in one write each to the ledger and to the job."""
+        kept = list(finished)
+        if not kept:
+            return
+        for each in kept:
+            _record_poison(desk, each)
+        self._stores.chunks.set_predicted([each.outcome.prediction(each.work) for each in kept])
+        progress = desk.job.progress
+        desk.report(
+            replace(
+                progress,
+                prelabelled=progress.prelabelled + sum(each.outcome.rows for each in kept),
+                poisoned=progress.poisoned + sum(len(each.outcome.poison) for each in kept),
+            )
+        )
+
+    def _summarize(self, desk: JobDesk, model: ModelSpec, items: int, seconds: float) -> None:
+        desk.record(
+            "prelabel.done",
+            f"{items:,} items pre-labelled by version {model.version} of {model.name}",
+            items=items,
+            seconds=seconds,
+            items_per_s=items / seconds if seconds > 0 else 0.0,
+            model_version=model.version,
+        )
+
+
+def live_model(models: ModelRegistry, job: Job, now: float) -> ModelSpec:
+    """Return the live version of the job's model line, beginning the line at zero-shot.
+
+    Raises ModelUnusable where the line is for another label set.
+    """
+    try:
+        spec = models.live(job.model_name).spec
+    except ModelNotFound:
+        spec = _begin_line(models, job, now)
+    if spec.label_set.names != job.spec.label_set.names:
+        raise ModelUnusable(f"{spec.name} version {spec.version}", "it has another label set")
+    return spec
+
+
+def _begin_line(models: ModelRegistry, job: Job, now: float) -> ModelSpec:
+    zero_shot = ModelSpec(
+        name=job.model_name,
+        version=ZERO_SHOT,
+        base_model=job.spec.base_model,
+        modality=job.spec.modality,
+        label_set=job.spec.label_set,
+        weights_path=None,
+    )
+    models.add(ModelRecord(spec=zero_shot, lineage=None, created_at=now))
+    try:
+        models.promote(job.model_name, ZERO_SHOT, expected_live=None)
+    except StaleRevision:  # another job of this line was first
+        return models.live(job.model_name).spec
+    return zero_shot
+
+
+def _record_poison(desk: JobDesk, finished: "_Finished") -> None:
+    for row in finished.outcome.poison[:POISON_EVENTS_MAX]:
+        desk.record("prelabel.poison", f"item {row.item_id}: {row.detail}", position=row.line - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finished:
+    work: ChunkWork
+    outcome: ChunkOutcome
+
+
+class _Window:
+    """Keeps a bounded number of chunks in flight; work that lost its replica goes to the back."""
+
+    def __init__(self, predictor: BulkPredictor, works: Iterable[ChunkWork], size: int) -> None:
+        self._predictor, self._size = predictor, size
+        self._waiting = deque(works)
+        self._flying: dict[Future[ChunkOutcome], ChunkWork] = {}
+        self._losses: Counter[int] = Counter()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all work is done."""
+        return not self._waiting and not self._flying
+
+    def advance(self, timeout_s: float) -> list[_Finished]:
+        """Fill the window, wait for a chunk or the timeout, and return what has finished."""
+        while self._waiting and len(self._flying) < self._size:
+            work = self._waiting.popleft()
+            self._flying[self._predictor.submit(work)] = work
+        ended, _ = wait(self._flying, timeout_s, FIRST_COMPLETED)
+        finished = []
+        for future in ended:
+            work = self._flying.pop(future)
+            try:
+                finished.append(_Finished(work=work, outcome=future.result()))
+            except Unavailable:
+                self._again(work)
+        return finished
+
+    def abandon(self) -> None:
+        """Drop what has not begun; what has begun stores what it stores, and harms nothing."""
+        for future in self._flying:
+            future.cancel()
+
+    def _again(self, work: ChunkWork) -> None:
+        self._losses[work.chunk.number] += 1
+        if self._losses[work.chunk.number] >= ATTEMPTS_MAX:
+            raise ModelUnusable(
+                f"{work.model.name} version {work.model.version}",
+                f"chunk {work.chunk.number} lost its replica {ATTEMPTS_MAX} times",
+            )
+        self._waiting.append(work)

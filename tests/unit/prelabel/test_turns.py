@@ -1,0 +1,61 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+from serve_apps.prelabel.turns import Turns
+
+
+def test_only_one_caller_holds_the_model() -> None:
+    # Given many callers that would notice another one inside
+    turns, holders, overlaps = Turns(), [0], []
+
+    def work(index: int) -> None:
+        with turns.take(urgent=index % 3 == 0):
+            holders[0] += 1
+            overlaps.append(holders[0])
+            holders[0] -= 1
+
+    # When they all run
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(200)))
+    # Then no two were ever inside together
+    assert overlaps == [1] * 200
+
+
+def test_an_urgent_caller_goes_before_those_who_waited_longer() -> None:
+    # Given a caller on the model, then a bulk caller and an urgent one who wait
+    turns, order = Turns(), list[str]()
+    taken, release = Event(), Event()
+
+    def hold() -> None:
+        with turns.take(urgent=False):
+            taken.set()
+            release.wait(10)
+
+    def join(name: str, *, urgent: bool) -> None:
+        with turns.take(urgent=urgent):
+            order.append(name)
+
+    with ThreadPoolExecutor(3) as threads:
+        threads.submit(hold)
+        taken.wait(10)
+        threads.submit(join, "bulk", urgent=False)
+        threads.submit(join, "urgent", urgent=True)
+        while not turns._urgent_waiting:
+            time.sleep(0.001)
+        # When the model comes free
+        release.set()
+    # Then the urgent one had it first
+    assert order == ["urgent", "bulk"]
+
+
+def test_a_turn_that_raises_is_given_back() -> None:
+    turns = Turns()
+    for _ in range(2):
+        try:
+            with turns.take(urgent=False):
+                raise ValueError
+        except ValueError:
+            continue
+    with turns.take(urgent=True):
+        pass
