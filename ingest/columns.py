@@ -1,0 +1,194 @@
+"""Rows of Parquet, read in batches small enough that what they unpack to stays bounded."""
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pyarrow.types as pat
+
+from cluster.errors import InvalidField, MissingColumn, TooLarge, UnreadableSource
+from ingest.pages import PageCorruptError, walk_pages
+from ingest.rows import Layout, Row, shown
+
+PAGE_BYTES_MAX = 256 * 2**20
+"""Unpacked bytes of one page, and of one batch of rows; arrow-go's reader has the same bound."""
+
+PAGE_VALUES_MAX = 2**25
+"""Values in one page: some decoders allocate 4 bytes for each before they read the first."""
+
+_TAIL_BYTES = 8
+_FOOTER_BYTES_MAX = 64 * 2**20
+_FOOTER_LIST_MAX = 200_000
+_BATCH_ROWS_MAX = 1_024
+_READ_BUFFER_BYTES = 2**20
+
+
+def parquet_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row]:
+    """Yield each record as a row; `line` counts the records from 1.
+
+    Raises MissingColumn, InvalidField for a column of a type that cannot serve, TooLarge, and
+    UnreadableSource for what is no Parquet or is damaged.
+    """
+    if stream.seek(0, 2) == 0:
+        return
+    table = _open(stream, layout)
+    leaves = _leaves(table, layout)
+    first, unpacked = 1, 0
+    for group in range(table.num_row_groups):
+        largest = _largest_page(table, group, leaves, stream, layout)
+        for batch in _batches(table, group, leaves, largest, layout):
+            unpacked += batch.nbytes
+            if unpacked > layout.decoded_bytes_max:
+                raise TooLarge(f"{layout.uri} unpacked", unpacked, layout.decoded_bytes_max)
+            yield from _rows(batch, first, layout)
+            first += batch.num_rows
+
+
+def _open(stream: BinaryIO, layout: Layout) -> pq.ParquetFile:
+    size = stream.seek(0, 2)
+    stream.seek(max(size - _TAIL_BYTES, 0))
+    footer_bytes = int.from_bytes(stream.read(4), "little")
+    if footer_bytes > min(size, _FOOTER_BYTES_MAX):
+        raise UnreadableSource(layout.uri, "it is not Parquet, or its footer is damaged")
+    try:
+        return pq.ParquetFile(
+            stream,
+            buffer_size=_READ_BUFFER_BYTES,
+            pre_buffer=False,
+            thrift_container_size_limit=_FOOTER_LIST_MAX,
+        )
+    except (pa.ArrowException, OSError):
+        raise UnreadableSource(layout.uri, "it is not Parquet, or its footer is damaged") from None
+
+
+def _leaves(table: pq.ParquetFile, layout: Layout) -> list[str]:
+    """Return the columns to read, the fields of a struct by themselves."""
+    schema = table.schema_arrow
+    id_type = _type_of(schema, layout.id_field, layout)
+    if not (_is_text(id_type) or pat.is_integer(id_type) or pat.is_null(id_type)):
+        raise InvalidField("source.id_field", _misfit(layout.id_field, id_type, "text or integers"))
+    content_type = _type_of(schema, layout.content_field, layout)
+    content = layout.content_field
+    if layout.modality == "image" and _is_image_struct(content_type):
+        parts = (name for name in ("bytes", "path") if content_type.get_field_index(name) >= 0)
+        return [layout.id_field, *(f"{content}.{part}" for part in parts)]
+    if not (_is_text(content_type) or pat.is_null(content_type)):
+        wanted = "text" if layout.modality == "text" else "binary or a struct with bytes"
+        raise InvalidField("source.content_field", _misfit(content, content_type, wanted))
+    return [layout.id_field, content]
+
+
+def _type_of(schema: pa.Schema, name: str, layout: Layout) -> pa.DataType:
+    match schema.get_all_field_indices(name):
+        case []:
+            raise MissingColumn(layout.uri, name, shown(schema.names))
+        case [index]:
+            found = schema.field(index).type
+            return found.value_type if pat.is_dictionary(found) else found
+        case _:
+            raise UnreadableSource(layout.uri, f"it has more than one column {name!r}")
+
+
+def _is_text(found: pa.DataType) -> bool:
+    """Whether values are strings or bytes; some writers leave text unmarked, as plain bytes."""
+    tests = (pat.is_binary, pat.is_large_binary, pat.is_binary_view, _is_string)
+    return any(test(found) for test in tests)
+
+
+def _is_string(found: pa.DataType) -> bool:
+    found = found.value_type if pat.is_dictionary(found) else found
+    tests = (pat.is_string, pat.is_large_string, pat.is_string_view)
+    return any(test(found) for test in tests)
+
+
+def _is_image_struct(found: pa.DataType) -> bool:
+    """Whether this is how Hugging Face data sets store an image: struct<bytes, path>."""
+    if not pat.is_struct(found):
+        return False
+    index = found.get_field_index("bytes")
+    return index >= 0 and _is_text(found.field(index).type)
+
+
+def _misfit(name: str, found: pa.DataType, wanted: str) -> str:
+    return f"column {name!r} holds {str(found)[:100]}, not {wanted}"
+
+
+def _largest_page(
+    table: pq.ParquetFile, group: int, leaves: list[str], stream: BinaryIO, layout: Layout
+) -> int:
+    """Return the unpacked bytes of the largest page to be read; raises TooLarge where over it."""
+    metadata = table.metadata.row_group(group)
+    largest = 0
+    for index in range(metadata.num_columns):
+        column = metadata.column(index)
+        name = column.path_in_schema
+        if not any(name == leaf or name.startswith(f"{leaf}.") for leaf in leaves):
+            continue
+        first = column.data_page_offset
+        start = min(first, column.dictionary_page_offset or first)
+        try:
+            for page in walk_pages(stream, start, start + column.total_compressed_size):
+                _check(page.unpacked_bytes, PAGE_BYTES_MAX, "bytes", name)
+                _check(page.values, PAGE_VALUES_MAX, "values", name)
+                largest = max(largest, page.unpacked_bytes)
+        except PageCorruptError:
+            raise _damaged(layout, group) from None
+    return largest
+
+
+def _check(size: int, limit: int, unit: str, column: str) -> None:
+    if size > limit:
+        raise TooLarge(f"a page of column {column!r}", size, limit, unit)
+
+
+def _damaged(layout: Layout, group: int) -> UnreadableSource:
+    return UnreadableSource(layout.uri, f"row group {group + 1} is damaged")
+
+
+def _batches(
+    table: pq.ParquetFile, group: int, leaves: list[str], largest_page: int, layout: Layout
+) -> Iterator[pa.RecordBatch]:
+    rows = PAGE_BYTES_MAX // max(largest_page, 1)
+    batches = table.iter_batches(
+        batch_size=min(max(rows, 1), _BATCH_ROWS_MAX),
+        row_groups=[group],
+        columns=leaves,
+        use_threads=False,
+    )
+    try:
+        yield from batches
+    except (pa.ArrowException, OSError):
+        raise _damaged(layout, group) from None
+
+
+def _rows(batch: pa.RecordBatch, first: int, layout: Layout) -> Iterator[Row]:
+    ids = _plain(batch.column(layout.id_field))
+    column = batch.column(layout.content_field)
+    if pat.is_struct(column.type):
+        contents = _struct_images(column)
+    elif layout.modality == "image" and _is_string(column.type):
+        contents = [value and value.decode(errors="replace") for value in _plain(column)]
+    else:
+        contents = _plain(column)
+    for line, (item_id, content) in enumerate(zip(ids, contents, strict=True), first):
+        yield Row(line, item_id, content)
+
+
+def _plain(column: pa.Array) -> list[Any]:
+    """Return a column's values with text as bytes: Arrow does not check that text is UTF-8."""
+    plain = column.cast(pa.large_binary()) if _is_text(column.type) else column
+    return list(plain.to_pylist())
+
+
+def _struct_images(column: pa.StructArray) -> list[bytes | str | None]:
+    """Return the bytes of each image, or the URI that stands in for them."""
+    images = _plain(pc.struct_field(column, "bytes"))
+    if column.type.get_field_index("path") < 0:
+        return images
+    paths = pc.struct_field(column, "path").to_pylist()
+    return [
+        path if image is None and isinstance(path, str) and "://" in path else image
+        for image, path in zip(images, paths, strict=True)
+    ]

@@ -1,0 +1,80 @@
+"""Rows of JSON Lines: one JSON object (RFC 8259) a line, blank lines skipped."""
+
+import json
+from collections.abc import Iterator
+from typing import BinaryIO, NoReturn
+
+from cluster.domain.items import RejectedRow
+from ingest.lines import Line, read_lines
+from ingest.rows import Absent, Code, Layout, Problem, Row
+
+_VALUES_MAX = 100_000
+"""Commas and brackets in a line; a parsed value takes up to 30 times its text."""
+
+
+def jsonl_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row | RejectedRow]:
+    """Yield each line's object as a row, or why it is none; `line` is the line's number."""
+    for line in read_lines(stream, layout.record_bytes_max):
+        if line.content is None:
+            detail = f"the line has {line.size:,} bytes; the limit is {layout.record_bytes_max:,}"
+            yield Problem(None, Code.ROW_TOO_LARGE, detail).at(line.number)
+        elif line.content and not line.content.isspace():
+            yield _parsed(line, line.content, layout)
+
+
+def _parsed(line: Line, content: bytes, layout: Layout) -> Row | RejectedRow:
+    value = parse_json(content)
+    if isinstance(value, Problem):
+        return value.at(line.number)
+    if not isinstance(value, dict):
+        detail = f"the line is {_name(value)}, not an object"
+        return Problem(None, Code.JSON_NOT_OBJECT, detail).at(line.number)
+    absent = Absent.ABSENT
+    return Row(
+        line.number, value.get(layout.id_field, absent), value.get(layout.content_field, absent)
+    )
+
+
+def parse_json(content: bytes) -> object:
+    """Return the value of one line, or the Problem with it; no line can do worse than that."""
+    if len(content) > _VALUES_MAX and _values(content) > _VALUES_MAX:
+        return Problem(None, Code.ROW_TOO_LARGE, f"the line has more than {_VALUES_MAX:,} values")
+    try:
+        return _DECODER.decode(content.decode())
+    except UnicodeDecodeError as error:
+        detail = f"byte {error.start + 1} of the line is not UTF-8"
+        return Problem(None, Code.UTF8_INVALID, detail)
+    except json.JSONDecodeError as error:
+        detail = f"not JSON at character {error.pos + 1} of the line: {error.msg}"
+        return Problem(None, Code.JSON_MALFORMED, detail)
+    except RecursionError:
+        return Problem(None, Code.JSON_TOO_DEEP, "the JSON is nested too deeply")
+    except ValueError:
+        return Problem(None, Code.JSON_NUMBER_TOO_LONG, "an integer has too many digits")
+
+
+def _values(content: bytes) -> int:
+    return content.count(b",") + content.count(b"[") + content.count(b"{")
+
+
+def _name(value: object) -> str:
+    """Return what JSON calls a value that is no object."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case _:
+            return "a number"
+
+
+def _refuse(constant: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python's parser lets through."""
+    raise json.JSONDecodeError(f"{constant} is not JSON", constant, 0)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)

@@ -1,0 +1,117 @@
+"""What the parts of the ingest hand on: rows as read, problems found, items accepted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+from typing import NamedTuple
+
+from cluster.domain.ids import ItemId
+from cluster.domain.items import Modality, RejectedRow
+from cluster.domain.jobs import JobSpec, SourceFormat
+from cluster.settings import Limits
+
+_NAMES_SHOWN = 20
+_NAME_CHARS_SHOWN = 100
+
+
+class Code(StrEnum):
+    """Why a row was not accepted; stable, for programs to act on."""
+
+    ROW_TOO_LARGE = "row-too-large"
+    UTF8_INVALID = "utf8-invalid"
+    JSON_MALFORMED = "json-malformed"
+    JSON_NOT_OBJECT = "json-not-object"
+    JSON_TOO_DEEP = "json-too-deep"
+    JSON_NUMBER_TOO_LONG = "json-number-too-long"
+    CSV_MALFORMED = "csv-malformed"
+    CSV_FIELD_COUNT = "csv-field-count"
+    FIELD_MISSING = "field-missing"
+    FIELD_TYPE = "field-type"
+    FIELD_EMPTY = "field-empty"
+    FIELD_TOO_LARGE = "field-too-large"
+    ID_TOO_LONG = "id-too-long"
+    ID_DUPLICATE = "id-duplicate"
+    BASE64_INVALID = "base64-invalid"
+    URI_FORBIDDEN = "uri-forbidden"
+    URI_UNREADABLE = "uri-unreadable"
+    IMAGE_UNSUPPORTED = "image-unsupported"
+    IMAGE_BROKEN = "image-broken"
+    IMAGE_TOO_LARGE = "image-too-large"
+    MORE_REJECTED = "more-rejected"
+
+
+class Absent(Enum):
+    """The value of a field that a row does not have."""
+
+    ABSENT = auto()
+
+
+class Row(NamedTuple):
+    """One record of a source with its two fields as they came, not yet checked."""
+
+    line: int
+    item_id: object
+    content: object
+
+
+class Problem(NamedTuple):
+    """What is wrong with a row, or with one field of it."""
+
+    field: str | None
+    code: Code
+    detail: str
+
+    def at(self, line: int, item_id: ItemId | None = None) -> RejectedRow:
+        """Return the problem as a rejection of a row."""
+        return RejectedRow(
+            line=line, field=self.field, code=self.code, detail=self.detail, item_id=item_id
+        )
+
+
+class Candidate(NamedTuple):
+    """A row that is sound by itself; `size` is the UTF-8 or encoded bytes of its content."""
+
+    line: int
+    item_id: ItemId
+    content: str | bytes
+    content_hash: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What to read of a source, and the bounds on it.
+
+    `record_bytes_max` bounds one line of JSONL or record of CSV, `decoded_bytes_max` all that a
+    packed source may unpack to.
+    """
+
+    uri: str
+    format: SourceFormat
+    modality: Modality
+    id_field: str
+    content_field: str
+    record_bytes_max: int
+    decoded_bytes_max: int
+
+
+def layout_of(spec: JobSpec, limits: Limits) -> Layout:
+    """Return how a job's source is to be read; the content is in "text" or "image" by default.
+
+    A record may hold a whole image in base64 (4 bytes for 3) beside its other fields.
+    """
+    image_bytes = limits.image_bytes_max * 4 // 3 if spec.modality == "image" else 0
+    return Layout(
+        uri=spec.source.uri,
+        format=spec.source.format,
+        modality=spec.modality,
+        id_field=spec.source.id_field,
+        content_field=spec.source.content_field or spec.modality,
+        record_bytes_max=limits.row_bytes_max + image_bytes,
+        decoded_bytes_max=limits.source_bytes_max,
+    )
+
+
+def shown(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the first names, cut short, as a message may show them."""
+    return tuple(name[:_NAME_CHARS_SHOWN] for name in names[:_NAMES_SHOWN])
