@@ -1,0 +1,57 @@
+"""The rows of one worker as tensors, and the noise-aware loss on them."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.data import TrainingData
+from training.group import Group
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Features (n, D), targets (n, K), weights (n,) and folds (n,) of one worker."""
+
+    features: Tensor
+    targets: Tensor
+    weights: Tensor
+    folds: Tensor
+
+    @classmethod
+    def of(cls, data: TrainingData) -> Self:
+        """Return arrays as tensors that share their memory."""
+        return cls(
+            features=torch.from_numpy(data.features),
+            targets=torch.from_numpy(data.targets),
+            weights=torch.from_numpy(data.weights),
+            folds=torch.from_numpy(data.folds),
+        )
+
+    def take(self, index: Tensor) -> Self:
+        """Return some of the rows."""
+        return type(self)(
+            self.features[index], self.targets[index], self.weights[index], self.folds[index]
+        )
+
+    def head_weights(self, folds: int) -> Tensor:
+        """Return what each row counts for each head (n, F): nothing for that of its own fold."""
+        others = self.folds[:, None] != torch.arange(folds, device=self.folds.device)
+        return self.weights[:, None] * others
+
+    def log_loss(self, logits: Tensor, group: Group) -> float:
+        """Return the weighted mean log loss (nats) of (n, K) logits over all workers' rows."""
+        losses = soft_cross_entropy(logits, self.targets)
+        sums = group.total(torch.stack([(losses * self.weights).sum(), self.weights.sum()]))
+        return float(sums[0] / sums[1])
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross entropy (...,) of logits (..., K) against posteriors (..., K).
+
+    The target is what the crowd's answers say, not their most voted label: an item they are unsure
+    of teaches that it is unsure (Peterson et al. 2019, doi:10.1109/ICCV.2019.00971).
+    """
+    return -(targets * functional.log_softmax(logits, dim=-1)).sum(-1)
