@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Select, Table, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 Row = Mapping[str, object]
@@ -12,12 +12,16 @@ Row = Mapping[str, object]
 _FETCHED_ROWS = 10_000
 
 
-def insert_new(connection: Connection, table: Table, rows: Sequence[Row]) -> int:
-    """Insert the rows whose key is not there yet; for a single row, return how many were."""
-    if not rows:
-        return 0
-    statement = _insert(connection, table).on_conflict_do_nothing()
-    return connection.execute(statement, rows).rowcount
+def insert_if_new(connection: Connection, table: Table, row: Row) -> bool:
+    """Insert a row and return True, or return False where its key is there already."""
+    statement = _insert(connection, table).values(row).on_conflict_do_nothing()
+    return connection.scalar(statement.returning(literal(1))) is not None
+
+
+def insert_new(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert the rows whose key is not there yet."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
 
 
 def insert_or_raise_version(

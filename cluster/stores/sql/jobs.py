@@ -10,7 +10,7 @@ from cluster.domain.jobs import IdempotencyKey, Job, JobState
 from cluster.errors import IdempotencyMismatch, JobNotFound, StaleRevision
 from cluster.stores.sql import schema
 from cluster.stores.sql.codec import CERTIFICATE, JOB_SPEC, PROGRESS, dump
-from cluster.stores.sql.dialect import insert_new
+from cluster.stores.sql.dialect import insert_if_new
 from cluster.stores.sql.engine import Database
 
 _jobs, _keys = schema.jobs.c, schema.idempotency_keys.c
@@ -29,7 +29,7 @@ class SqlJobs:
                 first = _claim(connection, job, idempotency)
                 if first is not None:
                     return _load(connection, first)
-            if insert_new(connection, schema.jobs, [_row_of(job)]) == 0:
+            if not insert_if_new(connection, schema.jobs, _row_of(job)):
                 raise StaleRevision(f"job {job.job_id}", job.revision)
         return job
 
@@ -86,7 +86,7 @@ def _claim(connection: Connection, job: Job, idempotency: IdempotencyKey) -> Job
         "fingerprint": idempotency.fingerprint,
         "job_id": job.job_id,
     }
-    if insert_new(connection, schema.idempotency_keys, [row]) == 1:
+    if insert_if_new(connection, schema.idempotency_keys, row):
         return None
     first = connection.execute(
         select(_keys.fingerprint, _keys.job_id).where(

@@ -9,7 +9,7 @@ from cluster.domain.models import ModelRecord
 from cluster.errors import ModelNotFound, StaleRevision
 from cluster.stores.sql import schema
 from cluster.stores.sql.codec import LINEAGE, MODEL_SPEC, dump, dump_figures, load_figures
-from cluster.stores.sql.dialect import insert_new
+from cluster.stores.sql.dialect import insert_if_new
 from cluster.stores.sql.engine import Database
 
 _models, _live = schema.models.c, schema.live_models.c
@@ -24,7 +24,7 @@ class SqlModels:
     def add(self, record: ModelRecord) -> None:
         """Store a version; storing the same (name, version) again changes nothing."""
         with self._database.writing("add model") as connection:
-            insert_new(connection, schema.models, [_row_of(record)])
+            insert_if_new(connection, schema.models, _row_of(record))
 
     def get(self, name: ModelName, version: int) -> ModelRecord:
         """Return a version; raises ModelNotFound."""
@@ -73,7 +73,7 @@ def _switch(
     """Compare and set the live version in one statement; return whether it was set."""
     if expected_live is None:
         row = {"name": name, "version": version}
-        return insert_new(connection, schema.live_models, [row]) == 1
+        return insert_if_new(connection, schema.live_models, row)
     statement = update(schema.live_models).where(_live.name == name, _live.version == expected_live)
     return connection.execute(statement.values(version=version)).rowcount == 1
 

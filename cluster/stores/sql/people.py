@@ -11,7 +11,7 @@ from cluster.domain.work import WorkerProfile
 from cluster.errors import WorkerNotFound
 from cluster.stores.sql import schema
 from cluster.stores.sql.codec import dump_names, load_names
-from cluster.stores.sql.dialect import insert_new
+from cluster.stores.sql.dialect import insert_if_new
 from cluster.stores.sql.engine import Database
 
 _workers, _keys = schema.workers.c, schema.keys.c
@@ -27,7 +27,7 @@ class SqlWorkers:
         """Store a new worker; storing the same id again replaces nothing."""
         row = {**asdict(profile), "skills": dump_names(profile.skills)}
         with self._database.writing("add worker") as connection:
-            insert_new(connection, schema.workers, [row])
+            insert_if_new(connection, schema.workers, row)
 
     def get(self, worker_id: WorkerId) -> WorkerProfile:
         """Return a worker; raises WorkerNotFound."""
@@ -63,7 +63,7 @@ class SqlKeys:
     def add(self, record: KeyRecord) -> None:
         """Store a key; storing the same key id again replaces nothing."""
         with self._database.writing("add key") as connection:
-            insert_new(connection, schema.keys, [asdict(record)])
+            insert_if_new(connection, schema.keys, asdict(record))
 
     def find(self, key_id: KeyId) -> KeyRecord | None:
         """Return a key by its public id."""
