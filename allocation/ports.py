@@ -129,7 +129,7 @@ class PartitionReport:
 
 
 class Shard(Crowd, Protocol):
-    """One allocator shard: the worker's side, and what the asking stage needs of it."""
+    """One allocator shard: the worker's side, and what the asking stage and the router need."""
 
     def open(self, job_id: JobId, partition: int) -> None:
         """Take ownership of a partition and rebuild its state from the stores; idempotent."""
@@ -141,6 +141,10 @@ class Shard(Crowd, Protocol):
 
     def reports(self, job_id: JobId) -> tuple[PartitionReport, ...]:
         """Return how the job's partitions on this shard stand, after expiring leases."""
+        ...
+
+    def backlog(self) -> int:
+        """Return how many questions the shard would still ask, over all its jobs."""
         ...
 
     def close(self, job_id: JobId) -> None:

@@ -9,9 +9,6 @@ evenly over fixed stakes (a discrete universal portfolio), which needs no tuning
 wealth in any order of the scores.
 """
 
-from dataclasses import dataclass
-from typing import Self
-
 import numpy as np
 
 from allocation.quality.votes import Floats
@@ -20,7 +17,6 @@ STAKES: Floats = 1.0 / (1.0 + np.exp(-np.linspace(-5.0, 5.0, 21)))
 """The shares of its wealth a gambler puts at risk a score, even in log odds."""
 
 _BISECTIONS = 40
-_GRID = 1_000
 
 
 def log_wealth(scores: Floats, mean: float, floor: float = 0.0) -> Floats:
@@ -30,7 +26,10 @@ def log_wealth(scores: Floats, mean: float, floor: float = 0.0) -> Floats:
     limit. Falls as `mean` rises.
     """
     odds = (scores - floor) / (mean - floor) - 1.0
-    return _mixed(np.cumsum(np.log1p(STAKES[:, None] * odds), axis=1))
+    each = np.cumsum(np.log1p(STAKES[:, None] * odds), axis=1)
+    top = each.max(axis=0)
+    mixed: Floats = top + np.log(np.exp(each - top).mean(axis=0))
+    return mixed
 
 
 def lower(scores: Floats, confidence: float, floor: float = 0.0) -> float:
@@ -55,47 +54,6 @@ def lower(scores: Floats, confidence: float, floor: float = 0.0) -> float:
         else:
             high = middle
     return low
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RunningBound:
-    """`lower` in streaming form: the wealth against a grid of means, a thousandth of 1 apart.
-
-    `log_wealth` is (stakes, means), `peak` (means,) the highest log wealth so far.
-    """
-
-    floor: float
-    means: Floats
-    log_wealth: Floats
-    peak: Floats
-
-    @classmethod
-    def start(cls, floor: float = 0.0) -> Self:
-        """Return the state before any score."""
-        means = floor + (1.0 - floor) * np.arange(1, _GRID + 1) / _GRID
-        return cls(floor, means, np.zeros((len(STAKES), _GRID)), np.zeros(_GRID))
-
-    def after(self, scores: Floats) -> Self:
-        """Return the state once more scores have come, in their order."""
-        _check(scores, self.floor)
-        wealth, peak = self.log_wealth, self.peak
-        for score in scores:
-            odds = (score - self.floor) / (self.means - self.floor) - 1.0
-            wealth = wealth + np.log1p(STAKES[:, None] * odds)
-            peak = np.maximum(peak, _mixed(wealth))
-        return type(self)(self.floor, self.means, wealth, peak)
-
-    def lower(self, confidence: float) -> float:
-        """Return the bound, rounded down to the grid."""
-        ruled_out = np.flatnonzero(self.peak >= -np.log1p(-confidence))
-        return float(self.means[ruled_out[-1]]) if len(ruled_out) else self.floor
-
-
-def _mixed(log_wealth: Floats) -> Floats:
-    """Return the log of the mean wealth over the stakes, the first axis."""
-    top = log_wealth.max(axis=0)
-    mixed: Floats = top + np.log(np.exp(log_wealth - top).mean(axis=0))
-    return mixed
 
 
 def _check(scores: Floats, floor: float) -> None:

@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 
-from allocation.quality.majority import vote_shares
 from allocation.quality.votes import Fit, Floats, Votes
 
 Prior = Literal["none", "diagonal", "pooled"]
@@ -154,13 +153,16 @@ def pooled_confusion(counts: Floats) -> Floats:
 
 
 def start(votes: Votes, log_item_prior: Floats | None = None) -> Floats:
-    """Return the posterior EM starts from: vote shares, the item prior counting as one vote."""
-    if log_item_prior is None:
-        return vote_shares(votes)
-    top = log_item_prior.max(axis=1, keepdims=True)
-    witness = np.exp(log_item_prior - top)
-    tally = votes.counts() + witness / witness.sum(axis=1, keepdims=True)
-    return np.asarray(tally / tally.sum(axis=1, keepdims=True))
+    """Return the posterior EM starts from: vote shares, the item prior counting as one vote.
+
+    Equal shares for an item without either.
+    """
+    tally = votes.counts()
+    if log_item_prior is not None:
+        witness = np.exp(log_item_prior - log_item_prior.max(axis=1, keepdims=True))
+        tally += witness / witness.sum(axis=1, keepdims=True)
+    total = tally.sum(axis=1, keepdims=True)
+    return np.where(total > 0.0, tally / np.maximum(total, FLOOR), 1.0 / votes.n_labels)
 
 
 def _maximise(

@@ -1,20 +1,30 @@
-"""Majority vote, plain and weighted: the yardstick, and the start of every iterative method."""
+"""Majority vote, plain or weighted: the yardstick of every other method."""
 
 import numpy as np
 
-from allocation.quality.votes import Floats, Votes
+from allocation.quality.dawid_skene import expected_counts, m_step
+from allocation.quality.votes import Fit, Floats, Votes
 
 
-def vote_shares(votes: Votes, weights: Floats | None = None) -> Floats:
-    """Return the share of each item's votes that went to each label, (items, labels).
+def fit(votes: Votes, weights: Floats | None = None) -> Fit:
+    """Return each item's vote shares as its posterior, and the workers as these judge them.
 
-    `weights` (workers,) makes votes count differently; they must not be negative. An item without
-    votes, or whose votes all weigh nothing, gets equal shares.
+    `weights` (workers,), not negative, makes the votes of each worker count that often. The class
+    prior is the mean share of the items with votes; an item without votes gets it. Ties stay in
+    the posterior, and `Fit.labels` gives them to the lowest code. Confusions are smoothed by the
+    `diagonal` prior of `dawid_skene`.
     """
-    size = votes.n_items * votes.n_labels
-    cells = votes.items * votes.n_labels + votes.labels
-    per_vote = None if weights is None else weights[votes.workers]
-    tally = np.bincount(cells, weights=per_vote, minlength=size).astype(np.float64)
-    tally = tally.reshape(votes.n_items, votes.n_labels)
-    total = tally.sum(axis=1, keepdims=True)
-    return np.where(total > 0.0, tally / np.where(total > 0.0, total, 1.0), 1.0 / votes.n_labels)
+    counts = votes.counts(weights)
+    total = counts.sum(axis=1, keepdims=True)
+    voted = total[:, 0] > 0.0
+    class_prior = np.full(votes.n_labels, 1.0 / votes.n_labels)
+    if voted.any():
+        class_prior = (counts[voted] / total[voted]).mean(axis=0)
+    posterior = np.where(total > 0.0, counts / np.where(total > 0.0, total, 1.0), class_prior)
+    return Fit(
+        posterior=posterior,
+        log_confusion=m_step(expected_counts(votes, posterior), "diagonal"),
+        class_prior=class_prior,
+        iterations=0,
+        log_likelihood=(),
+    )

@@ -65,11 +65,15 @@ class Votes:
             n_labels=n_labels,
         )
 
-    def counts(self) -> Floats:
-        """Return how often each item was given each label, (items, labels)."""
+    def counts(self, weights: Floats | None = None) -> Floats:
+        """Return how often each item was given each label, (items, labels).
+
+        `weights` (workers,) makes the answers of each worker count that often.
+        """
         cells = self.items * self.n_labels + self.labels
-        counts = np.bincount(cells, minlength=self.n_items * self.n_labels)
-        return counts.reshape(self.n_items, self.n_labels).astype(np.float64)
+        per_answer = None if weights is None else weights[self.workers]
+        tally = np.bincount(cells, weights=per_answer, minlength=self.n_items * self.n_labels)
+        return tally.reshape(self.n_items, self.n_labels).astype(np.float64)
 
     def answers_per_item(self) -> Codes:
         """Return the number of answers of each item, (items,)."""

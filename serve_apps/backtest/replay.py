@@ -1,0 +1,271 @@
+"""Replays a recorded crowd through the real shard, campaign and training step.
+
+Workers arrive at random, each as often as they have recorded answers left, and claim a few items;
+the shard offers only items that this worker answered in the recording. The recorded answer is
+given. Nothing else differs from the service: leases, budget, truth inference, learning and
+stopping are its own code.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from allocation.campaign import Campaign, Standing
+from allocation.ports import PartitionReport, Submission
+from allocation.service import ShardService
+from cluster.domain.ids import JobId, KeyId, ShardId, WorkerId
+from cluster.domain.jobs import Certificate
+from cluster.domain.work import Partition, WorkerProfile
+from cluster.ports import AnswerLog
+from serve_apps.backtest.learner import Learner
+from serve_apps.backtest.recording import Recording
+
+CLAIM_COUNT = 5
+REFIT_SHARE = 0.025
+REFIT_ANSWERS_MIN = 25
+LOG_PAGE = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontierPoint:
+    """What had been reached for how much at one moment; accuracies as shares of the items."""
+
+    answers_per_item: float
+    accuracy: float | None
+    expected_accuracy: float
+    model_accuracy: float | None
+    trainings: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestResult:
+    """How a replay ended."""
+
+    items: int
+    labels: npt.NDArray[np.int64]
+    accuracy: float | None
+    auto_share: float
+    auto_accuracy: float | None
+    standing: Standing
+    certificate: Certificate
+    frontier: tuple[FrontierPoint, ...]
+
+
+class VirtualClock:
+    """A clock that moves only when told to."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def now(self) -> float:
+        """Return the virtual time in seconds."""
+        return self._now
+
+    def tick(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += seconds
+
+
+class Replay:
+    """One replay of one recording under one seed."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        campaign: Campaign,
+        shard: ShardService,
+        log: AnswerLog,
+        partition: Partition,
+        clock: VirtualClock,
+        learner: Learner | None,
+        seed: int,
+    ) -> None:
+        self._recording, self._campaign, self._shard = recording, campaign, shard
+        self._log, self._partition, self._clock, self._learner = log, partition, clock, learner
+        self._seed, self._rng = seed, np.random.default_rng(seed)
+        self._model: npt.NDArray[np.float64] | None = None
+        self._left = _Recorded(recording)
+        self._frontier: list[FrontierPoint] = []
+        self._seq = 0
+        self._version = 0
+        if learner is not None:
+            self._set_model(learner.zero_shot)
+
+    def run(self, on_point: Callable[[FrontierPoint], None]) -> BacktestResult:
+        """Buy answers until the campaign is done; `on_point` hears of every refit."""
+        report = self._refit(on_point)
+        relaxed = False
+        while True:
+            asked = self._buy(max(REFIT_ANSWERS_MIN, round(REFIT_SHARE * self._partition.items)))
+            report = self._refit(on_point)
+            quiet = asked == 0
+            step = self._campaign.step([self._settled(report, quiet=quiet)], time_left_s=None)
+            if step == "learn":
+                self._learn()
+                report = self._refit(on_point)
+            elif step == "finish":
+                if relaxed or report.wanted == 0 or self._campaign.budget_left() == 0:
+                    return self._result()
+                self._campaign.relax()
+                relaxed = True
+                self._refit(on_point)
+            elif quiet:
+                return self._result()
+
+    def _buy(self, answers: int) -> int:
+        """Let workers come until so many answers are bought or nobody is offered anything."""
+        bought, self._left.idle = 0, np.zeros(len(self._recording.worker_ids), dtype=np.bool_)
+        while bought < answers:
+            worker = self._left.arrival(self._rng)
+            if worker is None:
+                break
+            bought += self._serve(worker)
+        return bought
+
+    def _serve(self, worker: int) -> int:
+        profile = _profile(self._recording.worker_ids[worker])
+        eligible = {self._partition.job_id: self._left.items_of(worker)}
+        offers = self._shard.claim(profile, CLAIM_COUNT, eligible)
+        self._clock.tick(1.0)
+        names = self._recording.label_set.names
+        answers = [
+            Submission(
+                token=offer.token,
+                label=names[self._left.take(worker, offer.position)],
+                duration_s=1.0,
+            )
+            for offer in offers
+        ]
+        self._shard.answer(profile, answers)
+        if not offers:
+            self._left.idle[worker] = True
+        return len(offers)
+
+    def _refit(self, on_point: Callable[[FrontierPoint], None]) -> PartitionReport:
+        columns = self._log.read(self._partition.job_id, self._seq, LOG_PAGE)
+        if len(columns):
+            self._seq = int(columns.seq[-1])
+            self._campaign.absorb(columns)
+        standing = self._campaign.refit()
+        point = self._point(standing)
+        self._frontier.append(point)
+        on_point(point)
+        snapshot = self._campaign.snapshot(
+            self._partition, self._campaign.budget_left(), accepting=True
+        )
+        return self._shard.publish(snapshot)
+
+    def _learn(self) -> None:
+        self._campaign.note_training()
+        if self._learner is None:
+            return
+        probabilities = self._learner.train(self._campaign.consensus(), self._seed)
+        if probabilities is not None:
+            self._set_model(probabilities)
+
+    def _set_model(self, probabilities: npt.NDArray[np.float64]) -> None:
+        self._model = probabilities
+        self._campaign.set_model(self._version, probabilities)
+        self._version += 1
+
+    def _settled(self, report: PartitionReport, *, quiet: bool) -> PartitionReport:
+        """Return the report, with nothing wanted where no recorded answer can satisfy it."""
+        if not quiet:
+            return report
+        return PartitionReport(
+            job_id=report.job_id,
+            partition=report.partition,
+            round=report.round,
+            answers=report.answers,
+            leased=0,
+            wanted=0,
+            expected_error=report.expected_error,
+        )
+
+    def _point(self, standing: Standing) -> FrontierPoint:
+        truth = self._campaign.truth
+        return FrontierPoint(
+            answers_per_item=standing.answers / self._partition.items,
+            accuracy=self._accuracy(truth.log_full.argmax(axis=1)),
+            expected_accuracy=standing.expected_accuracy,
+            model_accuracy=None
+            if self._model is None
+            else self._accuracy(self._model.argmax(axis=1)),
+            trainings=self._campaign.trainings,
+        )
+
+    def _accuracy(
+        self, labels: npt.NDArray[np.int64], part: npt.NDArray[np.bool_] | None = None
+    ) -> float | None:
+        known = self._recording.truth >= 0
+        if part is not None:
+            known &= part
+        if not known.any():
+            return None
+        return float((labels[known] == self._recording.truth[known]).mean())
+
+    def _result(self) -> BacktestResult:
+        everything = np.arange(self._partition.items, dtype=np.int64)
+        delivery = self._campaign.delivery(everything)
+        auto = delivery.answers == 0
+        return BacktestResult(
+            items=self._partition.items,
+            labels=delivery.labels,
+            accuracy=self._accuracy(delivery.labels),
+            auto_share=float(auto.mean()),
+            auto_accuracy=self._accuracy(delivery.labels, auto),
+            standing=self._campaign.standing(),
+            certificate=self._campaign.certificate(),
+            frontier=tuple(self._frontier),
+        )
+
+
+class _Recorded:
+    """The recorded answers that have not been given yet."""
+
+    def __init__(self, recording: Recording) -> None:
+        order = np.argsort(recording.workers, kind="stable")
+        bounds = np.searchsorted(recording.workers[order], np.arange(len(recording.worker_ids) + 1))
+        self._of = [
+            dict(zip(recording.items[rows].tolist(), recording.labels[rows].tolist(), strict=True))
+            for rows in np.split(order, bounds[1:-1])
+        ]
+        self._count = np.array([len(answers) for answers in self._of], dtype=np.float64)
+        self.idle = np.zeros(len(self._of), dtype=np.bool_)
+
+    def arrival(self, rng: np.random.Generator) -> int | None:
+        """Return who comes next; None where nobody is left who might be offered something."""
+        weight = np.where(self.idle, 0.0, self._count)
+        total = float(weight.sum())
+        if total == 0.0:
+            return None
+        return int(rng.choice(len(weight), p=weight / total))
+
+    def items_of(self, worker: int) -> npt.NDArray[np.int64]:
+        """Return the items a worker can still answer."""
+        return np.fromiter(self._of[worker], dtype=np.int64, count=len(self._of[worker]))
+
+    def take(self, worker: int, item: int) -> int:
+        """Return a worker's answer to an item, and strike it off."""
+        self._count[worker] -= 1
+        label: int = self._of[worker].pop(item)
+        return label
+
+
+def _profile(worker_id: str) -> WorkerProfile:
+    return WorkerProfile(
+        worker_id=WorkerId(worker_id),
+        owner=KeyId("recording"),
+        name=worker_id,
+        price=1.0,
+        registered_at=0.0,
+    )
+
+
+def only_partition(items: int) -> Partition:
+    """Return the one partition of a backtest's job."""
+    return Partition(
+        job_id=JobId("backtest"), number=0, first_position=0, items=items, shard_id=ShardId(0)
+    )

@@ -1,0 +1,80 @@
+"""Composes a backtest out of the service's parts and memory stores."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from allocation.campaign import Campaign
+from allocation.service import ShardService
+from allocation.terms import Rules
+from cluster.domain.ids import JobId, ModelName, ShardId, TenantId
+from cluster.domain.jobs import Budget, Goal, Job, JobSpec, JobState, Source
+from cluster.settings import LearningSettings
+from cluster.stores.memory import memory_stores
+from cluster.stores.objects import open_objects
+from serve_apps.backtest.learner import Learner
+from serve_apps.backtest.recording import Recording, read_recording
+from serve_apps.backtest.replay import (
+    BacktestResult,
+    FrontierPoint,
+    Replay,
+    VirtualClock,
+    only_partition,
+)
+from serve_apps.prelabel.loading import ModelLoader
+
+THREADS = 2
+
+
+def backtest(
+    folder: Path,
+    *,
+    target_accuracy: float,
+    answers_max: int | None,
+    seed: int,
+    on_point: Callable[[FrontierPoint], None] = lambda _: None,
+) -> BacktestResult:
+    """Replay a recorded crowd towards a target; raises BadInput for a folder it cannot use."""
+    recording = read_recording(folder)
+    spec = JobSpec(
+        name=recording.name,
+        modality=recording.modality,
+        label_set=recording.label_set,
+        source=Source(uri="recording://", format="parquet"),
+        goal=Goal(accuracy=target_accuracy),
+        budget=Budget(answers_max=answers_max),
+        seed=seed,
+    )
+    learner = _learner(recording)
+    with TemporaryDirectory() as scratch:
+        stores = memory_stores(open_objects(f"file://{scratch}"))
+        partition = only_partition(len(recording.item_ids))
+        stores.jobs.create(_job(spec, partition.job_id), None)
+        stores.partitions.add([partition])
+        clock = VirtualClock()
+        shard = ShardService(ShardId(0), stores, clock, b"backtest" * 4, Rules())
+        shard.open(partition.job_id, 0)
+        trainings_max = LearningSettings().trainings_max if learner is not None else 0
+        campaign = Campaign(spec, partition.items, trainings_max=trainings_max)
+        replay = Replay(recording, campaign, shard, stores.answers, partition, clock, learner, seed)
+        return replay.run(on_point)
+
+
+def _learner(recording: Recording) -> Learner | None:
+    if recording.contents is None:
+        return None
+    loader = ModelLoader(threads=THREADS, image_pixels_max=50_000_000, pause=time.sleep)
+    return Learner.over(recording.contents, recording.modality, recording.label_set, loader)
+
+
+def _job(spec: JobSpec, job_id: JobId) -> Job:
+    return Job(
+        job_id=job_id,
+        tenant_id=TenantId("backtest"),
+        spec=spec,
+        model_name=ModelName("backtest"),
+        state=JobState.ASKING,
+        created_at=0.0,
+        updated_at=0.0,
+    )
