@@ -173,8 +173,7 @@ def test_a_voided_batch_leaves_no_trace_behind(stores: Stores) -> None:
 def test_large_batches_with_many_workers_come_back_whole(stores: Stores) -> None:
     fence = acquired(stores)
     answers = [
-        samples.answer(number % 2, f"worker-{number}", label=number % 3)
-        for number in range(11_000)
+        samples.answer(number % 2, f"worker-{number}", label=number % 3) for number in range(11_000)
     ]
 
     stores.answers.append(fence, answers)
