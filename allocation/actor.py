@@ -1,0 +1,206 @@
+"""A shard as a Ray actor, and the client side of it. No decisions here."""
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any, cast
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+
+from allocation.combining import Combiner
+from allocation.ports import (
+    Extension,
+    Offer,
+    Outcome,
+    PartitionReport,
+    Submission,
+    TruthSnapshot,
+)
+from allocation.service import Request, ShardService
+from allocation.terms import Rules
+from cluster.clock import SystemClock
+from cluster.domain.ids import JobId, ShardId
+from cluster.domain.work import WorkerProfile
+from cluster.errors import MusterError, ShardUnavailable
+from cluster.settings import Settings
+from cluster.stores.opened import open_stores
+from cluster.stores.secrets import lease_secret
+
+NAMESPACE = "muster"
+_CALLS_MAX = 64
+
+
+def allocator_name(shard_id: int) -> str:
+    """Return the name of a shard's actor."""
+    return f"allocator-{shard_id}"
+
+
+class AllocatorActor:
+    """One shard, rebuilt from the stores at the first call after the actor started.
+
+    Calls run one at a time, in some order; answers that wait for their turn together are
+    committed together. Where the stores cannot be read the call fails as Unavailable and the next
+    one tries again. Ray does not retry calls (an error may follow success), so whoever answers
+    must be ready to send the same answer again.
+    """
+
+    def __init__(self, shard_id: int, settings: Settings) -> None:
+        self._shard_id, self._settings = ShardId(shard_id), settings
+        self._rebuilt: ShardService | None = None
+        self._alone = Lock()
+        self._answers = Combiner(self._answer_all, self._alone)
+
+    def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+        """See `allocation.ports.Crowd`."""
+        with self._alone:
+            return self._service().claim(worker, count)
+
+    def answer(
+        self, worker: WorkerProfile, submissions: tuple[Submission, ...]
+    ) -> tuple[Outcome, ...]:
+        """See `allocation.ports.Crowd`."""
+        return self._answers.call(Request(worker=worker, submissions=submissions))
+
+    def release(self, worker: WorkerProfile, tokens: tuple[str, ...]) -> int:
+        """See `allocation.ports.Crowd`."""
+        with self._alone:
+            return self._service().release(worker, tokens)
+
+    def heartbeat(self, worker: WorkerProfile, tokens: tuple[str, ...]) -> tuple[Extension, ...]:
+        """See `allocation.ports.Crowd`."""
+        with self._alone:
+            return self._service().heartbeat(worker, tokens)
+
+    def open(self, job_id: JobId, partition: int) -> None:
+        """See `allocation.ports.Shard`."""
+        with self._alone:
+            self._service().open(job_id, partition)
+
+    def publish(self, snapshot: TruthSnapshot) -> PartitionReport:
+        """See `allocation.ports.Shard`."""
+        with self._alone:
+            return self._service().publish(snapshot)
+
+    def reports(self, job_id: JobId) -> tuple[PartitionReport, ...]:
+        """See `allocation.ports.Shard`."""
+        with self._alone:
+            return self._service().reports(job_id)
+
+    def backlog(self) -> int:
+        """See `allocation.ports.Shard`."""
+        with self._alone:
+            return self._service().backlog()
+
+    def close(self, job_id: JobId) -> None:
+        """See `allocation.ports.Shard`."""
+        with self._alone:
+            self._service().close(job_id)
+
+    def _answer_all(self, requests: Sequence[Request]) -> tuple[tuple[Outcome, ...], ...]:
+        return self._service().answer_all(requests)
+
+    def _service(self) -> ShardService:
+        if self._rebuilt is None:
+            rules = Rules(leases_per_worker_max=self._settings.allocator.leases_per_worker_max)
+            stores, secret = open_stores(self._settings), lease_secret(self._settings)
+            service = ShardService(self._shard_id, stores, SystemClock(), secret, rules)
+            service.recover()
+            self._rebuilt = service
+        return self._rebuilt
+
+
+def start_allocator(shard_id: int, settings: Settings, *, detached: bool) -> ActorHandle[Any]:
+    """Start a shard's actor, or find the one that runs.
+
+    Ray starts it again whenever it dies. A detached one outlives this driver; any other lives as
+    long as the handle returned.
+    """
+    actor = ray.remote(AllocatorActor).options(
+        name=allocator_name(shard_id),
+        namespace=NAMESPACE,
+        get_if_exists=True,
+        lifetime="detached" if detached else None,
+        max_restarts=-1,
+        max_task_retries=0,
+        max_concurrency=_CALLS_MAX,
+        num_cpus=0,
+    )
+    return cast("ActorHandle[Any]", actor.remote(shard_id, settings))
+
+
+class RemoteShard:
+    """A `Shard` in another process, found by its actor's name.
+
+    Raises ShardUnavailable where the actor is not there, dies under the call, or does not reply
+    in `timeout_s`; the call may have been carried out nonetheless.
+    """
+
+    def __init__(self, shard_id: int, *, timeout_s: float = 10.0) -> None:
+        self._shard_id, self._timeout_s = shard_id, timeout_s
+        self._actor: ActorHandle[Any] | None = None
+
+    def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+        """See `allocation.ports.Crowd`."""
+        offers: tuple[Offer, ...] = self._call("claim", worker, count)
+        return offers
+
+    def answer(
+        self, worker: WorkerProfile, submissions: Sequence[Submission]
+    ) -> tuple[Outcome, ...]:
+        """See `allocation.ports.Crowd`."""
+        outcomes: tuple[Outcome, ...] = self._call("answer", worker, tuple(submissions))
+        return outcomes
+
+    def release(self, worker: WorkerProfile, tokens: Sequence[str]) -> int:
+        """See `allocation.ports.Crowd`."""
+        released: int = self._call("release", worker, tuple(tokens))
+        return released
+
+    def heartbeat(self, worker: WorkerProfile, tokens: Sequence[str]) -> tuple[Extension, ...]:
+        """See `allocation.ports.Crowd`."""
+        extensions: tuple[Extension, ...] = self._call("heartbeat", worker, tuple(tokens))
+        return extensions
+
+    def open(self, job_id: JobId, partition: int) -> None:
+        """See `allocation.ports.Shard`."""
+        self._call("open", job_id, partition)
+
+    def publish(self, snapshot: TruthSnapshot) -> PartitionReport:
+        """See `allocation.ports.Shard`."""
+        report: PartitionReport = self._call("publish", snapshot)
+        return report
+
+    def reports(self, job_id: JobId) -> tuple[PartitionReport, ...]:
+        """See `allocation.ports.Shard`."""
+        reports: tuple[PartitionReport, ...] = self._call("reports", job_id)
+        return reports
+
+    def backlog(self) -> int:
+        """See `allocation.ports.Shard`."""
+        backlog: int = self._call("backlog")
+        return backlog
+
+    def close(self, job_id: JobId) -> None:
+        """See `allocation.ports.Shard`."""
+        self._call("close", job_id)
+
+    def _call(self, method: str, *arguments: object) -> Any:
+        try:
+            call = getattr(self._found(), method)
+            return ray.get(call.remote(*arguments), timeout=self._timeout_s)
+        except (RayActorError, GetTimeoutError):
+            self._actor = None
+            raise ShardUnavailable(self._shard_id) from None
+        except RayTaskError as error:
+            if isinstance(error.cause, MusterError):
+                raise error.cause from None
+            raise
+
+    def _found(self) -> ActorHandle[Any]:
+        if self._actor is None:
+            try:
+                self._actor = ray.get_actor(allocator_name(self._shard_id), NAMESPACE)
+            except ValueError:
+                raise ShardUnavailable(self._shard_id) from None
+        return self._actor

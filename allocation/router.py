@@ -1,0 +1,153 @@
+"""The crowd's one door to many shards."""
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import TypeVar
+
+import numpy as np
+
+from allocation.leases import unseal
+from allocation.ports import Extension, Offer, Outcome, Shard, Submission
+from cluster.domain.work import WorkerProfile
+from cluster.errors import LeaseInvalid, MusterError, ShardUnavailable, Unavailable
+
+_CLAIMS_PER_LOOK = 32
+
+Reply = TypeVar("Reply")
+
+
+class ShardRouter:
+    """A `Crowd` over shards, each at the index that is its id; safe to use from many threads.
+
+    A claim goes to the more loaded of two shards drawn at random (power of two choices,
+    Mitzenmacher 2001), by the backlog each had when it was last looked at, and falls over to the
+    others until it is filled or none has anything. Everything else goes where its token says. A
+    shard that cannot be reached costs its own leases and answers, nobody else's.
+    """
+
+    def __init__(self, shards: Sequence[Shard], rng: np.random.Generator, secret: bytes) -> None:
+        self._shards, self._rng, self._secret = tuple(shards), rng, secret
+        self._lock = Lock()
+        self._backlogs = [0] * len(shards)
+        self._claims_until_look = [0] * len(shards)
+
+    def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+        """Lease up to `count` items; raises ShardUnavailable where no shard can be reached."""
+        offers: list[Offer] = []
+        reached = False
+        for shard_id in self._order():
+            wanted = count - len(offers)
+            if wanted <= 0:
+                break
+            found = self._try(shard_id, _claim(worker, wanted))
+            if found is not None:
+                reached = True
+                offers += found
+                self._note_claim(shard_id, wanted, len(found))
+        if not reached and count > 0:
+            raise ShardUnavailable(0)
+        return tuple(offers)
+
+    def answer(
+        self, worker: WorkerProfile, submissions: Sequence[Submission]
+    ) -> tuple[Outcome, ...]:
+        """Take answers; those for a shard that cannot be reached come back as unavailable."""
+        outcomes = [_refusal(submission, LeaseInvalid()) for submission in submissions]
+        for shard_id, group in self._by_shard([found.token for found in submissions]):
+            chosen = [submissions[index] for index in group]
+            found = self._try(shard_id, _answer(worker, chosen))
+            if found is None:
+                found = tuple(_refusal(sent, ShardUnavailable(shard_id)) for sent in chosen)
+            for index, outcome in zip(group, found, strict=True):
+                outcomes[index] = outcome
+        return tuple(outcomes)
+
+    def release(self, worker: WorkerProfile, tokens: Sequence[str]) -> int:
+        """Give leases back; those of a shard that cannot be reached run out by themselves."""
+        released = 0
+        for shard_id, group in self._by_shard(tokens):
+            chosen = [tokens[index] for index in group]
+            released += self._try(shard_id, _release(worker, chosen)) or 0
+        return released
+
+    def heartbeat(self, worker: WorkerProfile, tokens: Sequence[str]) -> tuple[Extension, ...]:
+        """Extend leases that are still held; those of a shard that cannot be reached are not."""
+        extensions = [Extension(token=token, expires_at=None) for token in tokens]
+        for shard_id, group in self._by_shard(tokens):
+            found = self._try(shard_id, _heartbeat(worker, [tokens[index] for index in group]))
+            if found is not None:
+                for index, extension in zip(group, found, strict=True):
+                    extensions[index] = extension
+        return tuple(extensions)
+
+    def _order(self) -> list[int]:
+        """Return all shards in the order in which to ask them."""
+        with self._lock:
+            order: list[int] = self._rng.permutation(len(self._shards)).tolist()
+            drawn = order[:2] if len(order) > 1 else []
+            stale = [found for found in drawn if self._claims_until_look[found] <= 0]
+        for shard_id in stale:
+            self._note(shard_id, self._try(shard_id, _backlog) or 0)
+        with self._lock:
+            drawn.sort(key=lambda shard_id: -self._backlogs[shard_id])
+            for shard_id in drawn:
+                self._claims_until_look[shard_id] -= 1
+        return drawn + order[len(drawn) :]
+
+    def _by_shard(self, tokens: Sequence[str]) -> list[tuple[int, list[int]]]:
+        """Return which tokens, by index, belong to which shard; none of ours to none."""
+        groups: dict[int, list[int]] = {}
+        for index, token in enumerate(tokens):
+            try:
+                shard_id = unseal(token, self._secret).shard_id
+            except LeaseInvalid:
+                continue
+            if shard_id < len(self._shards):
+                groups.setdefault(shard_id, []).append(index)
+        return sorted(groups.items())
+
+    def _try(self, shard_id: int, call: Callable[[Shard], Reply]) -> Reply | None:
+        """Return a shard's reply; None where it cannot be reached."""
+        try:
+            return call(self._shards[shard_id])
+        except Unavailable:
+            self._note(shard_id, 0)
+            return None
+
+    def _note_claim(self, shard_id: int, wanted: int, found: int) -> None:
+        left = self._backlogs[shard_id] - found if found == wanted else 0
+        with self._lock:
+            self._backlogs[shard_id] = max(0, left)
+
+    def _note(self, shard_id: int, backlog: int) -> None:
+        with self._lock:
+            self._backlogs[shard_id] = backlog
+            self._claims_until_look[shard_id] = _CLAIMS_PER_LOOK
+
+
+def _claim(worker: WorkerProfile, count: int) -> Callable[[Shard], tuple[Offer, ...]]:
+    return lambda shard: shard.claim(worker, count)
+
+
+def _answer(
+    worker: WorkerProfile, submissions: Sequence[Submission]
+) -> Callable[[Shard], tuple[Outcome, ...]]:
+    return lambda shard: shard.answer(worker, submissions)
+
+
+def _release(worker: WorkerProfile, tokens: Sequence[str]) -> Callable[[Shard], int]:
+    return lambda shard: shard.release(worker, tokens)
+
+
+def _heartbeat(
+    worker: WorkerProfile, tokens: Sequence[str]
+) -> Callable[[Shard], tuple[Extension, ...]]:
+    return lambda shard: shard.heartbeat(worker, tokens)
+
+
+def _backlog(shard: Shard) -> int:
+    return shard.backlog()
+
+
+def _refusal(submission: Submission, error: MusterError) -> Outcome:
+    return Outcome(token=submission.token, error=error)
