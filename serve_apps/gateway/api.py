@@ -13,7 +13,6 @@ from serve_apps.gateway.gate import KeyGate
 from serve_apps.gateway.handlers import add_handlers
 from serve_apps.gateway.problems import PROBLEM_MEDIA_TYPE
 from serve_apps.gateway.routes import health, jobs, keys, models, results, uploads, workers
-from serve_apps.gateway.schemas.base import Problem
 from serve_apps.gateway.services import Services
 
 _PROBLEM = {
@@ -24,18 +23,8 @@ _PROBLEM = {
 
 def build_api(services: Services) -> FastAPI:
     """Return the whole API, version 1; stateless but for what `services` holds."""
-    app = FastAPI(
-        title="Muster",
-        version="1",
-        summary="Bulk labelling with a stated and certified accuracy",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        lifespan=_lifespan,
-    )
+    app = unwired_api()
     app.state.services = services
-    app.include_router(_root_router())
-    add_handlers(app)
     limits = services.settings.limits
     # The one added last stands outermost: first the key, then the size, then the body.
     app.add_middleware(
@@ -47,11 +36,25 @@ def build_api(services: Services) -> FastAPI:
     return app
 
 
+def unwired_api() -> FastAPI:
+    """Return the routes alone, fit to be described but not to be called."""
+    app = FastAPI(
+        title="Muster",
+        version="1",
+        summary="Bulk labelling with a stated and certified accuracy",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.include_router(_root_router())
+    add_handlers(app)
+    return app
+
+
 def _root_router() -> APIRouter:
-    responses: dict[int | str, dict[str, Any]] = {
-        "default": {**_PROBLEM, "model": Problem},
-        422: {**_PROBLEM, "model": Problem},
-    }
+    # The schema itself is among the components because answers are refused with problems too.
+    responses: dict[int | str, dict[str, Any]] = {"default": _PROBLEM, 422: _PROBLEM}
     root = APIRouter(dependencies=[Depends(require_key)], responses=responses)
     for resource in (health, uploads, jobs, results, workers, models, keys):
         root.include_router(resource.router)

@@ -1,0 +1,186 @@
+"""Reading what a job has given: final labels, exports, rejected rows, provisional labels."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pytest
+
+from cluster import paths
+from cluster.domain.jobs import Job, JobState
+from cluster.domain.results import ResultSegment
+from serve_apps.gateway.tables import SEGMENTS_A_PAGE_MAX
+from tests.unit.gateway.world import World, problem, store_chunk, write_table
+
+
+def deliver(world: World, job: Job, sizes: Sequence[int]) -> list[str]:
+    """Write result segments of these sizes and return all item ids in delivery order."""
+    delivered: list[str] = []
+    for number, rows in enumerate(sizes):
+        first_row = len(delivered)
+        delivered += [f"i{row}" for row in range(first_row, first_row + rows)]
+        path = paths.results(job.job_id, number)
+        write_table(
+            world.stores,
+            path,
+            {
+                "position": pa.array(range(first_row, first_row + rows), pa.int64()),
+                "item_id": pa.array(delivered[first_row:]),
+                "label": pa.array(["cat"] * rows),
+                "probability": pa.array([0.75] * rows, pa.float32()),
+                "decided_by": pa.array(["model+crowd"] * rows),
+                "answers": pa.array([2] * rows, pa.int32()),
+                "model_version": pa.array([1] * rows, pa.int32()),
+                "audited": pa.array([False] * rows),
+            },
+            row_group_size=3,
+        )
+        segment = ResultSegment(
+            job_id=job.job_id, number=number, first_row=first_row, rows=rows, path=path
+        )
+        world.stores.results.append(segment)
+    return delivered
+
+
+def read_all(world: World, job: Job, limit: int) -> tuple[list[str], str | None]:
+    """Read results until a page is empty; return the item ids and the last cursor."""
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        params: dict[str, str | int] = {"limit": limit} | ({"cursor": cursor} if cursor else {})
+        page = world.get(f"/v1/jobs/{job.job_id}/results", params=params).json()
+        found += [result["item_id"] for result in page["results"]]
+        cursor = page["next_cursor"]
+        if cursor is None or not page["results"]:
+            return found, cursor
+
+
+@pytest.mark.parametrize("limit", [1, 4, 7, 100])
+def test_results_are_read_in_order_and_once_at_any_page_size(world: World, limit: int) -> None:
+    # Given a finished job with segments of several sizes and row groups
+    job = world.submitted()
+    delivered = deliver(world, job, [5, 1, 9, 7])
+    world.moved(job, JobState.COMPLETED)
+    # Then every page size gives each label once, in delivery order, and an end
+    assert read_all(world, job, limit) == (delivered, None)
+
+
+def test_results_are_read_while_the_job_runs(world: World) -> None:
+    # Given a running job that has delivered some labels
+    job = world.moved(world.submitted(), JobState.ASKING)
+    early = deliver(world, job, [3])
+    found, cursor = read_all(world, job, 2)
+    # Then they are there, and the cursor waits for more
+    assert (found, cursor) == (early, "3")
+    result = world.get(f"/v1/jobs/{job.job_id}/results").json()["results"][0]
+    assert result == {
+        "item_id": "i0",
+        "label": "cat",
+        "probability": 0.75,
+        "decided_by": "model+crowd",
+        "answers": 2,
+        "model_version": 1,
+        "audited": False,
+    }
+
+
+def test_many_small_segments_make_a_short_page_and_lose_nothing(world: World) -> None:
+    job = world.submitted()
+    delivered = deliver(world, job, [1] * (SEGMENTS_A_PAGE_MAX + 3))
+    page = world.get(f"/v1/jobs/{job.job_id}/results").json()
+    assert len(page["results"]) == SEGMENTS_A_PAGE_MAX
+    assert read_all(world, job, 100)[0] == delivered
+
+
+def test_a_cursor_beyond_the_end_finds_nothing(world: World) -> None:
+    job = world.moved(world.submitted(), JobState.CANCELLED)
+    page = world.get(f"/v1/jobs/{job.job_id}/results", params={"cursor": "999"}).json()
+    assert page == {"results": [], "next_cursor": None}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "media_type"),
+    [("jsonl", "application/jsonl"), ("parquet", "application/vnd.apache.parquet")],
+)
+def test_the_export_is_downloaded_whole(world: World, suffix: str, media_type: str) -> None:
+    job = world.moved(world.submitted(), JobState.COMPLETED)
+    content = bytes(range(256)) * 10_000
+    world.stores.objects.write(paths.export(job.job_id, suffix), content)
+    response = world.get(f"/v1/jobs/{job.job_id}/export", params={"format": suffix})
+    assert (response.status_code, response.headers["content-type"]) == (200, media_type)
+    assert response.headers["content-disposition"] == (
+        f'attachment; filename="{job.job_id}.{suffix}"'
+    )
+    assert response.content == content
+
+
+@pytest.mark.parametrize("state", [JobState.ASKING, JobState.EXPORTING, JobState.CANCELLED])
+def test_there_is_no_export_of_an_unfinished_job(world: World, state: JobState) -> None:
+    job = world.moved(world.submitted(), state)
+    found = problem(world.get(f"/v1/jobs/{job.job_id}/export"), 409, "job-not-ready")
+    assert found.detail == f"job {job.job_id} is {state}; the export is not there yet"
+
+
+def test_a_lost_export_is_a_fault_without_its_path(world: World) -> None:
+    job = world.moved(world.submitted(), JobState.COMPLETED)
+    found = problem(world.get(f"/v1/jobs/{job.job_id}/export"), 500, "object-missing")
+    assert "labels.jsonl" not in found.detail
+
+
+def test_rejected_rows_are_downloaded(world: World) -> None:
+    job = world.moved(world.submitted(), JobState.PRELABELLING)
+    content = b'{"line":2,"field":"text","code":"field-missing"}\n'
+    world.stores.objects.write(paths.errors(job.job_id), content)
+    assert world.get(f"/v1/jobs/{job.job_id}/errors").content == content
+
+
+def test_the_error_file_is_not_ready_before_the_ingest_and_empty_without_errors(
+    world: World,
+) -> None:
+    job = world.submitted()
+    problem(world.get(f"/v1/jobs/{job.job_id}/errors"), 409, "job-not-ready")
+    world.moved(job, JobState.PRELABELLING)
+    response = world.get(f"/v1/jobs/{job.job_id}/errors")
+    assert (response.status_code, response.content) == (200, b"")
+
+
+def store_consensus(world: World, job: Job, round_number: int, posterior: list[float]) -> None:
+    write_table(
+        world.stores,
+        paths.consensus(job.job_id, round_number),
+        {
+            "position": pa.array(range(5), pa.int64()),
+            "posterior": pa.array([posterior] * 5, pa.list_(pa.float32(), 3)),
+            "answers": pa.array([round_number] * 5, pa.int32()),
+        },
+    )
+
+
+def test_provisional_labels_come_from_the_newest_round_and_stay_with_it(world: World) -> None:
+    # Given a job with two rounds of consensus
+    job = world.submitted()
+    store_chunk(world.stores, job.job_id, [f"text {number}" for number in range(5)])
+    store_consensus(world, job, 1, [0.5, 0.25, 0.25])
+    store_consensus(world, job, 2, [0.125, 0.75, 0.125])
+    # When the first page is read, then a third round is stored, then the rest is read
+    url = f"/v1/jobs/{job.job_id}/labels"
+    first = world.get(url, params={"limit": 3}).json()
+    store_consensus(world, job, 3, [0.0, 0.0, 1.0])
+    rest = world.get(url, params={"limit": 3, "cursor": first["next_cursor"]}).json()
+    # Then both pages tell of the second round
+    assert (first["round"], rest["round"], rest["next_cursor"]) == (2, 2, None)
+    assert [label["item_id"] for label in first["labels"] + rest["labels"]] == [
+        f"i{number}" for number in range(5)
+    ]
+    assert first["labels"][0] == {
+        "item_id": "i0",
+        "label": "dog",
+        "probability": 0.75,
+        "answers": 2,
+    }
+    # And a new listing of the third
+    assert world.get(url).json()["labels"][0]["label"] == "owl"
+
+
+def test_there_are_no_provisional_labels_before_the_first_round(world: World) -> None:
+    job = world.submitted()
+    problem(world.get(f"/v1/jobs/{job.job_id}/labels"), 409, "job-not-ready")
