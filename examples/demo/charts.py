@@ -226,7 +226,7 @@ def _curve(axes: Axes, job: JobRun, seen: Sequence[Sample], colour: str) -> None
 def _retrainings(axes: Axes, job: JobRun, seen: Sequence[Sample], colour: str) -> None:
     """A ring where a round of training ended."""
     for before, after in pairwise(seen):
-        if after.rounds > before.rounds:
+        if after.trainings > before.trainings:
             axes.plot(
                 after.answers / job.items,
                 after.accuracy or 0.0,

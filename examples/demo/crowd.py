@@ -16,6 +16,9 @@ from scipy.special import expit
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+REVIEWER_SKILL = "reviewer"
+"""The skill that a job's audit asks for."""
+
 SWAP_RATE = 0.6
 """How often a biased worker gives the wrong one of two labels that they confuse."""
 
@@ -37,6 +40,12 @@ class Persona(StrEnum):
     CONSTANT_SPAMMER = "constant spammer"
     SLOW = "slow"
     VANISHING = "vanishing"
+    REVIEWER = "reviewer"
+
+    @property
+    def labels(self) -> bool:
+        """Whether such a worker ever answers label questions."""
+        return self not in (Persona.VANISHING, Persona.REVIEWER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +96,12 @@ _STAFF = (
     _Profile(persona=Persona.CONSTANT_SPAMMER, workers=1, accuracy=0.0, think_s=0.02, price=0.03),
     _Profile(persona=Persona.SLOW, workers=2, accuracy=0.92, think_s=0.8, price=0.05),
     _Profile(persona=Persona.VANISHING, workers=2, accuracy=0.85, think_s=0.04, price=0.04),
+    _Profile(persona=Persona.REVIEWER, workers=2, accuracy=0.995, think_s=0.15, price=0.15),
 )
 
 
 def staff() -> tuple[WorkerTraits, ...]:
-    """Return the demo's crowd of 24."""
+    """Return the demo's crowd: 24 people of all kinds, and two reviewers who only audit."""
     return tuple(
         WorkerTraits(
             name=f"{profile.persona} {number}",

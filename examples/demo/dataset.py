@@ -1,5 +1,6 @@
 """What the demo asks to have labelled: items, label set and the gold the service never sees."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cluster.domain.items import Modality
@@ -8,14 +9,14 @@ from cluster.domain.labels import LabelSet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoItem:
-    """One item and its true label.
+    """One item and its true label, if anybody knows it.
 
     `also` names a second label that a reasonable person might have given.
     """
 
     item_id: str
     content: str | bytes
-    gold: str
+    gold: str | None
     also: str | None = None
 
 
@@ -32,7 +33,12 @@ class DemoDataset:
     base_model: str
 
     @property
+    def gold(self) -> Mapping[str, str]:
+        """The true label of each item whose true label is known, by item id."""
+        return {item.item_id: item.gold for item in self.items if item.gold is not None}
+
+    @property
     def gold_codes(self) -> tuple[int, ...]:
-        """The code of each item's true label, in item order; raises KeyError for a stray label."""
+        """The code of each item's true label, -1 where unknown, in item order."""
         codes = {name: code for code, name in enumerate(self.label_set.names)}
-        return tuple(codes[item.gold] for item in self.items)
+        return tuple(-1 if item.gold is None else codes[item.gold] for item in self.items)

@@ -69,10 +69,10 @@ def tickets_deck(dataset: DemoDataset, seed: int) -> Deck:
     rng = np.random.default_rng(seed)
     codes = {name: code for code, name in enumerate(dataset.label_set.names)}
     related = np.full((len(codes), len(codes)), 0.5)
-    ambiguous = [item for item in dataset.items if item.also is not None]
-    for item in ambiguous:
-        related[codes[item.gold], codes[item.also or item.gold]] += 1
-        related[codes[item.also or item.gold], codes[item.gold]] += 1
+    for item, own in zip(dataset.items, dataset.gold_codes, strict=True):
+        if item.also is not None:
+            related[own, codes[item.also]] += 1
+            related[codes[item.also], own] += 1
     ease = rng.normal(0.3, PLAIN_SPREAD, len(dataset.items))
     likeness = related[np.array(dataset.gold_codes)]
     for row, item in enumerate(dataset.items):

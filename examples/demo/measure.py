@@ -8,8 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cluster.domain.jobs import JobState
-from examples.demo.crowd import Codes, Deck, Persona, WorkerTraits, answers, rng_for
+from examples.demo.crowd import Codes, Deck, WorkerTraits, answers, rng_for
 from examples.demo.run_data import FixedRedundancy, Part, ReliabilityBin, Span
+from serve_apps.gateway.schemas.jobs import EventView
+
+STATE_PREFIX = "the job is "
+"""How the message of a `state` event begins."""
 
 RELIABILITY_EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 """Bins that are finer where delivered probabilities crowd."""
@@ -76,6 +80,23 @@ def stage_spans(
     return tuple(spans)
 
 
+def states_entered(
+    events: Sequence[EventView], start: datetime
+) -> tuple[tuple[float, JobState], ...]:
+    """Return when a job entered which state, in seconds after `start`, from its event log."""
+    entered = []
+    for event in events:
+        state = event.message.removeprefix(STATE_PREFIX)
+        if event.kind == "state" and state in frozenset(JobState):
+            entered.append((seconds_after(start, event.at), JobState(state)))
+    return tuple(entered)
+
+
+def trainings_ended(states: Sequence[tuple[float, str]]) -> int:
+    """Return how many rounds of training lie behind a job that entered these states."""
+    return sum(state == JobState.LEARNING for _, state in states[:-1])
+
+
 def seconds_after(start: datetime, at: datetime) -> float:
     """Return how long after `start` something happened."""
     return (at - start).total_seconds()
@@ -84,12 +105,12 @@ def seconds_after(start: datetime, at: datetime) -> float:
 def simulated_votes(
     crowd: Sequence[WorkerTraits], deck: Deck, deck_number: int, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Return what each worker who answers at all would say of every item: (workers, N) codes."""
+    """Return what each worker who gives labels would say of every item: (workers, N) codes."""
     return np.stack(
         [
             answers(traits, deck, rng_for(seed, number, deck_number))
             for number, traits in enumerate(crowd)
-            if traits.persona is not Persona.VANISHING
+            if traits.persona.labels
         ]
     )
 

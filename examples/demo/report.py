@@ -314,8 +314,7 @@ def _notes_section(run: DemoRun) -> str:
         "Answers count those towards labels and those of the audit.",
         "The certificate holds at whatever moment it is read.",
         *fixed_by,
-        f"Seed {run.seed}: it fixes what a worker would say of an item; who is asked what also "
-         "depends on timing.",
+        f"The seed is {run.seed}; who is asked what also depends on timing.",
     )
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return (

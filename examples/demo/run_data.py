@@ -14,14 +14,14 @@ from cluster.domain.items import Modality
 class Sample:
     """A job as seen at one moment, `at_s` seconds after the demo began.
 
-    `answers` counts all that were bought so far, audits included; `accuracy` is the share of
-    items whose label at that moment is the true one.
+    `answers` counts all that were bought so far, audits included, `trainings` how often the model
+    was retrained; `accuracy` is the share of items whose label at that moment is the true one.
     """
 
     at_s: float
     answers: int
     final: int
-    rounds: int
+    trainings: int
     accuracy: float | None
     expected_accuracy: float | None
 
@@ -110,7 +110,7 @@ class JobRun:
     label_answers: int
     audit_answers: int
     cost: float
-    rounds: int
+    trainings: int
     model_version: int | None
     certificate: tuple[CertifiedPart, ...]
     fixed: tuple[FixedRedundancy, ...]

@@ -71,7 +71,7 @@ def _job(
             at_s=START_S + 120 * float(moment),
             answers=round(bought * float(moment)),
             final=round(items * float(moment) ** 2),
-            rounds=int(moment > 0.2) + int(moment > 0.55),
+            trainings=int(moment > 0.2) + int(moment > 0.55),
             accuracy=start + (0.962 - start) * float(1 - np.exp(-4.5 * moment)),
             expected_accuracy=start - 0.1 + (1.05 - start) * float(1 - np.exp(-3.8 * moment)),
         )
@@ -102,7 +102,7 @@ def _job(
         label_answers=bought - 120,
         audit_answers=120,
         cost=bought * 0.04,
-        rounds=2,
+        trainings=2,
         model_version=2,
         certificate=(
             CertifiedPart(name="auto", items=items // 3, audited=30, estimate=0.97, lower=0.89),

@@ -1,0 +1,142 @@
+"""Following jobs over HTTP while they run: progress bars for the eye, samples for the report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Event
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from cluster.domain.jobs import JobState
+from examples.demo.charts import STAGE_TITLES
+from examples.demo.dataset import DemoDataset
+from examples.demo.measure import seconds_after, share_right, states_entered, trainings_ended
+from examples.demo.run_data import RunEvent, Sample
+from serve_apps.client import ClientProblem, MusterClient
+from serve_apps.gateway.schemas.jobs import EventView, JobView
+
+LOOK_EVERY_S = 0.5
+LABELS_EVERY_S = 2.0
+"""Provisional labels cost the service more than a look at the job."""
+
+
+@dataclass(slots=True, kw_only=True)
+class JobWatch:
+    """One job under observation; `client` holds the key of the tenant who owns it."""
+
+    client: MusterClient
+    tenant: str
+    dataset: DemoDataset
+    job: JobView
+    demo_start: datetime
+    samples: list[Sample] = field(default_factory=list)
+    events: list[EventView] = field(default_factory=list)
+    accuracy: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job can no longer change."""
+        return self.job.state.is_terminal
+
+    def look(self, *, with_labels: bool) -> None:
+        """Ask the service how the job stands and keep what changed."""
+        self.job = self.client.job(self.job.id)
+        self.events += self.client.events(self.job.id, self.events[-1].seq if self.events else 0)
+        if with_labels:
+            self.accuracy = self._provisional_accuracy()
+        if with_labels or self.ended:
+            self.samples.append(self._sample())
+
+    def timeline(self) -> tuple[RunEvent, ...]:
+        """Return the job's events in the report's terms."""
+        return tuple(
+            RunEvent(
+                at_s=seconds_after(self.demo_start, event.at),
+                kind=event.kind,
+                message=event.message,
+            )
+            for event in self.events
+        )
+
+    def _provisional_accuracy(self) -> float | None:
+        try:
+            labels = {view.item_id: view.label for view in self.client.labels(self.job.id)}
+        except ClientProblem:
+            return None  # there is no consensus before the first round
+        return share_right(labels, self.dataset.gold)
+
+    def _sample(self) -> Sample:
+        progress = self.job.progress
+        return Sample(
+            at_s=seconds_after(self.demo_start, datetime.now(UTC)),
+            answers=progress.answers,
+            final=progress.final,
+            trainings=trainings_ended(states_entered(self.events, self.demo_start)),
+            accuracy=self.accuracy,
+            expected_accuracy=progress.expected_accuracy,
+        )
+
+
+def watch(watches: Sequence[JobWatch], console: Console) -> None:
+    """Follow jobs until all have ended, with live bars."""
+    with _progress_bars(console) as bars:
+        rows = [_Row(bars, each.dataset.title, len(each.dataset.items)) for each in watches]
+        pause, labels_at = Event(), monotonic()
+        while not all(each.ended for each in watches):
+            with_labels = monotonic() >= labels_at
+            for each, row in zip(watches, rows, strict=True):
+                if not each.ended:
+                    each.look(with_labels=with_labels)
+                    row.show(each)
+            if with_labels:
+                labels_at = monotonic() + LABELS_EVERY_S
+            pause.wait(LOOK_EVERY_S)
+
+
+class _Row:
+    """The bars of one job: how far each of its stages has come."""
+
+    def __init__(self, bars: Progress, title: str, items: int) -> None:
+        self._bars = bars
+        self._head = bars.add_task(f"[bold]{title}", total=None, note="queued")
+        self._prelabelled = self._bar("pre-labelled", items)
+        self._delivered = self._bar("delivered", items)
+
+    def show(self, watched: JobWatch) -> None:
+        """Bring the bars up to date."""
+        job, progress = watched.job, watched.job.progress
+        expected = progress.expected_accuracy
+        believed = "" if expected is None else f", expects {expected:.1%}"
+        answers = progress.answers - progress.audit_answers
+        self._bars.update(
+            self._head,
+            total=1,
+            completed=int(watched.ended),
+            note=STAGE_TITLES.get(job.state, job.state),
+        )
+        self._bars.update(
+            self._prelabelled,
+            completed=progress.prelabelled,
+            note=f"{progress.items:,} items in {progress.chunks:,} chunks",
+        )
+        self._bars.update(
+            self._delivered,
+            completed=progress.items if job.state is JobState.COMPLETED else progress.final,
+            note=f"{answers:,} answers, {progress.audit_answers:,} audits{believed}",
+        )
+
+    def _bar(self, name: str, items: int) -> TaskID:
+        return self._bars.add_task(f"  {name}", total=items, note="")
+
+
+def _progress_bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed:>6,.0f}"),
+        TextColumn("{task.fields[note]}", style="dim"),
+        TimeElapsedColumn(),
+        console=console,
+    )
