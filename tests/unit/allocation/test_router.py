@@ -1,0 +1,155 @@
+"""The router over real shards in memory."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from allocation.ports import Offer, Outcome, Submission
+from allocation.router import ShardRouter
+from allocation.service import ShardService
+from allocation.terms import Rules
+from cluster.domain.ids import JobId, ShardId
+from cluster.domain.work import WorkerProfile
+from cluster.errors import LeaseInvalid, ShardUnavailable
+from cluster.ports import Stores
+from tests.unit.allocation.worlds import (
+    SECRET,
+    ManualClock,
+    job,
+    partition,
+    snapshot,
+    stores_with,
+    worker,
+)
+
+ITEMS = 20
+JUNK = "junk"
+
+
+class Breakable(ShardService):
+    """A shard whose process can be away."""
+
+    away = False
+
+    def claim(
+        self, worker: WorkerProfile, count: int, eligible: object = None
+    ) -> tuple[Offer, ...]:
+        assert eligible is None
+        self._reach()
+        return super().claim(worker, count)
+
+    def answer(
+        self, worker: WorkerProfile, submissions: Sequence[Submission]
+    ) -> tuple[Outcome, ...]:
+        self._reach()
+        return super().answer(worker, submissions)
+
+    def backlog(self) -> int:
+        self._reach()
+        return super().backlog()
+
+    def release(self, worker: WorkerProfile, tokens: Sequence[str]) -> int:
+        self._reach()
+        return super().release(worker, tokens)
+
+    def _reach(self) -> None:
+        if self.away:
+            raise ShardUnavailable(self._state.shard_id)
+
+
+class World:
+    """One job for each of three shards, and a router before them."""
+
+    def __init__(self, items: Sequence[int] = (ITEMS, ITEMS, ITEMS)) -> None:
+        self.jobs = [JobId(f"job-{number}") for number in range(len(items))]
+        self.stores: Stores = stores_with(*(job(job_id) for job_id in self.jobs))
+        self.shards = [
+            Breakable(ShardId(n), self.stores, ManualClock(), SECRET, Rules())
+            for n in range(len(items))
+        ]
+        for shard, job_id, size in zip(self.shards, self.jobs, items, strict=True):
+            self.stores.partitions.add([replace(partition(size, job_id), shard_id=ShardId(0))])
+            shard.open(job_id, 0)
+            shard.publish(snapshot(size, job_id))
+        self.router = ShardRouter(self.shards, np.random.default_rng(5), SECRET)
+
+    def answers(self) -> int:
+        return sum(len(self.stores.answers.read(job_id, 0, 1_000)) for job_id in self.jobs)
+
+
+def said(offers: Sequence[Offer]) -> list[Submission]:
+    return [Submission(token=offer.token, label="cat", duration_s=1.0) for offer in offers]
+
+
+def test_a_claim_falls_over_to_other_shards_until_it_is_filled() -> None:
+    world = World()
+
+    offers = world.router.claim(worker("ann"), 50)
+
+    assert len(offers) == 50
+    assert len({(offer.job_id, offer.position) for offer in offers}) == 50
+    assert len(world.router.claim(worker("ann"), 50)) == 10
+    assert world.router.claim(worker("ann"), 50) == ()
+
+
+def test_answers_reach_the_shards_of_their_tokens_in_the_order_sent() -> None:
+    world = World()
+    offers = world.router.claim(worker("ann"), 45)
+    mixed = said(offers)[::-1]
+
+    outcomes = world.router.answer(worker("ann"), mixed)
+
+    assert [outcome.token for outcome in outcomes] == [sent.token for sent in mixed]
+    assert all(outcome.error is None for outcome in outcomes)
+    assert world.answers() == 45
+
+
+def test_a_shard_that_is_away_blocks_nobody_else() -> None:
+    world = World()
+    offers = world.router.claim(worker("ann"), 3 * ITEMS)
+    world.shards[1].away = True
+    junk = Submission(token=JUNK, label="cat", duration_s=1.0)
+
+    outcomes = world.router.answer(worker("ann"), [*said(offers), junk])
+
+    errors = Counter(type(outcome.error) for outcome in outcomes)
+    assert errors == {type(None): 2 * ITEMS, ShardUnavailable: ITEMS, LeaseInvalid: 1}
+    assert len(world.router.claim(worker("bob"), 3 * ITEMS)) == 2 * ITEMS
+    world.shards[1].away = False
+    assert len(world.router.claim(worker("bob"), 3 * ITEMS)) == ITEMS
+
+
+def test_a_claim_that_reaches_no_shard_says_so() -> None:
+    world = World()
+    for shard in world.shards:
+        shard.away = True
+
+    with pytest.raises(ShardUnavailable):
+        world.router.claim(worker("ann"), 1)
+
+
+def test_releases_and_heartbeats_find_their_shards() -> None:
+    world = World()
+    offers = world.router.claim(worker("ann"), 50)
+    tokens = [offer.token for offer in offers]
+
+    beats = world.router.heartbeat(worker("ann"), [JUNK, *tokens])
+
+    assert [beat.token for beat in beats] == [JUNK, *tokens]
+    assert beats[0].expires_at is None
+    assert all(beat.expires_at is not None for beat in beats[1:])
+    world.shards[0].away = True
+    released = world.router.release(worker("ann"), tokens)
+    assert released == sum(offer.job_id != world.jobs[0] for offer in offers)
+
+
+def test_claims_go_where_the_backlog_is() -> None:
+    world = World(items=(10, 1_000, 1_000))
+
+    first = Counter(world.router.claim(worker(f"w{number}"), 1)[0].job_id for number in range(600))
+
+    assert first[world.jobs[0]] <= 20
+    assert min(first[world.jobs[1]], first[world.jobs[2]]) >= 150
