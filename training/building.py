@@ -1,0 +1,242 @@
+"""Builds training snapshots: joins a round's consensus with features and folds, chunk by chunk."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster import paths
+from cluster.domain.items import Chunk, fold_of
+from cluster.domain.jobs import Job
+from cluster.errors import ModelNotFound, ObjectMissing, TrainingFailed
+from cluster.ports import ObjectStore, Stores
+from training.config import Recipe
+from training.consensus import Consensus
+from training.recipes import recipe_for
+from training.snapshot import (
+    Snapshot,
+    SnapshotFile,
+    digest_of,
+    find_snapshot,
+    run_name,
+    store_manifest,
+)
+from training.split import balance_weights, classes_seen
+from training.tables import lists_of, matrix_of
+
+Floats = npt.NDArray[np.float32]
+Positions = npt.NDArray[np.int64]
+
+SHARDS_WANTED = 32
+SHARD_ROWS_MAX = 1_024
+
+
+def build_snapshot(stores: Stores, job: Job, round_number: int) -> Snapshot:
+    """Return the snapshot of a round, made now or found from before.
+
+    Raises TrainingFailed where there is nothing sound to learn from: consensus or features are
+    missing or do not fit the job, the label set is not that of the live model, or fewer than two
+    classes were seen.
+    """
+    found = find_snapshot(stores.objects, job.job_id, round_number)
+    if found is not None:
+        return found
+    name = run_name(job.job_id, round_number)
+    _require_same_labels(stores, job, name)
+    try:
+        consensus = _read_consensus(stores.objects, job, round_number)
+        snapshot = _write(stores, job, round_number, consensus)
+    except ObjectMissing as error:
+        raise TrainingFailed(name, f"{error.path} is missing") from None
+    store_manifest(stores.objects, snapshot)
+    return snapshot
+
+
+def _require_same_labels(stores: Stores, job: Job, name: str) -> None:
+    """Raise TrainingFailed where the job's label codes mean other labels to the live model."""
+    try:
+        live = stores.models.live(job.model_name)
+    except ModelNotFound:
+        return
+    if live.spec.label_set.names != job.spec.label_set.names:
+        raise TrainingFailed(name, f"the label set is not that of version {live.spec.version}")
+
+
+def _read_consensus(objects: ObjectStore, job: Job, round_number: int) -> Consensus:
+    name, classes = run_name(job.job_id, round_number), len(job.spec.label_set)
+    consensus = Consensus.read(objects, job.job_id, round_number)
+    if consensus.classes != classes:
+        reason = f"the consensus has {consensus.classes} classes, the label set {classes}"
+        raise TrainingFailed(name, reason)
+    if classes_seen(consensus.train_targets) < 2:
+        raise TrainingFailed(name, "the consensus holds fewer than two classes")
+    return consensus
+
+
+def _write(stores: Stores, job: Job, round_number: int, consensus: Consensus) -> Snapshot:
+    """Write the files of a snapshot and return its manifest."""
+    objects, folder = stores.objects, paths.snapshot(job.job_id, round_number)
+    recipe = recipe_for(job.spec.modality, job.spec.base_model)
+    chunks = stores.chunks.chunks(job.job_id)
+    source = _Source(objects, job, recipe, run_name(job.job_id, round_number))
+    width = source.width(chunks[0])
+    train_part, audit_part = _train_part(consensus, recipe), _audit_part(consensus)
+    shard_rows = min(SHARD_ROWS_MAX, max(1, len(train_part.positions) // SHARDS_WANTED))
+    with (
+        _sheet(objects, f"{folder}/train.parquet", train_part.schema(width), shard_rows) as train,
+        _sheet(objects, f"{folder}/audit.parquet", audit_part.schema(width)) as audit,
+    ):
+        for chunk in chunks:
+            parts = [(train, train_part.within(chunk)), (audit, audit_part.within(chunk))]
+            if any(len(part.positions) for _, part in parts):
+                features = source.read(chunk)
+                for sheet, part in parts:
+                    sheet.write(part.join(features))
+    return Snapshot(
+        job_id=job.job_id,
+        round=round_number,
+        base_model=job.spec.base_model,
+        labels=job.spec.label_set.names,
+        features=width,
+        folds=recipe.folds,
+        train=_described(objects, folder, "train.parquet"),
+        audit=_described(objects, folder, "audit.parquet"),
+    ).sealed()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Features:
+    """One chunk's features: float16 (rows, D), which rows have any, and their folds (rows,)."""
+
+    chunk: Chunk
+    matrix: Floats
+    usable: npt.NDArray[np.bool_]
+    folds: npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the features of a job's chunks come from."""
+
+    objects: ObjectStore
+    job: Job
+    recipe: Recipe
+    name: str
+
+    def width(self, chunk: Chunk) -> int:
+        """Return the number of features of an item."""
+        with self.objects.open_input(self._path(chunk)) as stream:
+            width: int = pq.read_schema(stream).field("features").type.list_size
+        return width
+
+    def read(self, chunk: Chunk) -> _Features:
+        """Return a chunk's features; raises ObjectMissing, TrainingFailed if they do not fit it."""
+        with self.objects.open_input(self._path(chunk)) as stream:
+            table = pq.read_table(stream)
+        with self.objects.open_input(chunk.items_path) as stream:
+            hashes = pq.read_table(stream, columns=["content_hash"])["content_hash"].to_pylist()
+        expected = np.arange(chunk.first_position, chunk.first_position + chunk.rows)
+        if not np.array_equal(table["position"].to_numpy(), expected):
+            raise TrainingFailed(self.name, f"the features of chunk {chunk.number} do not fit it")
+        matrix = matrix_of(table["features"])
+        failed = ~table["failure"].is_null().to_numpy()
+        return _Features(
+            chunk=chunk,
+            matrix=matrix,
+            usable=~failed & np.isfinite(matrix).all(axis=1),
+            folds=np.array([fold_of(each, self.recipe.folds) for each in hashes], np.int16),
+        )
+
+    def _path(self, chunk: Chunk) -> str:
+        return paths.features(self.job.job_id, self.job.spec.base_model, chunk.number)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Rows of the consensus by rising position, to be joined with features."""
+
+    positions: Positions
+    columns: pa.Table
+
+    def schema(self, width: int) -> pa.Schema:
+        """Return the columns of the joined table."""
+        joined = [
+            pa.field("position", pa.int64()),
+            pa.field("features", pa.list_(pa.float16(), width)),
+            pa.field("fold", pa.int16()),
+        ]
+        return pa.schema([*joined, *self.columns.schema])
+
+    def within(self, chunk: Chunk) -> "_Part":
+        """Return the rows that lie in a chunk."""
+        ends = (chunk.first_position, chunk.first_position + chunk.rows)
+        start, stop = (int(end) for end in np.searchsorted(self.positions, ends))
+        return _Part(self.positions[start:stop], self.columns.slice(start, stop - start))
+
+    def join(self, features: _Features) -> pa.Table:
+        """Return the rows of one chunk with its features; rows without any are left out."""
+        rows = self.positions - features.chunk.first_position
+        kept = np.flatnonzero(features.usable[rows])
+        rows = rows[kept]
+        joined = {
+            "position": pa.array(self.positions[kept]),
+            "features": lists_of(features.matrix[rows], pa.float16()),
+            "fold": pa.array(features.folds[rows]),
+        }
+        columns = self.columns.take(kept)
+        return pa.table({**joined, **{name: columns[name] for name in columns.column_names}})
+
+
+def _train_part(consensus: Consensus, recipe: Recipe) -> _Part:
+    targets = consensus.train_targets
+    columns = {
+        "target": lists_of(targets, pa.float32()),
+        "weight": pa.array(balance_weights(targets, recipe.balance)),
+    }
+    return _Part(consensus.train_positions, pa.table(columns))
+
+
+def _audit_part(consensus: Consensus) -> _Part:
+    posterior = lists_of(consensus.audit_posterior, pa.float32())
+    return _Part(consensus.audit_positions, pa.table({"audit_posterior": posterior}))
+
+
+class _Sheet:
+    """A Parquet file being written in shards of bounded size."""
+
+    def __init__(self, writer: pq.ParquetWriter, shard_rows: int) -> None:
+        self._writer, self._shard_rows = writer, shard_rows
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        if len(table):
+            self._writer.write_table(table, row_group_size=self._shard_rows)
+
+
+@contextmanager
+def _sheet(
+    objects: ObjectStore, path: str, schema: pa.Schema, shard_rows: int = SHARD_ROWS_MAX
+) -> Iterator[_Sheet]:
+    with (
+        objects.open_output(path) as stream,
+        pq.ParquetWriter(
+            stream, schema, compression="zstd", use_dictionary=False, write_page_checksum=True
+        ) as writer,
+    ):
+        yield _Sheet(writer, shard_rows)
+
+
+def _described(objects: ObjectStore, folder: str, name: str) -> SnapshotFile:
+    path = f"{folder}/{name}"
+    with objects.open_input(path) as stream:
+        metadata = pq.read_metadata(stream)
+    return SnapshotFile(
+        name=name,
+        rows=metadata.num_rows,
+        shards=metadata.num_row_groups,
+        sha256=digest_of(objects, path),
+    )

@@ -1,0 +1,25 @@
+"""Training in this process: backtests, tests, and the smallest machine."""
+
+from cluster.ports import ObjectStore
+from training.group import Alone
+from training.plan import TrainedModel, TrainingPlan
+from training.snapshot import read_audit, read_training
+from training.step import train
+
+
+class LocalTrainer:
+    """A `Trainer` on the calling thread."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    def fit(self, plan: TrainingPlan) -> TrainedModel:
+        """Train on the whole snapshot; raises TrainingFailed."""
+        data = read_training(self._objects, plan.snapshot)
+        audit = read_audit(self._objects, plan.snapshot)
+        fitted = train(plan.recipe, data, plan.seed, Alone(), run_name=plan.name)
+        return TrainedModel(
+            weights=fitted.model.save(),
+            metrics=fitted.metrics,
+            audit_probabilities=fitted.model.predict(audit.features, audit.folds),
+        )

@@ -1,0 +1,172 @@
+"""Training snapshots: the rows of one round, immutable, each file under its SHA-256.
+
+A snapshot is a folder of `train.parquet` (position int64, features fixed_size_list<float16>[D],
+target fixed_size_list<float>[K], weight float, fold int16), `audit.parquet` (position, features,
+fold, audit_posterior fixed_size_list<float>[K]) and `manifest.json`, which is written last: a
+folder without it is no snapshot yet.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster import paths
+from cluster.domain.ids import JobId
+from cluster.errors import ObjectMissing, TrainingFailed
+from cluster.ports import ObjectStore
+from training.data import AuditData, TrainingData
+from training.tables import matrix_of
+
+_READ_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotFile:
+    """A file of a snapshot; `shards` counts its Parquet row groups."""
+
+    name: str
+    rows: int
+    shards: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A manifest: what was learnt from, enough to tell two snapshots apart by `hash`."""
+
+    job_id: JobId
+    round: int
+    base_model: str
+    labels: tuple[str, ...]
+    features: int
+    folds: int
+    train: SnapshotFile
+    audit: SnapshotFile
+    hash: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie in the object store."""
+        return paths.snapshot(self.job_id, self.round)
+
+    @property
+    def name(self) -> str:
+        """What a run over it is called."""
+        return run_name(self.job_id, self.round)
+
+    def sealed(self) -> Self:
+        """Return the manifest with its hash over everything else it says."""
+        return replace(self, hash=sha256(replace(self, hash="").to_json()).hexdigest())
+
+    def to_json(self) -> bytes:
+        """Return the manifest as it is stored; equal manifests give equal bytes."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True).encode()
+
+    @classmethod
+    def of_json(cls, content: bytes) -> Self:
+        """Return a stored manifest; raises ValueError, KeyError or TypeError for anything else."""
+        fields = json.loads(content)
+        fields["train"] = SnapshotFile(**fields["train"])
+        fields["audit"] = SnapshotFile(**fields["audit"])
+        fields["labels"] = tuple(fields["labels"])
+        return cls(**fields)
+
+
+def run_name(job_id: JobId, round_number: int) -> str:
+    """Return the name of a job's training run in a round."""
+    return f"{job_id}-{round_number:06d}"
+
+
+def find_snapshot(objects: ObjectStore, job_id: JobId, round_number: int) -> Snapshot | None:
+    """Return a round's snapshot, verified; None where it was never finished.
+
+    Raises TrainingFailed where a file is missing or not what the manifest says.
+    """
+    name = run_name(job_id, round_number)
+    try:
+        content = objects.read(f"{paths.snapshot(job_id, round_number)}/manifest.json")
+    except ObjectMissing:
+        return None
+    try:
+        snapshot = Snapshot.of_json(content)
+    except (ValueError, KeyError, TypeError):
+        raise TrainingFailed(name, "the manifest of its snapshot is corrupt") from None
+    if snapshot != snapshot.sealed():
+        raise TrainingFailed(name, "the manifest of its snapshot is corrupt")
+    for file in (snapshot.train, snapshot.audit):
+        with _readable(snapshot, file.name):
+            if digest_of(objects, f"{snapshot.folder}/{file.name}") != file.sha256:
+                raise TrainingFailed(name, f"{file.name} of its snapshot is corrupt")
+    return snapshot
+
+
+def store_manifest(objects: ObjectStore, snapshot: Snapshot) -> None:
+    """Write the manifest of a snapshot whose files are in place: from now on it exists."""
+    objects.write(f"{snapshot.folder}/manifest.json", snapshot.to_json())
+
+
+def read_training(
+    objects: ObjectStore, snapshot: Snapshot, rank: int = 0, size: int = 1
+) -> TrainingData:
+    """Return the rows of one of `size` workers: every `size`-th shard from the `rank`-th on.
+
+    Raises TrainingFailed where a shard is missing or corrupt.
+    """
+    table = _read_shards(
+        objects, snapshot, snapshot.train, range(rank, snapshot.train.shards, size)
+    )
+    return TrainingData(
+        features=matrix_of(table["features"]),
+        targets=matrix_of(table["target"]),
+        weights=table["weight"].to_numpy(),
+        folds=table["fold"].to_numpy().astype(np.int64),
+    )
+
+
+def read_audit(objects: ObjectStore, snapshot: Snapshot) -> AuditData:
+    """Return the rows a model is judged on; raises TrainingFailed like `read_training`."""
+    table = _read_shards(objects, snapshot, snapshot.audit, range(snapshot.audit.shards))
+    return AuditData(
+        positions=table["position"].to_numpy(),
+        features=matrix_of(table["features"]),
+        folds=table["fold"].to_numpy().astype(np.int64),
+        posterior=matrix_of(table["audit_posterior"]),
+    )
+
+
+def digest_of(objects: ObjectStore, path: str) -> str:
+    """Return the SHA-256 of an object; raises ObjectMissing."""
+    digest = sha256()
+    with objects.open_input(path) as stream:
+        while block := stream.read(_READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_shards(
+    objects: ObjectStore, snapshot: Snapshot, file: SnapshotFile, shards: range
+) -> pa.Table:
+    with (
+        _readable(snapshot, file.name),
+        objects.open_input(f"{snapshot.folder}/{file.name}") as stream,
+        pq.ParquetFile(stream, page_checksum_verification=True) as parquet,
+    ):
+        return parquet.read_row_groups(list(shards))
+
+
+@contextmanager
+def _readable(snapshot: Snapshot, file_name: str) -> Iterator[None]:
+    """Turn a missing or broken file into TrainingFailed."""
+    try:
+        yield
+    except ObjectMissing:
+        raise TrainingFailed(snapshot.name, f"{file_name} of its snapshot is missing") from None
+    except (pa.ArrowException, OSError):
+        raise TrainingFailed(snapshot.name, f"{file_name} of its snapshot is corrupt") from None
