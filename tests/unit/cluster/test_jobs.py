@@ -1,0 +1,84 @@
+"""The life of a job: only the drawn steps, and an end that is final."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.domain.jobs import Job, JobState
+from cluster.errors import JobFinished
+from cluster.jobs import advance, request_cancel
+from tests.conformance import samples
+
+STEPS = {
+    (JobState.QUEUED, JobState.INGESTING),
+    (JobState.INGESTING, JobState.PRELABELLING),
+    (JobState.PRELABELLING, JobState.ASKING),
+    (JobState.ASKING, JobState.LEARNING),
+    (JobState.ASKING, JobState.EXPORTING),
+    (JobState.LEARNING, JobState.PRELABELLING),
+    (JobState.LEARNING, JobState.ASKING),
+    (JobState.EXPORTING, JobState.COMPLETED),
+}
+ENDS = {JobState.CANCELLED, JobState.FAILED}
+ACTIVE = [state for state in JobState if not state.is_terminal]
+
+
+def in_state(state: JobState) -> Job:
+    return replace(samples.job(), state=state)
+
+
+def test_exactly_three_states_are_terminal() -> None:
+    assert set(JobState) - set(ACTIVE) == {JobState.COMPLETED, *ENDS}
+
+
+@pytest.mark.parametrize("before", ACTIVE)
+@pytest.mark.parametrize("after", list(JobState))
+def test_a_job_takes_only_the_steps_of_its_life(before: JobState, after: JobState) -> None:
+    job = in_state(before)
+
+    if (before, after) in STEPS or after in ENDS:
+        assert advance(job, after, now=9.0) == replace(job, state=after, updated_at=9.0)
+    else:
+        with pytest.raises(ValueError, match=f"from {before} to {after}"):
+            advance(job, after, now=9.0)
+
+
+@pytest.mark.parametrize("ended", [state for state in JobState if state.is_terminal])
+def test_a_job_that_has_ended_never_changes(ended: JobState) -> None:
+    for state in JobState:
+        with pytest.raises(JobFinished, match=ended):
+            advance(in_state(ended), state, now=9.0)
+    with pytest.raises(JobFinished, match=ended):
+        request_cancel(in_state(ended), now=9.0)
+
+
+def test_a_failure_keeps_its_reason() -> None:
+    failed = advance(in_state(JobState.INGESTING), JobState.FAILED, now=9.0, failure="no rows")
+
+    assert failed.failure == "no rows"
+
+
+@pytest.mark.parametrize("state", ACTIVE)
+def test_cancelling_is_a_request_that_leaves_the_state_alone(state: JobState) -> None:
+    job = in_state(state)
+
+    assert request_cancel(job, now=9.0) == replace(job, cancel_requested=True, updated_at=9.0)
+
+
+@given(st.data())
+def test_every_walk_reaches_an_end_from_wherever_it_stands(data: st.DataObject) -> None:
+    # Given a walk of allowed steps
+    job = in_state(JobState.QUEUED)
+    for _ in range(data.draw(st.integers(0, 12))):
+        following = sorted(after for before, after in STEPS if before == job.state)
+        if not following:
+            break
+        job = advance(job, data.draw(st.sampled_from(following)), now=1.0)
+
+    # Then completion is always in reach
+    reachable = {job.state}
+    for _ in JobState:
+        reachable |= {after for before, after in STEPS if before in reachable}
+    assert JobState.COMPLETED in reachable

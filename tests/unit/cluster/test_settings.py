@@ -1,0 +1,147 @@
+"""Settings: every variable by name, typed, and refused where it is wrong."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from cluster.settings import Settings
+
+VARIABLES = [
+    "MUSTER_DATA_DIR",
+    "MUSTER_DATABASE_URL",
+    "MUSTER_OBJECTS_URI",
+    "MUSTER_ALLOWED_ROOTS",
+    "MUSTER_LEASE_SECRET",
+    "MUSTER_HTTP__HOST",
+    "MUSTER_HTTP__PORT",
+    "MUSTER_HTTP__REPLICAS",
+    "MUSTER_HTTP__THREADS",
+    "MUSTER_LIMITS__REQUEST_BYTES_MAX",
+    "MUSTER_LIMITS__UPLOAD_BYTES_MAX",
+    "MUSTER_LIMITS__SOURCE_BYTES_MAX",
+    "MUSTER_LIMITS__INLINE_ITEMS_MAX",
+    "MUSTER_LIMITS__ROW_BYTES_MAX",
+    "MUSTER_LIMITS__IMAGE_BYTES_MAX",
+    "MUSTER_LIMITS__IMAGE_PIXELS_MAX",
+    "MUSTER_LIMITS__PAGE_ROWS_MAX",
+    "MUSTER_LIMITS__CLAIM_MAX",
+    "MUSTER_LIMITS__REJECTED_ROWS_MAX",
+    "MUSTER_INGEST__CHUNK_ROWS",
+    "MUSTER_INGEST__CHUNK_BYTES_MAX",
+    "MUSTER_ALLOCATOR__SHARDS",
+    "MUSTER_ALLOCATOR__PARTITION_ITEMS_MAX",
+    "MUSTER_ALLOCATOR__LEASES_PER_WORKER_MAX",
+    "MUSTER_ALLOCATOR__REFIT_EVERY_S",
+    "MUSTER_PRELABEL__REPLICAS_MIN",
+    "MUSTER_PRELABEL__REPLICAS_MAX",
+    "MUSTER_PRELABEL__CPUS_PER_REPLICA",
+    "MUSTER_PRELABEL__GPUS_PER_REPLICA",
+    "MUSTER_PRELABEL__THREADS_PER_REPLICA",
+    "MUSTER_PRELABEL__BATCH_TOKENS_MAX",
+    "MUSTER_PRELABEL__BATCH_PIXELS_MAX",
+    "MUSTER_PRELABEL__CHUNKS_IN_FLIGHT_MAX",
+    "MUSTER_PRELABEL__MODELS_PER_REPLICA_MAX",
+    "MUSTER_PRELABEL__CHUNK_TIMEOUT_S",
+    "MUSTER_LEARNING__ENABLED",
+    "MUSTER_LEARNING__WORKERS",
+    "MUSTER_LEARNING__CPUS_PER_WORKER",
+    "MUSTER_LEARNING__GPUS_PER_WORKER",
+    "MUSTER_LEARNING__TRAININGS_MAX",
+]
+"""A snapshot: a variable that is renamed or removed here breaks somebody's deployment."""
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def variables_of(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from variables_of(kind, f"{prefix}{name.upper()}__")
+        else:
+            yield prefix + name.upper()
+
+
+def test_these_are_all_the_variables_there_are() -> None:
+    assert list(variables_of(Settings, "MUSTER_")) == VARIABLES
+
+
+def test_variables_reach_the_tree_with_their_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_DATA_DIR", "/srv/muster")
+    monkeypatch.setenv("MUSTER_HTTP__PORT", "9000")
+    monkeypatch.setenv("MUSTER_ALLOCATOR__SHARDS", "4")
+    monkeypatch.setenv("MUSTER_LEARNING__ENABLED", "false")
+    monkeypatch.setenv("MUSTER_ALLOWED_ROOTS", '["file:///data", "s3://bucket/in"]')
+
+    settings = Settings()
+
+    assert settings.data_dir == Path("/srv/muster")
+    assert (settings.http.port, settings.http.host) == (9000, Settings().http.host)
+    assert settings.allocator.shards == 4
+    assert settings.learning.enabled is False
+    assert settings.allowed_roots == ("file:///data", "s3://bucket/in")
+
+
+def test_an_unrelated_variable_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_DATA", "/somewhere")
+
+    assert Settings() == Settings(data_dir=Path("var"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MUSTER_HTTP__PORT", "65536"),
+        ("MUSTER_HTTP__PORT", "http"),
+        ("MUSTER_HTTP__PROT", "9000"),
+        ("MUSTER_ALLOCATOR__SHARDS", "0"),
+        ("MUSTER_PRELABEL__CHUNK_TIMEOUT_S", "0"),
+        ("MUSTER_LEARNING__ENABLED", "perhaps"),
+    ],
+)
+def test_a_wrong_value_or_name_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_settings_cannot_change() -> None:
+    settings = Settings()
+
+    with pytest.raises(ValidationError):
+        settings.lease_secret = "other"  # type: ignore[misc]  # noqa: S105
+    with pytest.raises(ValidationError):
+        settings.http.port = 1  # type: ignore[misc]
+
+
+def test_settings_travel_by_value() -> None:
+    settings = Settings(data_dir=Path("/srv"), allowed_roots=("file:///data",))
+
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_the_database_and_the_objects_lie_in_the_data_folder_unless_set() -> None:
+    near = Settings(data_dir=Path("/srv/muster"))
+    far = Settings(database_url="postgresql://db/muster", objects_uri="s3://bucket/muster")
+
+    assert near.database == "sqlite:////srv/muster/muster.db"
+    assert near.objects == "file:///srv/muster/objects"
+    assert (far.database, far.objects) == ("postgresql://db/muster", "s3://bucket/muster")
+
+
+def test_a_relative_data_folder_is_made_absolute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert Settings(data_dir=Path("x")).database == f"sqlite:///{tmp_path}/x/muster.db"
+    assert Settings(data_dir=Path("x")).objects == f"file://{tmp_path}/x/objects"
