@@ -33,6 +33,11 @@ ROUTE_ROLES: dict[str, tuple[Role, ...]] = {
 }
 
 
+@pytest.fixture
+def world(shared_world: World) -> World:
+    return shared_world
+
+
 def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
     """Yield the method and a filled-in path of every route there is, in the schema or not."""
     for found in iter_route_contexts(app.routes):
@@ -103,9 +108,9 @@ def test_every_json_body_is_parsed_strictly(world: World) -> None:
 
 
 def test_a_revoked_key_is_refused_at_once(world: World) -> None:
-    assert world.get("/v1/jobs").status_code == 200
-    assert world.call("DELETE", "/v1/keys/acme-client", "admin").status_code == 204
-    problem(world.get("/v1/jobs"), 401, "unauthenticated")
+    assert world.get("/v1/jobs", tenant="initech").status_code == 200
+    assert world.call("DELETE", "/v1/keys/initech-client", "admin").status_code == 204
+    problem(world.get("/v1/jobs", tenant="initech"), 401, "unauthenticated")
 
 
 def test_an_admin_issues_a_key_that_works(world: World) -> None:

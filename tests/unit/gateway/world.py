@@ -85,6 +85,11 @@ class World:
     http: TestClient
     keys: dict[tuple[str, Role], str] = field(default_factory=dict)
 
+    @property
+    def inbox(self) -> Path:
+        """The one folder that jobs may read from."""
+        return self.services.settings.data_dir / "inbox"
+
     @classmethod
     def of(cls, stores: Stores, folder: Path, limits: Limits = LIMITS) -> Self:
         clock, numbers = ManualClock(), count()
