@@ -135,8 +135,8 @@ def expected_counts(votes: Votes, posterior: Floats) -> Floats:
 def m_step(counts: Floats, prior: Prior = "none") -> Floats:
     """Return log P(answer | truth) of each worker, (workers, K, K), from expected counts.
 
-    For `none` cells are floored at 1e-10 answers before and after they are scaled to sum to 1
-    over the answers the worker has ever given, which is what crowd-kit does.
+    For `none` the answers a worker has ever given are floored at 1e-10 a cell, then scaled to sum
+    to 1, which is what crowd-kit does; answers never given get a probability of 1e-10.
     """
     if prior == "none":
         return _floored(counts)
@@ -210,7 +210,7 @@ def _floored(counts: Floats) -> Floats:
     total = floored.sum(axis=2, keepdims=True)
     uniform = 1.0 / counts.shape[-1]
     share = np.where(total > 0.0, floored / np.where(total > 0.0, total, 1.0), uniform)
-    log_share: Floats = np.log(np.maximum(share, FLOOR))
+    log_share: Floats = np.log(np.where(share > 0.0, share, FLOOR))
     return log_share
 
 

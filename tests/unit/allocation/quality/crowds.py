@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from hypothesis import strategies as st
 
 from allocation.quality.votes import Floats, Votes
 
@@ -53,3 +54,15 @@ def crowd(
         items, workers, labels, n_items=n_items, n_workers=n_workers, n_labels=n_labels
     )
     return Crowd(votes, truth, confusion)
+
+
+@st.composite
+def any_votes(draw: st.DrawFn) -> Votes:
+    """Small vote tables of every shape, empty ones included."""
+    n_items, n_workers, n_labels = (draw(st.integers(1, 6)) for _ in range(3))
+    n = draw(st.integers(0, 25))
+    codes = [
+        draw(st.lists(st.integers(0, size - 1), min_size=n, max_size=n))
+        for size in (n_items, n_workers, n_labels)
+    ]
+    return Votes.of(*codes, n_items=n_items, n_workers=n_workers, n_labels=n_labels)

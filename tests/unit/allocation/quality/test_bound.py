@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from allocation.quality.bound import RunningBound, log_wealth, lower
+from allocation.quality.bound import log_wealth, lower
 from allocation.quality.votes import Floats
 
 JOBS = 1_000
@@ -78,23 +78,12 @@ def test_more_scores_never_lower_it_and_more_confidence_never_raises_it(
     assert lower(everything, 0.995, floor=-0.5) <= bound + 1e-9
 
 
-@given(st.lists(st.floats(-0.5, 1.5), max_size=40), st.integers(0, 40))
-def test_streaming_says_the_same_rounded_down(scores: list[float], cut: int) -> None:
-    everything = np.array(scores)
-
-    running = RunningBound.start(-0.5).after(everything[:cut]).after(everything[cut:])
-
-    bound = lower(everything, 0.9, floor=-0.5)
-    assert bound - 0.0016 <= running.lower(0.9) <= bound + 1e-9
-
-
 def test_nothing_is_known_without_scores() -> None:
     assert lower(np.zeros(0), 0.95) == 0.0
-    assert RunningBound.start().lower(0.95) == 0.0
 
 
 def test_scores_below_the_floor_are_refused() -> None:
     with pytest.raises(ValueError, match="floor"):
         lower(np.array([-0.1]), 0.95)
     with pytest.raises(ValueError, match="floor"):
-        RunningBound.start().after(np.array([np.nan]))
+        lower(np.array([np.nan]), 0.95)

@@ -8,24 +8,13 @@ from hypothesis import strategies as st
 from allocation.quality import dawid_skene
 from allocation.quality.dawid_skene import Prior
 from allocation.quality.votes import Floats, Votes
-from tests.unit.allocation.quality.crowds import Crowd, crowd
+from tests.unit.allocation.quality.crowds import Crowd, any_votes, crowd
 
 PRIORS: tuple[Prior, ...] = ("none", "diagonal", "pooled")
 
 
 def accuracy_of(posterior: Floats, truth: Crowd) -> float:
     return float((posterior.argmax(axis=1) == truth.truth).mean())
-
-
-@st.composite
-def any_votes(draw: st.DrawFn) -> Votes:
-    n_items, n_workers, n_labels = (draw(st.integers(1, 6)) for _ in range(3))
-    n = draw(st.integers(0, 25))
-    codes = [
-        draw(st.lists(st.integers(0, size - 1), min_size=n, max_size=n))
-        for size in (n_items, n_workers, n_labels)
-    ]
-    return Votes.of(*codes, n_items=n_items, n_workers=n_workers, n_labels=n_labels)
 
 
 @pytest.mark.parametrize("prior", PRIORS)

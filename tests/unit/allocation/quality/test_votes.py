@@ -14,6 +14,7 @@ def test_counts_cover_items_and_labels_nobody_used() -> None:
     np.testing.assert_array_equal(votes.counts(), [[0, 2], [0, 0], [1, 0]])
     np.testing.assert_array_equal(votes.answers_per_item(), [2, 0, 1])
     np.testing.assert_array_equal(votes.answers_per_worker(), [1, 2])
+    np.testing.assert_array_equal(votes.counts(np.array([2.0, 0.5])), [[0, 2.5], [0, 0], [0.5, 0]])
     assert len(votes) == 3
 
 

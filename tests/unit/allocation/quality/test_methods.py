@@ -1,0 +1,104 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from allocation.quality import majority, one_coin
+from allocation.quality.methods import DEFAULT_METHOD, METHODS
+from allocation.quality.votes import Votes
+from tests.unit.allocation.quality.crowds import any_votes, crowd
+
+
+def test_default_is_registered() -> None:
+    assert DEFAULT_METHOD in METHODS
+
+
+@pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=25, deadline=None)
+@given(votes=any_votes())
+def test_every_method_gives_distributions_for_every_table(method: str, votes: Votes) -> None:
+    fit = METHODS[method](votes)
+
+    np.testing.assert_allclose(fit.posterior.sum(axis=1), 1.0, atol=1e-9)
+    np.testing.assert_allclose(np.exp(fit.log_confusion).sum(axis=2), 1.0, atol=1e-8)
+    assert fit.class_prior.sum() == pytest.approx(1.0)
+    assert fit.posterior.shape == (votes.n_items, votes.n_labels)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_finds_most_labels_of_a_fair_crowd(method: str) -> None:
+    given_crowd = crowd(20, answers_per_item=7)
+
+    assert (METHODS[method](given_crowd.votes).labels() == given_crowd.truth).mean() > 0.88
+
+
+class TestMajority:
+    def test_shares_ties_and_silence(self) -> None:
+        votes = Votes.of([0, 0, 0, 1, 1], [0, 1, 2, 0, 1], [1, 1, 0, 1, 0], **sizes(3, 3, 2))
+
+        fit = majority.fit(votes)
+
+        np.testing.assert_allclose(fit.posterior[0], [1 / 3, 2 / 3])
+        np.testing.assert_allclose(fit.posterior[1], [0.5, 0.5])
+        np.testing.assert_allclose(fit.posterior[2], [5 / 12, 7 / 12])
+        np.testing.assert_array_equal(fit.labels(), [1, 0, 1])
+
+    def test_weights_count_and_may_silence(self) -> None:
+        votes = Votes.of([0, 0, 0], [0, 1, 2], [0, 0, 1], **sizes(1, 3, 2))
+
+        np.testing.assert_allclose(
+            majority.fit(votes, np.array([1.0, 1.0, 6.0])).posterior, [[0.25, 0.75]]
+        )
+        np.testing.assert_allclose(majority.fit(votes, np.zeros(3)).posterior, [[0.5, 0.5]])
+
+
+class TestOneCoin:
+    def test_accuracies_are_recovered(self) -> None:
+        given_crowd = crowd(21, n_items=2_000, n_workers=8, answers_per_item=6)
+
+        fit = one_coin.fit(given_crowd.votes)
+
+        assert np.abs(np.exp(fit.log_confusion) - given_crowd.confusion).max() < 0.05
+
+    def test_few_answers_a_worker_still_beat_the_majority(self) -> None:
+        gains = []
+        for seed in range(5):
+            given_crowd = crowd(seed, n_items=150, n_workers=60, n_labels=4, accuracy=(0.25, 0.95))
+            accuracies = [
+                (method(given_crowd.votes).labels() == given_crowd.truth).mean()
+                for method in (one_coin.fit, majority.fit)
+            ]
+            gains.append(accuracies[0] - accuracies[1])
+
+        assert np.mean(gains) > 0.02
+
+    @settings(max_examples=30, deadline=None)
+    @given(votes=any_votes())
+    def test_objective_never_falls(self, votes: Votes) -> None:
+        history = one_coin.fit(votes, tolerance=0.0).log_likelihood
+
+        gains = [after - before for before, after in itertools.pairwise(history)]
+        assert min(gains, default=0.0) >= -1e-9
+
+    def test_a_contrarian_counts_against_his_word(self) -> None:
+        rng = np.random.default_rng(22)
+        truth = rng.integers(2, size=200)
+        answers = np.stack([truth, truth, truth, 1 - truth], axis=1)
+        items, workers = np.indices(answers.shape)
+        votes = Votes.of(items.ravel(), workers.ravel(), answers.ravel(), **sizes(200, 4, 2))
+
+        fit = one_coin.fit(votes)
+
+        assert (fit.labels() == truth).all()
+        assert np.exp(fit.log_confusion[3, 0, 0]) < 0.1
+
+
+def test_votes_of_one_label_are_certain() -> None:
+    votes = Votes.of([0, 0], [0, 1], [0, 0], **sizes(1, 2, 1))
+
+    assert all(method(votes).posterior[0, 0] == pytest.approx(1.0) for method in METHODS.values())
+
+
+def sizes(n_items: int, n_workers: int, n_labels: int) -> dict[str, int]:
+    return {"n_items": n_items, "n_workers": n_workers, "n_labels": n_labels}
