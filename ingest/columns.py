@@ -12,9 +12,6 @@ from cluster.errors import InvalidField, MissingColumn, TooLarge, UnreadableSour
 from ingest.pages import PageCorruptError, walk_pages
 from ingest.rows import Layout, Row, shown
 
-PAGE_BYTES_MAX = 256 * 2**20
-"""Unpacked bytes of one page, and of one batch of rows; arrow-go's reader has the same bound."""
-
 PAGE_VALUES_MAX = 2**25
 """Values in one page: some decoders allocate 4 bytes for each before they read the first."""
 
@@ -36,7 +33,7 @@ def parquet_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row]:
     table = _open(stream, layout)
     leaves = _leaves(table, layout)
     first, unpacked = 1, 0
-    for group in range(table.num_row_groups):
+    for group in _groups_with_rows(table):
         largest = _largest_page(table, group, leaves, stream, layout)
         for batch in _batches(table, group, leaves, largest, layout):
             unpacked += batch.nbytes
@@ -44,6 +41,12 @@ def parquet_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row]:
                 raise TooLarge(f"{layout.uri} unpacked", unpacked, layout.decoded_bytes_max)
             yield from _rows(batch, first, layout)
             first += batch.num_rows
+
+
+def _groups_with_rows(table: pq.ParquetFile) -> list[int]:
+    """Return the row groups to read; of one without rows not even the offsets mean anything."""
+    groups = range(table.num_row_groups)
+    return [group for group in groups if table.metadata.row_group(group).num_rows]
 
 
 def _open(stream: BinaryIO, layout: Layout) -> pq.ParquetFile:
@@ -58,6 +61,7 @@ def _open(stream: BinaryIO, layout: Layout) -> pq.ParquetFile:
             buffer_size=_READ_BUFFER_BYTES,
             pre_buffer=False,
             thrift_container_size_limit=_FOOTER_LIST_MAX,
+            page_checksum_verification=True,
         )
     except (pa.ArrowException, OSError):
         raise UnreadableSource(layout.uri, "it is not Parquet, or its footer is damaged") from None
@@ -130,7 +134,7 @@ def _largest_page(
         start = min(first, column.dictionary_page_offset or first)
         try:
             for page in walk_pages(stream, start, start + column.total_compressed_size):
-                _check(page.unpacked_bytes, PAGE_BYTES_MAX, "bytes", name)
+                _check(page.unpacked_bytes, layout.page_bytes_max, "bytes", name)
                 _check(page.values, PAGE_VALUES_MAX, "values", name)
                 largest = max(largest, page.unpacked_bytes)
         except PageCorruptError:
@@ -150,7 +154,7 @@ def _damaged(layout: Layout, group: int) -> UnreadableSource:
 def _batches(
     table: pq.ParquetFile, group: int, leaves: list[str], largest_page: int, layout: Layout
 ) -> Iterator[pa.RecordBatch]:
-    rows = PAGE_BYTES_MAX // max(largest_page, 1)
+    rows = layout.page_bytes_max // max(largest_page, 1)
     batches = table.iter_batches(
         batch_size=min(max(rows, 1), _BATCH_ROWS_MAX),
         row_groups=[group],

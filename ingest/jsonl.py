@@ -41,16 +41,25 @@ def parse_json(content: bytes) -> object:
         return Problem(None, Code.ROW_TOO_LARGE, f"the line has more than {_VALUES_MAX:,} values")
     try:
         return _DECODER.decode(content.decode())
-    except UnicodeDecodeError as error:
-        detail = f"byte {error.start + 1} of the line is not UTF-8"
-        return Problem(None, Code.UTF8_INVALID, detail)
-    except json.JSONDecodeError as error:
-        detail = f"not JSON at character {error.pos + 1} of the line: {error.msg}"
-        return Problem(None, Code.JSON_MALFORMED, detail)
     except RecursionError:
         return Problem(None, Code.JSON_TOO_DEEP, "the JSON is nested too deeply")
-    except ValueError:
-        return Problem(None, Code.JSON_NUMBER_TOO_LONG, "an integer has too many digits")
+    except ValueError as error:
+        return _problem(error)
+
+
+def _problem(error: ValueError) -> Problem:
+    """Say what the parser, or the decoder before it, has met."""
+    match error:
+        case UnicodeDecodeError():
+            code, detail = Code.UTF8_INVALID, f"byte {error.start + 1} of the line is not UTF-8"
+        case json.JSONDecodeError():
+            detail = f"not JSON at character {error.pos + 1} of the line: {error.msg}"
+            code = Code.JSON_MALFORMED
+        case _ConstantError():
+            code, detail = Code.JSON_MALFORMED, f"{error} is not JSON"
+        case _:
+            code, detail = Code.JSON_NUMBER_TOO_LONG, "an integer has too many digits"
+    return Problem(None, code, detail)
 
 
 def _values(content: bytes) -> int:
@@ -72,9 +81,12 @@ def _name(value: object) -> str:
             return "a number"
 
 
+class _ConstantError(ValueError):
+    """A NaN or Infinity, which Python's parser would let through."""
+
+
 def _refuse(constant: str) -> NoReturn:
-    """Refuse NaN and Infinity, which Python's parser lets through."""
-    raise json.JSONDecodeError(f"{constant} is not JSON", constant, 0)
+    raise _ConstantError(constant)
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)

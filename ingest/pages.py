@@ -42,14 +42,16 @@ class Page:
     values: int
 
 
-def walk_pages(stream: BinaryIO, start: int, end: int) -> Iterator[Page]:
+def walk_pages(
+    stream: BinaryIO, start: int, end: int, pages_max: int = PAGES_MAX
+) -> Iterator[Page]:
     """Yield the pages that lie between two offsets; raises PageCorruptError."""
     position, pages = start, 0
     while position < end:
         header, length = _read_header(stream, position)
         unpacked, packed = header.numbers.get(_UNPACKED_BYTES), header.numbers.get(_PACKED_BYTES)
         pages += 1
-        if pages > PAGES_MAX or unpacked is None or packed is None or min(unpacked, packed) < 0:
+        if pages > pages_max or unpacked is None or packed is None or min(unpacked, packed) < 0:
             raise PageCorruptError
         yield Page(unpacked, max(_values(header), default=0))
         position += length + packed

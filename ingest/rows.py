@@ -82,8 +82,8 @@ class Candidate(NamedTuple):
 class Layout:
     """What to read of a source, and the bounds on it.
 
-    `record_bytes_max` bounds one line of JSONL or record of CSV, `decoded_bytes_max` all that a
-    packed source may unpack to.
+    `record_bytes_max` bounds one line of JSONL or record of CSV, `page_bytes_max` one unpacked
+    page of Parquet and one batch of rows, `decoded_bytes_max` all that a source may unpack to.
     """
 
     uri: str
@@ -93,6 +93,7 @@ class Layout:
     content_field: str
     record_bytes_max: int
     decoded_bytes_max: int
+    page_bytes_max: int = 256 * 2**20
 
 
 def layout_of(spec: JobSpec, limits: Limits) -> Layout:

@@ -158,6 +158,6 @@ class _Source(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         try:
-            return self._stream.read(size)
+            return self._stream.read(size) if size >= 0 else self._stream.read()
         except OSError:
             raise StoreBusy(f"reading {self._uri}") from None

@@ -1,0 +1,239 @@
+"""The stage as a whole: what it leaves behind, and that being killed changes nothing of it."""
+
+import base64
+
+import pyarrow.parquet as pq
+import pytest
+
+from cluster import paths
+from cluster.domain.items import Chunk, Modality
+from cluster.domain.jobs import JobState
+from cluster.domain.work import Partition
+from cluster.errors import EmptySource, JobCancelled, UnreadableSource
+from cluster.jobs import request_cancel
+from cluster.ports import Stores
+from cluster.settings import AllocatorSettings, IngestSettings, Settings
+from ingest.chunks import items_schema
+from ingest.plan import shard_of
+from ingest.stage import IngestStage
+from tests.unit.ingest.support import (
+    JOB,
+    SETTINGS,
+    TENANT,
+    UPLOAD,
+    DyingChunks,
+    Ingested,
+    Killed,
+    desk_of,
+    ingest,
+    ingested,
+    job,
+    jsonl,
+    picture,
+    source,
+    stores_with,
+)
+
+ROWS = [{"id": f"i{number}", "text": f"text {number % 5}"} for number in range(18)]
+PNG = base64.b64encode(picture()).decode()
+MIXED = jsonl(*ROWS[:9]) + b"no\n" + jsonl(ROWS[3], *ROWS[9:])
+
+
+def test_a_source_becomes_chunks_and_partitions() -> None:
+    # Given 18 good rows, of 5 different texts, a bad one and one that comes twice
+    settings = SETTINGS.model_copy(
+        update={"allocator": AllocatorSettings(shards=3, partition_items_max=10)}
+    )
+    # When they are ingested four to a chunk and at most ten to a partition
+    found = ingest(MIXED, settings=settings)
+    # Then they lie in five chunks in input order
+    ledger = found.stores.chunks.chunks(JOB)
+    assert ledger == tuple(
+        Chunk(
+            job_id=JOB,
+            number=number,
+            first_position=number * 4,
+            rows=min(4, 18 - number * 4),
+            items_path=paths.items(JOB, number),
+        )
+        for number in range(5)
+    )
+    assert found.items == tuple(
+        (position, row["id"], row["text"]) for position, row in enumerate(ROWS)
+    )
+    # And two partitions of nine items cover them, each with its shard
+    assert found.stores.partitions.of_job(JOB) == tuple(
+        Partition(
+            job_id=JOB,
+            number=number,
+            first_position=number * 9,
+            items=9,
+            shard_id=shard_of(JOB, number, 3),
+        )
+        for number in range(2)
+    )
+    # And the progress and the history say so
+    progress = found.progress
+    assert (progress.items, progress.rejected, progress.duplicates) == (18, 2, 13)
+    assert progress.chunks == 5
+    event = found.stores.events.read(JOB, 0, 100)[-1]
+    assert (event.kind, event.message) == ("ingest.done", "18 items accepted, 2 rows rejected")
+    assert event.figures["bytes"] == sum(len(row["text"]) for row in ROWS)
+    assert {name: event.figures[name] for name in ("items", "rejected", "duplicates")} == {
+        "items": 18,
+        "rejected": 2,
+        "duplicates": 13,
+    }
+    assert event.figures["seconds"] > 0
+
+
+@pytest.mark.parametrize(("modality", "content"), [("text", "x"), ("image", PNG)])
+def test_a_chunk_has_the_columns_that_others_read(modality: Modality, content: str) -> None:
+    # Given a job of one item
+    found = ingest(jsonl({"id": 1, modality: content}), modality=modality)
+    # Then its chunk has the promised schema
+    with found.stores.objects.open_input(paths.items(JOB, 0)) as stream:
+        schema = pq.read_table(stream).schema
+    assert schema == items_schema(modality)
+    assert [(field.name, str(field.type)) for field in schema] == [
+        ("position", "int64"),
+        ("item_id", "string"),
+        ("content", "string" if modality == "text" else "binary"),
+        ("content_hash", "fixed_size_binary[16]"),
+    ]
+
+
+def test_equal_contents_share_their_hash_and_others_do_not() -> None:
+    found = ingest(jsonl(*ROWS[:6]))
+    hashes: list[bytes] = []
+    for chunk in found.stores.chunks.chunks(JOB):
+        with found.stores.objects.open_input(chunk.items_path) as stream:
+            hashes.extend(pq.read_table(stream)["content_hash"].to_pylist())
+    assert hashes[0] == hashes[5]
+    assert len(set(hashes)) == 5
+
+
+def test_a_source_without_errors_has_an_empty_error_file() -> None:
+    assert ingest(jsonl(*ROWS)).stores.objects.read(paths.errors(JOB)) == b""
+
+
+def test_a_chunk_is_bounded_in_bytes_as_well() -> None:
+    settings = Settings(ingest=IngestSettings(chunk_rows=100, chunk_bytes_max=13))
+    found = ingest(jsonl(*ROWS), settings=settings)
+    assert [chunk.rows for chunk in found.stores.chunks.chunks(JOB)] == [2] * 9
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("dies_at", range(5))
+def test_a_run_that_is_killed_at_any_chunk_ends_like_one_that_is_not(
+    dies_at: int, recorded: bool
+) -> None:
+    # Given what an undisturbed run leaves behind
+    undisturbed = ingest(MIXED)
+    # When a run dies at some chunk, before or after it was recorded, and is run again
+    ledger = DyingChunks(dies_at, recorded=recorded)
+    stores = stores_with(MIXED, chunks=ledger)
+    desk = desk_of(stores, job(source()))
+    with pytest.raises(Killed):
+        IngestStage(stores, SETTINGS).run(desk)
+    assert len(ledger.chunks(JOB)) == dies_at + recorded
+    ledger.dies_at = None
+    assert IngestStage(stores, SETTINGS).run(desk) is JobState.PRELABELLING
+    # Then everything is the same to the byte
+    assert_same(ingested(stores), undisturbed)
+
+
+def test_running_again_after_the_end_changes_nothing() -> None:
+    stores = stores_with(MIXED)
+    desk = desk_of(stores, job(source()))
+    IngestStage(stores, SETTINGS).run(desk)
+    first = ingested(stores)
+    before = first.objects()
+    IngestStage(stores, SETTINGS).run(desk)
+    assert ingested(stores).objects() == before
+    assert_same(ingested(stores), first)
+
+
+def test_chunks_that_are_recorded_are_not_written_again() -> None:
+    # Given a run that died after its second chunk, the object of which then vanished
+    ledger = DyingChunks(1, recorded=True)
+    stores = stores_with(MIXED, chunks=ledger)
+    desk = desk_of(stores, job(source()))
+    with pytest.raises(Killed):
+        IngestStage(stores, SETTINGS).run(desk)
+    ledger.dies_at = None
+    stores.objects.delete(paths.items(JOB, 0))
+    # When it is run again
+    IngestStage(stores, SETTINGS).run(desk)
+    # Then it went on with the third
+    written = set(stores.objects.list(f"jobs/{JOB}/items"))
+    assert written == {paths.items(JOB, number) for number in range(1, 5)}
+
+
+@pytest.mark.parametrize("changed", [jsonl(*ROWS[:6]), jsonl(*ROWS[:3])])
+def test_a_source_that_changes_between_runs_is_told(changed: bytes) -> None:
+    # Given a run that died after its second chunk of four rows
+    ledger = DyingChunks(1, recorded=True)
+    stores = stores_with(jsonl(*ROWS), chunks=ledger)
+    desk = desk_of(stores, job(source()))
+    with pytest.raises(Killed):
+        IngestStage(stores, SETTINGS).run(desk)
+    ledger.dies_at = None
+    # When the source holds other rows the next time
+    stores.objects.write(paths.upload(TENANT, UPLOAD), changed)
+    with pytest.raises(UnreadableSource) as error:
+        IngestStage(stores, SETTINGS).run(desk)
+    # Then the job is not put together from both
+    assert error.value.reason == "it has changed while it was read"
+
+
+def test_cancelling_is_heard_between_chunks() -> None:
+    stores = stores_with(jsonl(*ROWS))
+    desk = desk_of(stores, job(source()))
+    cancel(stores)
+    with pytest.raises(JobCancelled):
+        IngestStage(stores, SETTINGS).run(desk)
+    assert stores.chunks.chunks(JOB) == ()
+
+
+def test_cancelling_is_heard_where_no_row_is_accepted() -> None:
+    stores = stores_with(b"no\n" * 10_000)
+    desk = desk_of(stores, job(source()))
+    cancel(stores)
+    with pytest.raises(JobCancelled):
+        IngestStage(stores, SETTINGS).run(desk)
+
+
+def test_a_source_of_nothing_but_bad_rows_still_has_its_error_file() -> None:
+    stores = stores_with(b"no\nno\n")
+    with pytest.raises(EmptySource) as error:
+        IngestStage(stores, SETTINGS).run(desk_of(stores, job(source())))
+    assert error.value.rejected == 2
+    found = ingested(stores)
+    assert [row["line"] for row in found.errors] == [1, 2]
+    assert (found.progress.items, found.progress.rejected) == (0, 2)
+    assert stores.partitions.of_job(JOB) == ()
+
+
+def test_a_long_run_reports_on_its_way() -> None:
+    # Given a run that dies in the middle
+    ledger = DyingChunks(3, recorded=True)
+    stores = stores_with(MIXED, chunks=ledger)
+    with pytest.raises(Killed):
+        IngestStage(stores, SETTINGS).run(desk_of(stores, job(source())))
+    # Then how far it came was reported before
+    progress = stores.jobs.load(JOB).progress
+    assert (progress.items, progress.chunks) == (12, 3)
+
+
+def cancel(stores: Stores) -> None:
+    stores.jobs.save(request_cancel(stores.jobs.load(JOB), 1.0))
+
+
+def assert_same(found: Ingested, expected: Ingested) -> None:
+    assert found.objects() == expected.objects()
+    assert found.items == expected.items
+    assert found.errors == expected.errors
+    assert found.progress == expected.progress
+    assert found.stores.chunks.chunks(JOB) == expected.stores.chunks.chunks(JOB)
+    assert found.stores.partitions.of_job(JOB) == expected.stores.partitions.of_job(JOB)
