@@ -224,7 +224,7 @@ def _taken(
 
 def _live(partition: PartitionState, ticket: Ticket, now: UnixSeconds) -> LiveLease | None:
     """Return the lease behind a ticket if it is held now."""
-    if ticket.epoch != partition.partition.epoch:
+    if ticket.epoch != partition.lease_epoch:
         return None
     lease = partition.leases.get(ticket.lease_id)
     return lease if lease is not None and lease.expires_at > now else None

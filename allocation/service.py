@@ -73,6 +73,7 @@ class ShardService:
         self._stores, self._clock, self._secret = stores, clock, secret
         self._state = ShardState(shard_id, rules)
         self._log_end: dict[PartitionKey, int] = {}
+        self._unsure: set[PartitionKey] = set()
 
     def recover(self) -> None:
         """Open every partition that the stores say is this shard's."""
@@ -82,6 +83,7 @@ class ShardService:
 
     def open(self, job_id: JobId, partition: int) -> None:
         """Take ownership of a partition and rebuild its state from the stores; idempotent."""
+        self._begin()
         if PartitionKey(job_id, partition) not in self._state.partitions:
             self._open(job_id, [partition])
 
@@ -95,29 +97,29 @@ class ShardService:
 
         Raises ShardUnavailable where the partition is not open on this shard.
         """
+        self._begin()
         key = PartitionKey(snapshot.job_id, snapshot.partition)
         if key not in self._state.partitions:
             raise ShardUnavailable(self._state.shard_id)
-        self._do(Expire())
         self._do(Publish(snapshot))
         return report(self._state.partitions[key])
 
     def reports(self, job_id: JobId) -> tuple[PartitionReport, ...]:
         """Return how the job's partitions on this shard stand, after expiring leases."""
-        self._do(Expire())
+        self._begin()
         found = sorted(key for key in self._state.partitions if key.job_id == job_id)
         return tuple(report(self._state.partitions[key]) for key in found)
 
     def backlog(self) -> int:
         """Return how many questions this shard would still ask, over all jobs."""
-        self._do(Expire())
+        self._begin()
         return sum(report(partition).wanted for partition in self._state.partitions.values())
 
     def claim(
         self, worker: WorkerProfile, count: int, eligible: Eligible | None = None
     ) -> tuple[Offer, ...]:
         """Lease up to `count` items to a worker, the most valuable first; may be empty."""
-        self._do(Expire())
+        self._begin()
         events = self._do(Claim(worker=worker, count=count, eligible=eligible))
         return tuple(self._offer(event) for event in events if isinstance(event, Granted))
 
@@ -129,7 +131,7 @@ class ShardService:
 
     def answer_all(self, requests: Sequence[Request]) -> tuple[tuple[Outcome, ...], ...]:
         """Take the answers of several workers in one write for each partition."""
-        self._do(Expire())
+        self._begin()
         outcomes: list[list[Outcome]] = [
             [Outcome(token=found.token, error=LeaseInvalid()) for found in request.submissions]
             for request in requests
@@ -150,14 +152,14 @@ class ShardService:
 
     def release(self, worker: WorkerProfile, tokens: Sequence[str]) -> int:
         """Give leases back unanswered and return how many were still held."""
-        self._do(Expire())
+        self._begin()
         tickets = [ticket for token in tokens if (ticket := self._ticket(token)) is not None]
         events = self._do(Release(worker_id=worker.worker_id, tickets=tuple(tickets)))
         return sum(isinstance(event, Dropped) for event in events)
 
     def heartbeat(self, worker: WorkerProfile, tokens: Sequence[str]) -> tuple[Extension, ...]:
         """Extend leases that are still held, each to at most `Rules.lease_terms_max` terms."""
-        self._do(Expire())
+        self._begin()
         opened = [(token, ticket) for token in tokens if (ticket := self._ticket(token))]
         command = Extend(worker_id=worker.worker_id, tickets=tuple(ticket for _, ticket in opened))
         until = {
@@ -166,6 +168,12 @@ class ShardService:
             if isinstance(event, Extended)
         }
         return tuple(Extension(token=token, expires_at=until.get(token)) for token in tokens)
+
+    def _begin(self) -> None:
+        """Be sure of what is stored, and expire leases: the start of every call."""
+        for key in tuple(self._unsure):
+            self._make_sure(key)
+        self._do(Expire())
 
     def _do(self, command: Command) -> tuple[Event, ...]:
         """Decide and apply a command that stores nothing."""
@@ -177,18 +185,16 @@ class ShardService:
     def _settle(self, key: PartitionKey, entries: tuple[Entry, ...]) -> Sequence[Verdict]:
         """Decide on answers to one partition, store the good ones, then apply them.
 
-        An answer may turn out to be stored already, by a write whose reply was lost: then the
-        state catches up with the log and decides again.
+        Where the log knows an answer that the state does not, the state catches up and decides
+        again.
         """
         for _ in range(2):
             verdicts = _verdicts(decide(self._state, Submit(entries=entries), self._clock.now()))
             taken = [verdict for verdict in verdicts if isinstance(verdict, Taken)]
             try:
-                if taken:
-                    fence = self._state.partitions[key].partition
-                    self._stores.answers.append(fence, [event.answer for event in taken])
+                self._store(key, taken)
             except AlreadyAnswered:
-                self._catch_up(key)
+                self._make_sure(key)
             except StaleEpoch:
                 self._forget(key)
                 return [Refused(index, _expired(entry)) for index, entry in enumerate(entries)]
@@ -198,8 +204,33 @@ class ShardService:
                 for event in taken:
                     apply(self._state, event)
                 return verdicts
-        error = ShardUnavailable(self._state.shard_id)
-        return [Refused(index, error) for index in range(len(entries))]
+        raise ShardUnavailable(self._state.shard_id)
+
+    def _store(self, key: PartitionKey, taken: Sequence[Taken]) -> None:
+        """Append answers to the log; unless that ends well nobody can be sure what it holds."""
+        if taken:
+            self._unsure.add(key)
+            fence = self._state.partitions[key].partition
+            self._stores.answers.append(fence, [event.answer for event in taken])
+            self._unsure.discard(key)
+
+    def _make_sure(self, key: PartitionKey) -> None:
+        """Find out what became of a write whose outcome was not heard.
+
+        The new epoch stops that write if it is still under way; leases out stay good, for their
+        tickets bear the epoch in which this state began. Where another shard has become the owner
+        the partition is forgotten.
+        """
+        partition = self._state.partitions[key]
+        newest = {found.number: found for found in self._stores.partitions.of_job(key.job_id)}
+        if newest[key.number].epoch != partition.partition.epoch:
+            self._forget(key)
+            return
+        partition.partition = self._stores.partitions.acquire(
+            key.job_id, key.number, self._state.shard_id
+        )
+        self._catch_up(key)
+        self._unsure.discard(key)
 
     def _catch_up(self, key: PartitionKey) -> None:
         """Count answers of the log that the state has missed, and end their leases."""
@@ -237,6 +268,7 @@ class ShardService:
 
     def _forget(self, key: PartitionKey) -> None:
         self._state.remove(key)
+        self._unsure.discard(key)
         del self._log_end[key]
 
     def _offer(self, event: Granted) -> Offer:
@@ -244,7 +276,7 @@ class ShardService:
             shard_id=self._state.shard_id,
             job_id=event.key.job_id,
             partition=event.key.number,
-            epoch=self._state.partitions[event.key].partition.epoch,
+            epoch=self._state.partitions[event.key].lease_epoch,
             position=event.position,
             lease_id=event.lease_id,
             worker_id=event.worker_id,

@@ -25,12 +25,14 @@ class PartitionState:
     """One partition: who answered and holds what, and what is believed.
 
     Positions are local (0 is `partition.first_position`) unless they are called absolute.
+    `partition` carries the epoch to write with, `lease_epoch` that of the leases in this state.
     """
 
     def __init__(self, partition: Partition, terms: Terms, rules: Rules) -> None:
         items = partition.items
         self.partition, self.terms, self.rules = partition, terms, rules
         self.key = PartitionKey(partition.job_id, partition.number)
+        self.lease_epoch = partition.epoch
         self.answers = AnswerTable()
         self.leases = LeaseTable()
         self.answer_counts: dict[Purpose, Counts] = _zero_counts(items)

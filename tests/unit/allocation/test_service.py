@@ -1,5 +1,6 @@
 """One shard over memory stores: claims, answers, budgets, restarts."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,16 @@ from allocation.ports import Submission
 from allocation.service import ShardService
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import CrowdTerms
-from cluster.domain.work import Answer
-from cluster.errors import AlreadyAnswered, LeaseExpired, LeaseForeign, LeaseInvalid, UnknownLabel
-from cluster.ports import Stores
+from cluster.domain.work import Answer, AnswerColumns, Partition
+from cluster.errors import (
+    AlreadyAnswered,
+    LeaseExpired,
+    LeaseForeign,
+    LeaseInvalid,
+    StoreBusy,
+    UnknownLabel,
+)
+from cluster.ports import AnswerLog, Stores
 from tests.unit.allocation.worlds import (
     JOB,
     ManualClock,
@@ -308,36 +316,64 @@ def test_a_closed_job_is_forgotten(service: ShardService) -> None:
     assert isinstance(submit(service, worker("ann"), offer).error, LeaseExpired)
 
 
+class LossyLog:
+    """An answer log that stores the next answers and then loses its reply, if told to."""
+
+    def __init__(self, log: AnswerLog) -> None:
+        self._log = log
+        self.loses: Exception | None = None
+
+    def append(self, fence: Partition, answers: Sequence[Answer]) -> None:
+        self._log.append(fence, answers)
+        if self.loses is not None:
+            lost, self.loses = self.loses, None
+            raise lost
+
+    def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
+        return self._log.read(job_id, after_seq, limit)
+
+
+@pytest.mark.parametrize("lost", [StoreBusy("append"), ConnectionResetError()])
 def test_an_answer_whose_reply_was_lost_is_found_in_the_log(
-    service: ShardService, stores: Stores
+    stores: Stores, clock: ManualClock, lost: Exception
 ) -> None:
-    service.publish(snapshot(ITEMS))
-    lost, fresh = service.claim(worker("ann"), 2)
-    (held,) = stores.partitions.of_job(JOB)
-    stores.answers.append(
-        held,
-        [
-            Answer(
-                job_id=JOB,
-                position=lost.position,
-                worker_id=worker("ann").worker_id,
-                label=0,
-                purpose="label",
-                price=0.01,
-                answered_at=0.0,
-                duration_s=1.0,
-            )
-        ],
-    )
+    log = LossyLog(stores.answers)
+    service = shard(replace(stores, answers=log), clock)
+    service.open(JOB, 0)
+    service.publish(replace(snapshot(ITEMS), answers_left=3, answers_seen=0))
+    first, second = service.claim(worker("ann"), 2)
+    log.loses = lost
+    if isinstance(lost, StoreBusy):
+        assert isinstance(submit(service, worker("ann"), first).error, StoreBusy)
+    else:
+        with pytest.raises(ConnectionResetError):
+            submit(service, worker("ann"), first)
 
-    outcomes = service.answer(
-        worker("ann"),
-        [Submission(token=found.token, label="cat", duration_s=1.0) for found in (lost, fresh)],
-    )
-
-    assert [(found.error, found.replayed) for found in outcomes] == [(None, True), (None, False)]
+    # The budget of 3 has one answer and one lease on it: one more may go out, not two.
+    assert len(service.claim(worker("bob"), 2)) == 1
+    assert submit(service, worker("ann"), first).replayed
+    assert isinstance(submit(service, worker("ann"), first, "dog").error, AlreadyAnswered)
+    assert submit(service, worker("ann"), second).error is None
     assert len(stored(stores)) == 2
-    assert service.reports(JOB)[0].leased == 0
+
+
+def test_a_shard_that_lost_a_partition_does_not_take_it_back(
+    stores: Stores, clock: ManualClock
+) -> None:
+    log = LossyLog(stores.answers)
+    service = shard(replace(stores, answers=log), clock)
+    service.open(JOB, 0)
+    service.publish(snapshot(ITEMS))
+    (offer,) = service.claim(worker("ann"), 1)
+    log.loses = StoreBusy("append")
+    submit(service, worker("ann"), offer)
+    heir = shard(stores, clock)
+    heir.open(JOB, 0)
+    heir.publish(snapshot(ITEMS))
+
+    assert service.claim(worker("bob"), 1) == ()
+    (kept,) = heir.claim(worker("bob"), 1)
+    assert submit(heir, worker("bob"), kept).error is None
 
 
 def test_reviewers_audit_and_do_nothing_else(clock: ManualClock) -> None:
