@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from allocation.log import joined
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.quality import dawid_skene
 from allocation.quality.certificate import Audit, certify
@@ -89,6 +90,7 @@ class Delivery:
     probability: Floats
     answers: npt.NDArray[np.int32]
     audited: Bools
+    model_version: int
 
 
 class Campaign:
@@ -102,6 +104,7 @@ class Campaign:
         trainings_max: int,
         trainings: int = 0,
         trained_items: int = 0,
+        first_round: int = 0,
     ) -> None:
         self._spec, self._items, self._labels = spec, items, len(spec.label_set)
         self._trainings_max, self.trainings = trainings_max, trainings
@@ -116,7 +119,7 @@ class Campaign:
         self._version = ZERO_SHOT
         self._worth_ratio = WORTH_RATIO
         self._truth: Truth | None = None
-        self.round = 0
+        self.round = first_round
 
     @property
     def answers(self) -> AnswerColumns:
@@ -148,7 +151,12 @@ class Campaign:
 
     def absorb(self, answers: AnswerColumns) -> None:
         """Add new answers, read from the log in order."""
-        self._answers = _extended(self._answers, answers)
+        self._answers = joined([self._answers, answers])
+
+    @property
+    def choosy(self) -> bool:
+        """Whether workers worth much less than the average one are passed over."""
+        return self._worth_ratio > 0.0
 
     def relax(self) -> None:
         """Take any worker from now on: the better ones do not come."""
@@ -232,12 +240,18 @@ class Campaign:
         """Return what to do next, given how the partitions stand under the newest snapshot."""
         if self.budget_left() == 0 or (time_left_s is not None and time_left_s <= 0.0):
             return "finish"
-        quiet = all(report.wanted == 0 and report.leased == 0 for report in reports)
+        satisfied = all(report.wanted == 0 for report in reports)
+        quiet = satisfied and all(report.leased == 0 for report in reports)
         if self._learning_due(quiet=quiet):
             return "learn"
-        if quiet and not self.seeding:
-            return "finish"
-        return "ask"
+        if self.seeding:
+            return "ask"
+        # What is still out cannot be needed once goal and audit are met: nobody waits for it.
+        return "finish" if quiet or (satisfied and self._met()) else "ask"
+
+    def _met(self) -> bool:
+        standing = self.standing()
+        return standing.audits_open == 0 and standing.expected_accuracy >= self._goal
 
     def certain(self) -> Positions:
         """Return items sure enough to be delivered at once, while the job runs.
@@ -263,6 +277,7 @@ class Campaign:
             probability=np.asarray(gap.discounted_each(top, self._labels)),
             answers=self._label_counts()[positions],
             audited=audited,
+            model_version=self._version,
         )
 
     def consensus(self) -> Consensus:
@@ -324,7 +339,7 @@ class Campaign:
         return ReferenceGap().after(np.exp(log_label.max(axis=1))[votes.items], right)
 
     def _learning_due(self, *, quiet: bool) -> bool:
-        if self.round == 0 or self.trainings >= self._trainings_max:
+        if self.trainings >= self._trainings_max:
             return False
         trainable = int(self._trainable().sum())
         if self.seeding:
@@ -379,21 +394,3 @@ def _mask(items: int, positions: Positions) -> Bools:
 def _inside(positions: Positions, partition: Partition) -> Bools:
     local = positions - partition.first_position
     return np.asarray((local >= 0) & (local < partition.items))
-
-
-def _extended(old: AnswerColumns, new: AnswerColumns) -> AnswerColumns:
-    worker_ids = tuple(dict.fromkeys((*old.worker_ids, *new.worker_ids)))
-    index = {worker_id: code for code, worker_id in enumerate(worker_ids)}
-    recode = np.array([index[worker_id] for worker_id in new.worker_ids], dtype=np.int32)
-    workers = recode[new.workers] if len(new) else new.workers
-    return AnswerColumns(
-        seq=np.concatenate([old.seq, new.seq]),
-        positions=np.concatenate([old.positions, new.positions]),
-        workers=np.concatenate([old.workers, workers]),
-        labels=np.concatenate([old.labels, new.labels]),
-        audit=np.concatenate([old.audit, new.audit]),
-        prices=np.concatenate([old.prices, new.prices]),
-        answered_at=np.concatenate([old.answered_at, new.answered_at]),
-        durations_s=np.concatenate([old.durations_s, new.durations_s]),
-        worker_ids=worker_ids,
-    )

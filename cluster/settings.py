@@ -53,7 +53,18 @@ class AllocatorSettings(_Branch):
     shards: int = Field(2, ge=1, le=1_000)
     partition_items_max: int = Field(250_000, ge=1)
     leases_per_worker_max: int = Field(100, ge=1)
+
+
+class AskingSettings(_Branch):
+    """The rhythm of the asking stage.
+
+    A job whose questions nobody good enough has taken for `patience_s` asks anybody.
+    """
+
     refit_every_s: float = Field(1.0, gt=0)
+    consensus_every_s: float = Field(5.0, gt=0)
+    patience_s: float = Field(10.0, ge=0)
+    delivery_rows_min: int = Field(64, ge=1)
 
 
 class PrelabelSettings(_Branch):
@@ -102,6 +113,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     ingest: IngestSettings = IngestSettings()
     allocator: AllocatorSettings = AllocatorSettings()
+    asking: AskingSettings = AskingSettings()
     prelabel: PrelabelSettings = PrelabelSettings()
     learning: LearningSettings = LearningSettings()
 

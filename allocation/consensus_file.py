@@ -1,0 +1,40 @@
+"""The consensus of a round as a stored object, for training and for clients who look in.
+
+Columns: `position int64; posterior, target, audit_posterior fixed_size_list<float>[K]; answers
+int32; audit, audited, trainable bool`, as `allocation.campaign.Consensus` describes them.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from allocation.campaign import Consensus
+from allocation.quality.votes import Floats
+from cluster import paths
+from cluster.domain.ids import JobId
+from cluster.ports import ObjectStore
+
+
+def write_consensus(
+    objects: ObjectStore, job_id: JobId, round_number: int, consensus: Consensus
+) -> None:
+    """Store a round's consensus, replacing one of the same number."""
+    table = pa.table(
+        {
+            "position": np.arange(len(consensus.posterior), dtype=np.int64),
+            "posterior": _rows(consensus.posterior),
+            "target": _rows(consensus.target),
+            "audit_posterior": _rows(consensus.audit_posterior),
+            "answers": consensus.answers,
+            "audit": consensus.audit,
+            "audited": consensus.audited,
+            "trainable": consensus.trainable,
+        }
+    )
+    with objects.open_output(paths.consensus(job_id, round_number)) as stream:
+        pq.write_table(table, stream)
+
+
+def _rows(matrix: Floats) -> pa.FixedSizeListArray:
+    flat = pa.array(np.ascontiguousarray(matrix, dtype=np.float32).ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])

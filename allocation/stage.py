@@ -1,0 +1,327 @@
+"""The asking stage of a job: infers truth while the crowd answers, and says when it is enough.
+
+Shards hand out questions and store answers on their own; this stage reads the answers from the
+log, refits its campaign, publishes what it has learned to the shards, delivers the labels that are
+certain, and decides whether to learn, to go on asking, or to finish. All of it is rebuilt from the
+stores, so a stage that dies is simply run again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from allocation.campaign import Campaign, Delivery, Positions, Standing, Step
+from allocation.consensus_file import write_consensus
+from allocation.log import read_all
+from allocation.ports import PartitionReport, Shard
+from allocation.prediction_files import read_predictions
+from cluster.domain.ids import UnixSeconds
+from cluster.domain.jobs import Job, JobState, Progress
+from cluster.domain.models import ZERO_SHOT
+from cluster.domain.work import Partition
+from cluster.errors import JobCancelled, ShardUnavailable, Unavailable
+from cluster.ports import Stores
+from cluster.result_writer import DecidedLabels, ResultWriter
+from cluster.runner import JobDesk
+from cluster.settings import AskingSettings
+
+DELIVERY_ROWS = 50_000
+
+
+class AskStage:
+    """Runs the state ASKING; `wait` blocks for some seconds or until the process is to end."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        settings: AskingSettings,
+        trainings_max: int,
+        shards: Sequence[Shard],
+        wait: Callable[[float], None],
+    ) -> None:
+        self._stores, self._settings, self._trainings_max = stores, settings, trainings_max
+        self._shards, self._wait = tuple(shards), wait
+
+    def run(self, desk: JobDesk) -> JobState:
+        """Ask until it is time to learn or enough is known; raises JobCancelled."""
+        session = AskSession(self._stores, self._settings, self._trainings_max, self._shards, desk)
+        while True:
+            try:
+                desk.check()
+            except JobCancelled:
+                session.close()
+                raise
+            step = session.tick()
+            if step == "learn":
+                session.prepare_learning()
+                return JobState.LEARNING
+            if step == "finish":
+                session.finish()
+                return JobState.EXPORTING
+            self._wait(self._settings.refit_every_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Board:
+    """The shard of each partition, and how to speak to it."""
+
+    shards: tuple[Shard, ...]
+    partitions: tuple[Partition, ...]
+
+    def open(self) -> None:
+        for partition in self.partitions:
+            self._of(partition).open(partition.job_id, partition.number)
+
+    def publish(
+        self, campaign: Campaign, budgets: dict[int, int], *, accepting: bool
+    ) -> list[PartitionReport]:
+        return [
+            self._of(partition).publish(
+                campaign.snapshot(partition, budgets[partition.number], accepting=accepting)
+            )
+            for partition in self.partitions
+        ]
+
+    def reports(self) -> list[PartitionReport]:
+        owners = dict.fromkeys(partition.shard_id for partition in self.partitions)
+        job_id = self.partitions[0].job_id
+        return [report for owner in owners for report in self.shards[owner].reports(job_id)]
+
+    def close(self) -> None:
+        for owner in dict.fromkeys(partition.shard_id for partition in self.partitions):
+            self.shards[owner].close(self.partitions[0].job_id)
+
+    def _of(self, partition: Partition) -> Shard:
+        return self.shards[partition.shard_id]
+
+
+class AskSession:
+    """One uninterrupted spell of asking for one job."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        settings: AskingSettings,
+        trainings_max: int,
+        shards: tuple[Shard, ...],
+        desk: JobDesk,
+    ) -> None:
+        self._stores, self._settings, self._desk = stores, settings, desk
+        self._board = _Board(shards, stores.partitions.of_job(desk.job.job_id))
+        self._writer = ResultWriter(stores, desk.job.job_id, desk.job.spec.label_set)
+        self._campaign = _campaign(stores, desk.job, trainings_max, self._writer.delivered())
+        self._seq = 0
+        self._published = False
+        self._answered_at = self._consensus_at = desk.clock.now()
+
+    def tick(self) -> Step:
+        """Take in what came, tell the shards, and say what comes next."""
+        try:
+            reports = self._reports()
+        except Unavailable as error:
+            self._published = False
+            self._desk.record("shard.unavailable", str(error))
+            return "ask"
+        self._deliver_certain()
+        self._keep_consensus()
+        return self._campaign.step(reports, time_left_s=self._time_left_s())
+
+    def prepare_learning(self) -> None:
+        """Store the consensus a model is to learn from, and note that it is about to."""
+        self._campaign.note_training()
+        self._report(write=True)
+
+    def finish(self) -> None:
+        """Deliver every label that is left, certify them all, and release the crowd."""
+        self._drain()
+        self._absorb()
+        self._campaign.refit()
+        left = np.flatnonzero(~self._campaign.final)
+        for first in range(0, len(left), DELIVERY_ROWS):
+            self._deliver(left[first : first + DELIVERY_ROWS])
+        certificate = self._campaign.certificate()
+        progress = replace(self._report(write=True), final=self._writer.rows)
+        self._desk.report(progress, certificate)
+        overall = certificate.overall
+        self._desk.record(
+            "certificate",
+            f"accuracy is at least {overall.accuracy_lower:.3f} with confidence "
+            f"{certificate.confidence:.0%}, by {overall.audited} audited items",
+            accuracy_lower=overall.accuracy_lower,
+            accuracy_estimate=overall.accuracy_estimate,
+            audited=overall.audited,
+        )
+        self.close()
+
+    def _reports(self) -> list[PartitionReport]:
+        """Return how the partitions stand under a snapshot that knows every answer so far."""
+        if not self._published:
+            self._board.open()
+            first = max((report.round for report in self._board.reports()), default=-1) + 1
+            self._campaign.round = max(self._campaign.round, first)
+        if self._absorb() or not self._published:
+            self._report(write=False)
+            return self._publish()
+        reports = self._board.reports()
+        if any(report.round < self._campaign.round for report in reports) or len(reports) < len(
+            self._board.partitions
+        ):
+            self._published = False
+            return self._reports_again(reports)
+        return self._relaxed(reports)
+
+    def _reports_again(self, reports: list[PartitionReport]) -> list[PartitionReport]:
+        """A shard has restarted: give it its partitions and the snapshot again."""
+        lost = sum(report.round < self._campaign.round for report in reports)
+        self._desk.record("shard.restarted", "a shard has restarted", partitions=lost)
+        self._board.open()
+        return self._publish()
+
+    def _relaxed(self, reports: list[PartitionReport]) -> list[PartitionReport]:
+        """Lower the demands on workers where nobody good enough has come for a while."""
+        stalled = any(report.wanted for report in reports) and not any(
+            report.leased for report in reports
+        )
+        patient = self._desk.clock.now() - self._answered_at < self._settings.patience_s
+        if not stalled or patient or not self._campaign.choosy:
+            return reports
+        self._campaign.relax()
+        self._desk.record("crowd.relaxed", "any worker is welcome: the better ones do not come")
+        return self._publish()
+
+    def _publish(self) -> list[PartitionReport]:
+        reports = self._board.publish(self._campaign, self._budgets(), accepting=True)
+        self._published = True
+        return reports
+
+    def _absorb(self) -> bool:
+        answers = read_all(self._stores.answers, self._desk.job.job_id, self._seq)
+        if len(answers):
+            self._seq = int(answers.seq[-1])
+            self._answered_at = self._desk.clock.now()
+            self._campaign.absorb(answers)
+        if len(answers) or not self._published:
+            self._campaign.refit()
+        return bool(len(answers))
+
+    def _budgets(self) -> dict[int, int]:
+        """Share what may still be bought out among the partitions, by their items."""
+        left, partitions = self._campaign.budget_left(), self._board.partitions
+        items = sum(partition.items for partition in partitions)
+        shares = {found.number: left * found.items // items for found in partitions}
+        shares[partitions[0].number] += left - sum(shares.values())
+        return shares
+
+    def _deliver_certain(self) -> None:
+        certain = self._campaign.certain()
+        if len(certain) >= self._settings.delivery_rows_min:
+            self._deliver(certain)
+
+    def _deliver(self, positions: Positions) -> None:
+        self._writer.append(_decided(self._campaign.delivery(positions)))
+        self._campaign.set_final(positions)
+
+    def _keep_consensus(self) -> None:
+        """Store the consensus now and then, for clients who look in."""
+        now = self._desk.clock.now()
+        fresh = self._consensus_at <= self._answered_at
+        if fresh and now - self._consensus_at >= self._settings.consensus_every_s:
+            self._report(write=True)
+
+    def _report(self, *, write: bool) -> Progress:
+        """Save the job's progress; with `write` also a consensus of its own number."""
+        progress = _progress(self._desk.job.progress, self._campaign, self._writer.rows)
+        if write:
+            progress = replace(progress, rounds=progress.rounds + 1)
+            consensus = self._campaign.consensus()
+            write_consensus(self._stores.objects, self._desk.job.job_id, progress.rounds, consensus)
+            self._consensus_at = self._desk.clock.now()
+            _record_round(self._desk, self._campaign.standing(), progress)
+        self._desk.report(progress)
+        return progress
+
+    def _drain(self) -> None:
+        """Stop asking; what workers hold is still taken until the partitions close."""
+        try:
+            self._board.publish(self._campaign, self._budgets(), accepting=False)
+        except ShardUnavailable as error:
+            self._desk.record("shard.unavailable", str(error))
+
+    def close(self) -> None:
+        """Void every lease of the job and forget it on the shards."""
+        try:
+            self._board.close()
+        except ShardUnavailable as error:
+            self._desk.record("shard.unavailable", str(error))
+
+    def _time_left_s(self) -> UnixSeconds | None:
+        job = self._desk.job
+        deadline_s = job.spec.budget.deadline_s
+        if deadline_s is None:
+            return None
+        return job.created_at + deadline_s - self._desk.clock.now()
+
+
+def _campaign(stores: Stores, job: Job, trainings_max: int, delivered: Positions) -> Campaign:
+    progress = job.progress
+    campaign = Campaign(
+        job.spec,
+        progress.items,
+        trainings_max=trainings_max,
+        trainings=progress.trainings,
+        trained_items=progress.trained_items,
+    )
+    found = read_predictions(stores, job.job_id, progress.items, len(job.spec.label_set))
+    if found is not None:
+        campaign.set_model(*found)
+    campaign.set_final(delivered)
+    return campaign
+
+
+def _decided(delivery: Delivery) -> DecidedLabels:
+    trained = delivery.model_version != ZERO_SHOT
+    told = (delivery.answers > 0) | delivery.audited
+    witnesses = np.where(told, "model+crowd" if trained else "crowd", "model")
+    return DecidedLabels(
+        positions=delivery.positions,
+        label=delivery.labels,
+        probability=delivery.probability,
+        decided_by=witnesses.tolist(),
+        answers=delivery.answers,
+        model_version=np.full(len(delivery.positions), delivery.model_version, dtype=np.int32),
+        audited=delivery.audited,
+    )
+
+
+def _progress(before: Progress, campaign: Campaign, final: int) -> Progress:
+    standing = campaign.standing()
+    return replace(
+        before,
+        auto_accepted=before.items - standing.asked,
+        asked=standing.asked,
+        final=final,
+        answers=standing.answers,
+        audit_answers=standing.audit_answers,
+        cost=standing.cost,
+        trainings=campaign.trainings,
+        trained_items=campaign.trained_items,
+        expected_accuracy=standing.expected_accuracy,
+    )
+
+
+def _record_round(desk: JobDesk, standing: Standing, progress: Progress) -> None:
+    desk.record(
+        "round",
+        f"{standing.answers:,} answers, expected accuracy {standing.expected_accuracy:.3f}",
+        round=progress.rounds,
+        answers=standing.answers,
+        audit_answers=standing.audit_answers,
+        audits_open=standing.audits_open,
+        asked=standing.asked,
+        workers=standing.workers,
+        paused=standing.paused,
+        expected_accuracy=standing.expected_accuracy,
+        temperature=standing.temperature,
+        cost=standing.cost,
+    )

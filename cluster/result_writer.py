@@ -1,0 +1,146 @@
+"""Turns decided labels into result segments: immutable objects first, then the row that counts."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cluster import paths
+from cluster.domain.ids import JobId
+from cluster.domain.items import Chunk
+from cluster.domain.labels import LabelSet
+from cluster.domain.results import ResultSegment
+from cluster.ports import ObjectStore, ResultLog, Stores
+
+_SEGMENTS_PAGE = 1_000
+
+SCHEMA = pa.schema(
+    [
+        pa.field("position", pa.int64(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("probability", pa.float32(), nullable=False),
+        pa.field("decided_by", pa.string(), nullable=False),
+        pa.field("answers", pa.int32(), nullable=False),
+        pa.field("model_version", pa.int32(), nullable=False),
+        pa.field("audited", pa.bool_(), nullable=False),
+    ]
+)
+"""The columns of `cluster.domain.results.ResultSegment`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class DecidedLabels:
+    """Labels to deliver, as parallel arrays (n,); `positions` rise.
+
+    `label` holds codes of the job's label set, `decided_by` the words of `domain.labels.DecidedBy`.
+    """
+
+    positions: npt.NDArray[np.int64]
+    label: npt.NDArray[np.int64]
+    probability: npt.NDArray[np.float64]
+    decided_by: Sequence[str]
+    answers: npt.NDArray[np.int32]
+    model_version: npt.NDArray[np.int32]
+    audited: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+class ResultWriter:
+    """Appends segments to one job's results; there is one writer of a job at a time."""
+
+    def __init__(self, stores: Stores, job_id: JobId, label_set: LabelSet) -> None:
+        self._stores, self._job_id = stores, job_id
+        self._names = np.array(label_set.names, dtype=object)
+        self._chunks = stores.chunks.chunks(job_id)
+        written = deque(segments(stores.results, job_id), maxlen=1)
+        self._number = written[0].number + 1 if written else 0
+        self._rows = written[0].first_row + written[0].rows if written else 0
+
+    @property
+    def rows(self) -> int:
+        """How many labels are delivered so far."""
+        return self._rows
+
+    def delivered(self) -> npt.NDArray[np.int64]:
+        """Return the positions of all delivered items."""
+        found = [
+            _column(self._stores.objects, segment.path, "position")
+            for segment in segments(self._stores.results, self._job_id)
+        ]
+        return np.concatenate([np.empty(0, dtype=np.int64), *found])
+
+    def append(self, labels: DecidedLabels) -> None:
+        """Deliver labels; nothing is written where there are none."""
+        if not len(labels):
+            return
+        path = paths.results(self._job_id, self._number)
+        table = pa.table(
+            {
+                "position": labels.positions,
+                "item_id": self._item_ids(labels.positions),
+                "label": pa.array(self._names[labels.label], pa.string()),
+                "probability": labels.probability.astype(np.float32),
+                "decided_by": pa.array(labels.decided_by, pa.string()),
+                "answers": labels.answers,
+                "model_version": labels.model_version,
+                "audited": labels.audited,
+            },
+            schema=SCHEMA,
+        )
+        with self._stores.objects.open_output(path) as stream:
+            pq.write_table(table, stream)
+        segment = ResultSegment(
+            job_id=self._job_id,
+            number=self._number,
+            first_row=self._rows,
+            rows=len(labels),
+            path=path,
+        )
+        self._stores.results.append(segment)
+        self._number += 1
+        self._rows += len(labels)
+
+    def _item_ids(self, positions: npt.NDArray[np.int64]) -> pa.Array:
+        parts = [
+            pc.take(_item_ids_of(self._stores.objects, chunk), pa.array(rows))
+            for chunk, rows in _by_chunk(self._chunks, positions)
+        ]
+        return pa.chunked_array(parts, pa.string()).combine_chunks()
+
+
+def segments(results: ResultLog, job_id: JobId) -> Iterator[ResultSegment]:
+    """Yield every segment of a job, in order."""
+    row = 0
+    while page := results.segments(job_id, row, _SEGMENTS_PAGE):
+        yield from page
+        row = page[-1].first_row + page[-1].rows
+
+
+def _by_chunk(
+    chunks: Sequence[Chunk], positions: npt.NDArray[np.int64]
+) -> Iterator[tuple[Chunk, npt.NDArray[np.int64]]]:
+    """Yield each chunk that holds some of the rising positions, with their rows in it."""
+    starts = np.array([chunk.first_position for chunk in chunks], dtype=np.int64)
+    bounds = np.searchsorted(positions, np.append(starts, np.iinfo(np.int64).max))
+    for chunk, first, last in zip(chunks, bounds[:-1], bounds[1:], strict=True):
+        if last > first:
+            yield chunk, positions[first:last] - chunk.first_position
+
+
+def _item_ids_of(objects: ObjectStore, chunk: Chunk) -> pa.ChunkedArray:
+    with objects.open_input(chunk.items_path) as stream:
+        return pq.read_table(stream, columns=["item_id"])["item_id"]
+
+
+def _column(objects: ObjectStore, path: str, name: str) -> npt.NDArray[np.int64]:
+    with objects.open_input(path) as stream:
+        values: npt.NDArray[np.int64] = pq.read_table(stream, columns=[name])[name].to_numpy()
+        return values

@@ -1,0 +1,54 @@
+"""The last stage of a job: its results as one Parquet file and one JSON-lines file."""
+
+import json
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster import paths
+from cluster.domain.jobs import JobState
+from cluster.errors import ObjectMissing
+from cluster.ports import Stores
+from cluster.result_writer import SCHEMA, segments
+from cluster.runner import JobDesk
+
+
+class ExportStage:
+    """Runs the state EXPORTING: segment after segment, so memory does not grow with the job."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    def run(self, desk: JobDesk) -> JobState:
+        """Write both files anew; raises JobCancelled."""
+        started_at = desk.clock.now()
+        job_id = desk.job.job_id
+        rows = 0
+        objects = self._stores.objects
+        with (
+            objects.open_output(paths.export(job_id, "parquet")) as parquet,
+            objects.open_output(paths.export(job_id, "jsonl")) as lines,
+            pq.ParquetWriter(parquet, SCHEMA) as writer,
+        ):
+            for table in self._tables(desk):
+                writer.write_table(table)
+                _write_lines(lines, table)
+                rows += table.num_rows
+        if rows != desk.job.progress.items:
+            raise ObjectMissing(f"{paths.export(job_id, 'parquet')}, {rows:,} labels written,")
+        seconds = desk.clock.now() - started_at
+        desk.record("export.done", f"{rows:,} labels exported", items=rows, seconds=seconds)
+        return JobState.COMPLETED
+
+    def _tables(self, desk: JobDesk) -> Iterator[pa.Table]:
+        for segment in segments(self._stores.results, desk.job.job_id):
+            desk.check()
+            with self._stores.objects.open_input(segment.path) as stream:
+                yield pq.read_table(stream, schema=SCHEMA)
+
+
+def _write_lines(lines: BinaryIO, table: pa.Table) -> None:
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
+    lines.write(text.encode())
