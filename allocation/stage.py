@@ -38,7 +38,7 @@ class AskStage:
         settings: AskingSettings,
         trainings_max: int,
         shards: Sequence[Shard],
-        wait: Callable[[float], None],
+        wait: Callable[[float], object],
     ) -> None:
         self._stores, self._settings, self._trainings_max = stores, settings, trainings_max
         self._shards, self._wait = tuple(shards), wait

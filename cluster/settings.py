@@ -67,6 +67,20 @@ class AskingSettings(_Branch):
     delivery_rows_min: int = Field(64, ge=1)
 
 
+class RaySettings(_Branch):
+    """The cluster to join; without an address one is started on this machine, with `cpus`."""
+
+    address: str = ""
+    cpus: float | None = Field(None, gt=0)
+    log_to_driver: bool = False
+
+
+class RunnerSettings(_Branch):
+    """How many jobs run at a time; later ones wait their turn."""
+
+    jobs_max: int = Field(16, ge=1)
+
+
 class PrelabelSettings(_Branch):
     """The model replicas that pre-label."""
 
@@ -114,6 +128,8 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     allocator: AllocatorSettings = AllocatorSettings()
     asking: AskingSettings = AskingSettings()
+    ray: RaySettings = RaySettings()
+    runner: RunnerSettings = RunnerSettings()
     prelabel: PrelabelSettings = PrelabelSettings()
     learning: LearningSettings = LearningSettings()
 

@@ -1,0 +1,1 @@
+"""Running jobs: which process drives which job, and what starts it again."""

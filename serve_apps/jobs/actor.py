@@ -1,0 +1,113 @@
+"""The actors that run jobs: one for each active job, and a supervisor over them."""
+
+import logging
+from collections.abc import Callable
+from importlib.metadata import version
+from threading import Event
+from typing import Any, cast
+
+import ray
+from ray import serve
+from ray.actor import ActorHandle
+from ray.exceptions import RayError
+
+from allocation.actor import NAMESPACE, RemoteShard
+from cluster.clock import SystemClock
+from cluster.domain.ids import JobId
+from cluster.errors import Unavailable
+from cluster.runner import JobRunner
+from cluster.settings import Settings
+from cluster.stores.opened import open_stores
+from serve_apps.jobs.stages import job_stages
+from serve_apps.prelabel.deployment import RemotePredictor
+from training.trainer import RayTrainer
+
+PRELABEL_APP = "prelabel"
+SUPERVISOR = "supervisor"
+LOOK_EVERY_S = 0.5
+
+_logger = logging.getLogger(__name__)
+
+
+class JobActor:
+    """Drives one job from its stored state to its end; dies at any point without harm."""
+
+    def run(self, job_id: JobId, settings: Settings) -> None:
+        """Run the job until it has ended; raises Unavailable where a part cannot be reached."""
+        stores, clock = open_stores(settings), SystemClock()
+        predictor = RemotePredictor(serve.get_app_handle(PRELABEL_APP), settings.prelabel)
+        stages = job_stages(
+            stores,
+            settings,
+            predictor=predictor,
+            shards=[RemoteShard(shard_id) for shard_id in range(settings.allocator.shards)],
+            trainer=RayTrainer(settings),
+            clock=clock,
+            wait=_waiter(),
+            code_version=version("muster"),
+        )
+        try:
+            JobRunner(stores.jobs, stores.events, stages, clock).run(job_id)
+        finally:
+            predictor.close()
+
+
+class Supervisor:
+    """Keeps one actor running for each unfinished job, oldest first, up to a limit.
+
+    The database says which jobs there are, so nobody needs to tell the supervisor, and one that is
+    started anew goes on where the last one died. Its actors die with it: a job never has two.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stores = open_stores(settings)
+        self._running: dict[ray.ObjectRef[None], tuple[JobId, ActorHandle[Any]]] = {}
+
+    def run(self) -> None:
+        """Supervise until this process ends."""
+        wait = _waiter()
+        while True:
+            self._start_missing()
+            if self._running:
+                ended, _ = ray.wait(list(self._running), timeout=LOOK_EVERY_S)
+                for run in ended:
+                    self._reap(run)
+            else:
+                wait(LOOK_EVERY_S)
+
+    def _start_missing(self) -> None:
+        try:
+            unfinished = self._stores.jobs.unfinished()
+        except Unavailable:
+            return
+        active = {job_id for job_id, _ in self._running.values()}
+        room = self._settings.runner.jobs_max - len(active)
+        for job in [job for job in unfinished if job.job_id not in active][: max(room, 0)]:
+            remote = ray.remote(JobActor).options(num_cpus=0, max_restarts=0)
+            actor = cast("ActorHandle[Any]", remote.remote())
+            run = actor.run.remote(job.job_id, self._settings)
+            self._running[run] = (job.job_id, actor)
+
+    def _reap(self, run: "ray.ObjectRef[None]") -> None:
+        job_id, actor = self._running.pop(run)
+        try:
+            ray.get(run)
+        except (RayError, Unavailable):
+            _logger.exception("the runner of job %s ended early; it is started again", job_id)
+        ray.kill(actor)
+
+
+def start_supervisor(settings: Settings) -> ActorHandle[Any]:
+    """Start the supervisor; Ray starts it again whenever it dies, as long as this driver lives."""
+    actor = ray.remote(Supervisor).options(
+        name=SUPERVISOR, namespace=NAMESPACE, max_restarts=-1, max_task_retries=-1, num_cpus=0
+    )
+    handle = cast("ActorHandle[Any]", actor.remote(settings))
+    handle.run.remote()
+    return handle
+
+
+def _waiter() -> Callable[[float], object]:
+    """Return a way to wait for some seconds that nothing interrupts but the process's end."""
+    return Event().wait

@@ -1,0 +1,39 @@
+"""The stages of a job, composed of every package's part."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from allocation.ports import Shard
+from allocation.stage import AskStage
+from cluster.clock import Clock
+from cluster.domain.jobs import JobState
+from cluster.ports import Stores
+from cluster.runner import Stage
+from cluster.settings import Settings
+from ingest.stage import IngestStage
+from serve_apps.export import ExportStage
+from serve_apps.prelabel.stage import PrelabelStage
+from serve_apps.prelabel.work import BulkPredictor
+from training.plan import Trainer
+from training.stage import LearnStage
+
+
+def job_stages(
+    stores: Stores,
+    settings: Settings,
+    *,
+    predictor: BulkPredictor,
+    shards: Sequence[Shard],
+    trainer: Trainer,
+    clock: Clock,
+    wait: Callable[[float], object],
+    code_version: str,
+) -> Mapping[JobState, Stage]:
+    """Return the stage of every state a running job can be in."""
+    trainings_max = settings.learning.trainings_max if settings.learning.enabled else 0
+    return {
+        JobState.INGESTING: IngestStage(stores, settings),
+        JobState.PRELABELLING: PrelabelStage(stores, settings.prelabel, predictor, clock),
+        JobState.ASKING: AskStage(stores, settings.asking, trainings_max, shards, wait),
+        JobState.LEARNING: LearnStage(stores, trainer, code_version),
+        JobState.EXPORTING: ExportStage(stores),
+    }
