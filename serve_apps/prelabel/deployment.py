@@ -90,7 +90,7 @@ def prelabel_deployment(settings: Settings) -> Application:
             min_replicas=prelabel.replicas_min,
             max_replicas=prelabel.replicas_max,
             target_ongoing_requests=CHUNK_THREADS,
-            look_back_period_s=10.0,
+            look_back_period_s=15.0,
             upscale_delay_s=5.0,
             downscale_delay_s=60.0,
         ),

@@ -120,7 +120,8 @@ class ChunkPredictor:
         folds = None
         if content_hashes is not None:
             folds = np.array([fold_of(each, head.folds) for each in content_hashes], dtype=np.int64)
-        with blamed_on(spec, "its head fails on features"):
+        urgent = content_hashes is None
+        with blamed_on(spec, "its head fails on features"), self._turns.take(urgent=urgent):
             probabilities = head.predict(table.features, folds)
         finite = np.asarray(np.isfinite(probabilities).all(axis=1))
         if len(finite) and not finite.any():

@@ -103,15 +103,16 @@ class PrelabelStage:
 def live_model(models: ModelRegistry, job: Job, now: float) -> ModelSpec:
     """Return the live version of the job's model line, beginning the line at zero-shot.
 
-    Raises ModelUnusable where the line is for another label set.
+    The labels are the job's own: jobs that share a line may describe them differently. Raises
+    ModelUnusable where the line is for other labels.
     """
     try:
         spec = models.live(job.model_name).spec
     except ModelNotFound:
         spec = _begin_line(models, job, now)
     if spec.label_set.names != job.spec.label_set.names:
-        raise ModelUnusable(f"{spec.name} version {spec.version}", "it has another label set")
-    return spec
+        raise ModelUnusable(f"{spec.name} version {spec.version}", "it is for other labels")
+    return replace(spec, label_set=job.spec.label_set)
 
 
 def _begin_line(models: ModelRegistry, job: Job, now: float) -> ModelSpec:

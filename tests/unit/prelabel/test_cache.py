@@ -7,7 +7,7 @@ import pytest
 from cluster.errors import ModelUnusable, ObjectMissing
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.cache import Lru, ModelCache
-from serve_apps.prelabel.model import Content, Features, Folds, Head, Probabilities
+from serve_apps.prelabel.model import Features, Folds, Head, Probabilities
 from tests.unit.prelabel.support import CountingSource, loader, model_spec
 
 
@@ -20,8 +20,12 @@ def test_what_was_used_last_stays() -> None:
     # Given a cache of two that holds a and b, a used last
     cache, loads = Lru[str, str](2), list[str]()
 
+    def load(key: str) -> str:
+        loads.append(key)
+        return key.upper()
+
     def get(key: str) -> str:
-        return cache.get(key, lambda: loads.append(key) or key.upper())
+        return cache.get(key, lambda: load(key))
 
     for key in ("a", "b", "a"):
         assert get(key) == key.upper()
@@ -36,9 +40,13 @@ def test_what_was_used_last_stays() -> None:
 def test_many_threads_load_a_key_once() -> None:
     cache, loads, together = Lru[str, int](4), list[int](), Barrier(8)
 
+    def load() -> int:
+        loads.append(1)
+        return len(loads)
+
     def get() -> int:
         together.wait(10)
-        return cache.get("key", lambda: loads.append(1) or len(loads))
+        return cache.get("key", load)
 
     with ThreadPoolExecutor(8) as threads:
         values = [future.result(10) for future in [threads.submit(get) for _ in range(8)]]
@@ -130,6 +138,5 @@ def test_bytes_that_are_no_weights_are_unusable() -> None:
     objects = MemoryObjects()
     objects.write("models/bad", b"not safetensors at all")
     models = ModelCache(loader(), objects, 4)
-    content: Content = "models/bad"
-    with pytest.raises(ModelUnusable):
-        models.head(model_spec(version=1, weights_path=content), 8, embed)
+    with pytest.raises(ModelUnusable, match="line-1 version 1"):
+        models.head(model_spec(version=1, weights_path="models/bad"), 8, embed)

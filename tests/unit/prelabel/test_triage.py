@@ -39,7 +39,7 @@ def test_exactly_the_bad_items_fail_and_the_others_all_have_results(
     runs = Runs(bad)
     # When they are isolated
     results: dict[int, int] = {}
-    failed = set()
+    failed: set[int] = set()
     for group, result in isolate(range(items), runs):
         if isinstance(result, Failure):
             failed.update(group)

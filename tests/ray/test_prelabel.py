@@ -1,0 +1,156 @@
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ray
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from cluster.clock import SystemClock
+from cluster.domain.jobs import JobState
+from cluster.errors import ModelUnusable, ObjectMissing
+from cluster.runner import JobDesk
+from cluster.settings import PrelabelSettings, Settings
+from cluster.stores.memory import memory_stores
+from cluster.stores.objects import open_objects
+from serve_apps.prelabel.deployment import Prelabel, RemotePredictor, prelabel_deployment
+from serve_apps.prelabel.fake import POISON
+from serve_apps.prelabel.stage import PrelabelStage
+from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
+from tests.unit.prelabel.support import (
+    JOB,
+    a_job,
+    model_spec,
+    predictor_over,
+    read_predictions,
+    store_chunk,
+)
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(120)]
+
+BASE_MODEL = "fake:10"
+"""Ten milliseconds an item, so that the replica dies over chunks and not between them."""
+
+CHUNKS, ROWS = 60, 10
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    prelabel = PrelabelSettings(
+        replicas_min=2, replicas_max=2, cpus_per_replica=0.1, chunk_timeout_s=30.0
+    )
+    return Settings(data_dir=tmp_path_factory.mktemp("data"), prelabel=prelabel)
+
+
+@pytest.fixture(scope="module")
+def handle(settings: Settings) -> Iterator[DeploymentHandle[Prelabel]]:
+    ray.init(include_dashboard=False, num_cpus=2, log_to_driver=False)
+    serve.start(proxy_location="Disabled")
+    yield serve.run(prelabel_deployment(settings), name="prelabel", route_prefix=None)
+    serve.shutdown()  # type: ignore[no-untyped-call]
+    ray.shutdown()
+
+
+def replica_pids() -> list[int]:
+    """Return the process ids of the replicas below this process."""
+    parents = {int(path.name): _parent(path) for path in Path("/proc").glob("[0-9]*")}
+    return [pid for pid in parents if _descends(pid, parents) and "ServeReplica" in _command(pid)]
+
+
+def _parent(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def _descends(pid: int, parents: dict[int, int]) -> bool:
+    while pid in parents and pid != os.getpid():
+        pid = parents[pid]
+    return pid == os.getpid()
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+class Assassin:
+    """Sends chunks on, and kills a replica with SIGKILL once a third of them are sent."""
+
+    def __init__(self, predictor: RemotePredictor) -> None:
+        self._predictor = predictor
+        self._sent = 0
+        self.killed: list[int] = []
+
+    def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
+        self._sent += 1
+        if self._sent == CHUNKS // 3:
+            self.killed.append(replica_pids()[0])
+            os.kill(self.killed[0], signal.SIGKILL)
+        return self._predictor.submit(work)
+
+    @property
+    def sent(self) -> int:
+        return self._sent
+
+
+def test_a_replica_killed_in_the_middle_costs_the_job_nothing(
+    handle: DeploymentHandle[Prelabel], settings: Settings
+) -> None:
+    # Given a job of many chunks and two replicas
+    objects = open_objects(settings.objects)
+    stores = memory_stores(objects)
+    job = stores.jobs.create(a_job(base_model=BASE_MODEL), None)
+    texts = [f"text {index}" for index in range(CHUNKS * ROWS)]
+    for number in range(CHUNKS):
+        first = number * ROWS
+        stores.chunks.add([store_chunk(objects, texts[first : first + ROWS], number, first)])
+    predictor = RemotePredictor(handle, settings.prelabel)
+    assassin = Assassin(predictor)
+    # When one of them is killed while the stage runs
+    desk = JobDesk(job, stores.jobs, stores.events, SystemClock())
+    state = PrelabelStage(stores, settings.prelabel, assassin, SystemClock()).run(desk)
+    predictor.close()
+    # Then chunks were lost and done again, and every item has its own pre-label
+    assert state is JobState.ASKING
+    assert assassin.killed
+    assert assassin.sent > CHUNKS
+    assert desk.job.progress.prelabelled == CHUNKS * ROWS
+    expected = predictor_over(objects).predict_online(texts, model_spec())
+    found = [
+        read_predictions(objects, each.predictions_path) for each in stores.chunks.predictions(JOB)
+    ]
+    assert [position for positions, _ in found for position in positions] == list(range(len(texts)))
+    np.testing.assert_array_equal(np.concatenate([rows for _, rows in found]), expected)
+
+
+def test_online_requests_share_the_replicas(handle: DeploymentHandle[Prelabel]) -> None:
+    response = handle.predict_online.remote(["a dog", POISON], model_spec())
+    probabilities = response.result(timeout_s=30)
+    assert probabilities.shape == (2, 3)
+    np.testing.assert_array_equal(probabilities[1], np.float32(1 / 3))
+
+
+def test_faults_cross_the_cluster_as_what_they_are(
+    handle: DeploymentHandle[Prelabel], settings: Settings
+) -> None:
+    objects = open_objects(settings.objects)
+    predictor = RemotePredictor(handle, settings.prelabel)
+    chunk = store_chunk(objects, ["text"], number=999)
+    unusable = predictor.submit(ChunkWork(chunk=chunk, model=model_spec("fake:slow")))
+    with pytest.raises(ModelUnusable) as caught:
+        unusable.result(30)
+    assert type(caught.value) is ModelUnusable
+    assert str(caught.value).endswith("its encoder cannot be loaded (ValueError)")
+    objects.delete(chunk.items_path)
+    missing = predictor.submit(ChunkWork(chunk=chunk, model=model_spec()))
+    with pytest.raises(ObjectMissing):
+        missing.result(30)
+    predictor.close()
