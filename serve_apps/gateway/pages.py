@@ -22,15 +22,12 @@ Cursor = Annotated[
 
 async def limit_of(
     request: Request,
-    limit: Annotated[int, Query(ge=1, description="rows a page; bounded by the service")] = (
-        LIMIT_DEFAULT
-    ),
+    limit: Annotated[
+        int, Query(ge=1, lt=2**31, description="rows a page at most; the service may give fewer")
+    ] = LIMIT_DEFAULT,
 ) -> int:
-    """Return the page size asked for; refuses one over the service's limit."""
-    rows_max = (await services_of(request)).settings.limits.page_rows_max
-    if limit > rows_max:
-        raise bad_parameter("query", "limit", f"Input should be less than or equal to {rows_max}")
-    return limit
+    """Return the page size asked for, or the service's own limit where that is smaller."""
+    return min(limit, (await services_of(request)).settings.limits.page_rows_max)
 
 
 def row_of(cursor: str | None) -> int:

@@ -1,5 +1,7 @@
 """What a client asks for when it submits a job, and how that becomes a job specification."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
@@ -17,7 +19,10 @@ from cluster.domain.labels import LABELS_MAX, Label, LabelSet
 from cluster.errors import InvalidField
 from serve_apps.gateway.schemas.base import Incoming, Name, Prose
 
-DEFAULT_BASE_MODEL: dict[Modality, str] = {"text": "minilm", "image": "resnet"}
+DEFAULT_BASE_MODEL: Mapping[Modality, str] = MappingProxyType({"text": "minilm", "image": "resnet"})
+
+_HUB_PART = "[A-Za-z0-9][A-Za-z0-9._-]*"
+_BASE_MODEL = rf"^(fake(:[0-9]{{1,5}}(\.[0-9]{{1,3}})?)?|{_HUB_PART}(/{_HUB_PART})?)$"
 
 INT_MAX = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
@@ -86,7 +91,7 @@ class JobRequest(Incoming):
             str,
             Field(
                 max_length=200,
-                pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$",
+                pattern=_BASE_MODEL,
                 description="`minilm` (the default for texts), `resnet` (for images) or a Hub id",
             ),
         ]
@@ -123,6 +128,9 @@ def check(request: JobRequest) -> None:
         raise InvalidField("items", f"give exactly one of items, upload_id and uri, not {given}")
     if request.items is None and request.format is None:
         raise InvalidField("format", f"is needed beside {request.sources[0]}")
+    other_default = DEFAULT_BASE_MODEL["image" if request.modality == "text" else "text"]
+    if request.base_model == other_default:
+        raise InvalidField("base_model", f"{other_default} does not take {request.modality}s")
     for index, item in enumerate(request.items or ()):
         content, other = ("text", "image") if request.modality == "text" else ("image", "text")
         if getattr(item, content) is None:

@@ -61,6 +61,8 @@ FIELDS: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({"weight": 0}, "#/weight", "greater than 0"),
     ({"seed": 2**60}, "#/seed", "less than or equal to"),
     ({"base_model": "../../etc/passwd"}, "#/base_model", "String should match pattern"),
+    ({"base_model": "fake:1.2.3"}, "#/base_model", "String should match pattern"),
+    ({"base_model": "resnet"}, "#/base_model", "resnet does not take texts"),
     ({"colour": "red"}, "#/colour", "Extra inputs are not permitted"),
     ({"items": []}, "#/items", "at least 1 item"),
     ({"items": [{"id": "a"}]}, "#/items/0/text", "is missing"),
@@ -173,7 +175,7 @@ def test_a_missing_or_oversized_file_is_told_at_submit(world: World) -> None:
     ("path", "parameter"),
     [
         ("/v1/jobs?limit=0", "limit"),
-        ("/v1/jobs?limit=101", "limit"),
+        ("/v1/jobs?limit=99999999999999", "limit"),
         ("/v1/jobs?limit=ten", "limit"),
         ("/v1/jobs?cursor=", "cursor"),
         ("/v1/jobs/{job}/events?after=-1", "after"),

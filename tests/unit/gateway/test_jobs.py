@@ -1,15 +1,18 @@
 """Submitting, looking at and cancelling jobs over HTTP."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from cluster import paths
 from cluster.domain.ids import JobId, TenantId
 from cluster.domain.jobs import JobState
 from cluster.settings import Settings
 from cluster.stores.opened import open_stores
+from serve_apps.gateway.api import build_api
 from tests.unit.gateway.world import LIMITS, World, job_body, problem
 
 
@@ -138,6 +141,18 @@ def test_jobs_are_listed_newest_first_by_page(world: World) -> None:
     # Then each came once, newest first, and the last page said so
     assert listed == made[::-1]
     assert cursor is None
+
+
+def test_a_page_is_never_longer_than_the_service_allows(world: World) -> None:
+    for _ in range(3):
+        world.submitted()
+    limits = LIMITS.model_copy(update={"page_rows_max": 2})
+    settings = world.services.settings.model_copy(update={"limits": limits})
+    small = replace(world.services, settings=settings)
+    http = TestClient(build_api(small), headers={"Authorization": f"Bearer {world.key('client')}"})
+    page = http.get("/v1/jobs", params={"limit": 1_000}).json()
+    assert len(page["jobs"]) == 2
+    assert page["next_cursor"] == page["jobs"][-1]["id"]
 
 
 def test_cancel_marks_a_running_job(world: World) -> None:

@@ -158,7 +158,8 @@ class World:
         """Bring a job to a state by the steps of its life."""
         if state in (JobState.CANCELLED, JobState.FAILED):
             return self.stores.jobs.save(advance(job, state, self.clock.now()))
-        for step in LIFE[: LIFE.index(state) + 1]:
+        behind = LIFE.index(job.state) + 1 if job.state in LIFE else 0
+        for step in LIFE[behind : LIFE.index(state) + 1]:
             job = self.stores.jobs.save(advance(job, step, self.clock.now()))
         return job
 

@@ -1,0 +1,76 @@
+"""The gateway on Ray Serve: each replica opens the stores for itself and serves the API."""
+
+import secrets
+from contextlib import suppress
+from functools import partial
+
+import numpy as np
+from fastapi import FastAPI
+from ray import serve
+from ray.serve import Application
+
+from allocation.actor import RemoteShard
+from allocation.router import ShardRouter
+from cluster.clock import SystemClock
+from cluster.domain.ids import KeyId
+from cluster.errors import Unavailable
+from cluster.item_reader import ItemReader
+from cluster.settings import Settings
+from cluster.stores.opened import open_stores
+from cluster.stores.secrets import lease_secret
+from serve_apps.gateway.api import build_api
+from serve_apps.gateway.readiness import unready_reasons
+from serve_apps.gateway.services import Services, sortable_id
+
+DEPLOYMENT_NAME = "gateway"
+_ID_RANDOM_BYTES = 10
+
+
+class GatewayReplica:
+    """One gateway; holds nothing that another one needs, so any may be killed at any time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._services = open_services(settings)
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """Return the API; Serve calls this once, after the constructor."""
+        return build_api(self._services)
+
+    def check_health(self) -> None:
+        """Fail where the stores cannot be used from here, so that Serve starts this one anew.
+
+        A database that is only busy is no reason: another replica would find it as busy.
+        """
+        with suppress(Unavailable):
+            self._services.stores.keys.find(KeyId("health"))
+
+
+def open_services(settings: Settings) -> Services:
+    """Return the services of one gateway process; joins the allocator shards by their names."""
+    stores, clock = open_stores(settings), SystemClock()
+    shards = tuple(RemoteShard(shard_id) for shard_id in range(settings.allocator.shards))
+    return Services(
+        stores=stores,
+        crowd=ShardRouter(shards, np.random.default_rng(), lease_secret(settings)),
+        items=ItemReader(stores.objects, stores.chunks),
+        settings=settings,
+        clock=clock,
+        new_id=lambda: sortable_id(clock.now(), secrets.token_bytes(_ID_RANDOM_BYTES)),
+        random_bytes=secrets.token_bytes,
+        readiness=partial(unready_reasons, stores.keys, shards),
+    )
+
+
+def gateway_app(settings: Settings) -> Application:
+    """Return the gateway as a Serve application; settings travel to its replicas by value."""
+    wrap = serve.deployment(
+        name=DEPLOYMENT_NAME,
+        num_replicas=settings.http.replicas,
+        max_ongoing_requests=1_000,
+        ray_actor_options={"num_cpus": 0.1},
+        health_check_period_s=2.0,
+        health_check_timeout_s=10.0,
+        graceful_shutdown_wait_loop_s=0.5,
+        graceful_shutdown_timeout_s=10.0,
+    )
+    return wrap(serve.ingress()(GatewayReplica)).bind(settings)

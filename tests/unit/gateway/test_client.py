@@ -1,0 +1,297 @@
+"""The client against a real server over real sockets, and against servers that misbehave."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from starlette.types import ASGIApp
+
+from cluster import paths
+from cluster.domain.access import Role
+from cluster.domain.ids import JobId
+from cluster.domain.jobs import JobState
+from serve_apps.client import ClientProblem, MusterClient, Retries, ServiceUnreachable
+from serve_apps.gateway.schemas.job_request import GoalBody, ItemBody, JobRequest, LabelBody
+from serve_apps.gateway.schemas.work import AnswerBody, WorkerRequest
+from tests.unit.gateway.test_results import deliver
+from tests.unit.gateway.world import World, job_body
+
+
+class AnnouncedServer(uvicorn.Server):
+    """A server that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """Serve an app on a free port of this machine and yield its URL."""
+    server = AnnouncedServer(uvicorn.Config(app, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert server.listening.wait(30)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def connect(world: World) -> Iterator[Callable[[Role], MusterClient]]:
+    """A function that connects to a served world with a key of a role."""
+    with serving(world.http.app) as url:
+        opened: list[MusterClient] = []
+
+        def connect(role: Role) -> MusterClient:
+            opened.append(MusterClient(url, world.key(role)))
+            return opened[-1]
+
+        yield connect
+        for client in opened:
+            client.close()
+
+
+REQUEST = JobRequest(
+    name="animals",
+    modality="text",
+    labels=[LabelBody(name="cat"), LabelBody(name="dog", description="barks")],
+    goal=GoalBody(accuracy=0.9),
+    items=[ItemBody(id="i0", text="meow"), ItemBody(id=1, text="woof")],
+)
+
+
+def test_a_client_runs_a_job_from_submit_to_export(
+    world: World, connect: Callable[[Role], MusterClient], tmp_path: Path
+) -> None:
+    client = connect("client")
+    # When a job is submitted, twice with one key
+    job = client.submit(REQUEST, idempotency_key="one")
+    assert client.submit(REQUEST, idempotency_key="one").id == job.id
+    assert (job.state, job.goal.accuracy, job.labels[1].description) == ("queued", 0.9, "barks")
+    # And it delivers and completes
+    stored = world.stores.jobs.load(JobId(job.id))
+    delivered = deliver(world, stored, [3, 2])
+    world.stores.objects.write(paths.errors(stored.job_id), b'{"line": 9}\n')
+    assert [result.item_id for result in client.results(job.id)] == delivered
+    world.moved(stored, JobState.COMPLETED)
+    world.stores.objects.write(paths.export(stored.job_id, "jsonl"), b"{}\n" * 3)
+    # Then all of it is read back
+    assert client.job(job.id).state is JobState.COMPLETED
+    assert [found.id for found in client.jobs()] == [job.id]
+    assert [event.kind for event in client.events(job.id)] == ["submitted"]
+    assert list(client.errors(job.id)) == [{"line": 9}]
+    client.export(job.id, tmp_path / "labels.jsonl")
+    assert (tmp_path / "labels.jsonl").read_bytes() == b"{}\n" * 3
+    assert [path.name for path in tmp_path.glob("*labels*")] == ["labels.jsonl"]
+    with pytest.raises(ClientProblem) as refused:
+        client.cancel(job.id)
+    assert refused.value.problem.type == "urn:muster:problem:job-finished"
+
+
+def test_a_client_uploads_a_file_in_blocks(
+    world: World, connect: Callable[[Role], MusterClient], tmp_path: Path
+) -> None:
+    file = tmp_path / "items.csv"
+    file.write_bytes(b"id,text\n" + b"1,x\n" * 8_000)
+    uploaded = connect("client").upload(file)
+    assert uploaded.size_bytes == 32_008
+    (path,) = world.stores.objects.list("uploads")
+    assert world.stores.objects.read(path) == file.read_bytes()
+
+
+def test_results_are_followed_until_the_job_ends(world: World) -> None:
+    # Given a running job, and a wait in which it delivers and completes
+    job = world.moved(world.submitted(), JobState.ASKING)
+    waits: list[float] = []
+    delivered: list[str] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        delivered.extend(deliver(world, job, [4]))
+        world.moved(job, JobState.COMPLETED)
+
+    with (
+        serving(world.http.app) as url,
+        MusterClient(url, world.key("client"), wait=wait) as client,
+    ):
+        # When its results are followed
+        found = [result.item_id for result in client.results(job.job_id, follow_every_s=2.5)]
+    # Then they come when they are there, and the iteration ends with the job
+    assert (found, waits) == (delivered, [2.5])
+
+
+def test_a_worker_works_through_the_client(
+    world: World, connect: Callable[[Role], MusterClient]
+) -> None:
+    client = connect("worker")
+    world.asking(["meow", "woof", "hoot"])
+    ann = client.register_worker(WorkerRequest(name="ann", price=0.01))
+    assert [client.worker(ann.id), *client.workers()] == [ann, ann]
+    first, second = client.claim(ann.id, 2)
+    assert client.heartbeat(ann.id, [first.token])[0].expires_at is not None
+    assert client.release(ann.id, [second.token]) == 1
+    answers = [
+        AnswerBody(token=first.token, label="dog", duration_s=2.0),
+        AnswerBody(token=second.token, label="dog"),
+    ]
+    results = client.answer(ann.id, answers)
+    assert [result.status for result in results] == ["accepted", "refused"]
+    assert results[1].problem is not None
+    assert results[1].problem.status == 410
+
+
+def test_keys_are_issued_and_revoked(connect: Callable[[Role], MusterClient]) -> None:
+    admin = connect("admin")
+    issued = admin.issue_key("hooli", "client")
+    admin.revoke_key(issued.id)
+    assert (issued.tenant_id, issued.key.split("_")[1]) == ("hooli", issued.id)
+    assert list(admin.models()) == []
+    with pytest.raises(ClientProblem, match="there is no model x"):
+        admin.live_model("x")
+
+
+Step = httpx.Response | httpx.TransportError
+FAST = Retries(attempts=4)
+
+
+def scripted(*steps: Step) -> tuple[MusterClient, list[httpx.Request], list[float]]:
+    """Return a client of a server that does these things in turn, what it got, and the waits."""
+    requests: list[httpx.Request] = []
+    waits: list[float] = []
+    script = iter(steps)
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        request.read()
+        requests.append(request)
+        step = next(script)
+        if isinstance(step, httpx.TransportError):
+            raise step
+        return step
+
+    client = MusterClient(
+        "http://muster.test",
+        "msk_a_b",
+        retries=FAST,
+        wait=waits.append,
+        transport=httpx.MockTransport(serve),
+    )
+    return client, requests, waits
+
+
+def problem_reply(status: int, **headers: str) -> httpx.Response:
+    body = {"type": "urn:muster:problem:x", "title": "X", "status": status, "detail": "why"}
+    media_type = {"Content-Type": "application/problem+json"}
+    return httpx.Response(status, content=json.dumps(body), headers={**media_type, **headers})
+
+
+@pytest.fixture
+def created(world: World) -> httpx.Response:
+    return httpx.Response(201, content=world.post("/v1/jobs", job_body()).content)
+
+
+def test_a_submit_is_repeated_with_one_retry_key(created: httpx.Response) -> None:
+    # Given a server that is away, loses a reply, and whose proxy loses its replica
+    client, requests, waits = scripted(
+        httpx.ConnectError("refused"),
+        httpx.ReadError("reset"),
+        httpx.Response(500, text="Internal Server Error"),
+        created,
+    )
+    # When a job is submitted
+    assert client.submit(REQUEST).name == "animals"
+    # Then the same request came each time, under one key, with growing waits between
+    assert len({request.headers["idempotency-key"] for request in requests}) == 1
+    assert len({request.content for request in requests}) == 1
+    assert all(low < wait <= 2 * low for wait, low in zip(waits, (0.125, 0.25, 0.5), strict=True))
+
+
+def test_retry_after_goes_before_backoff(created: httpx.Response) -> None:
+    busy = {"Retry-After": "7"}
+    client, _, waits = scripted(
+        problem_reply(503, **busy), problem_reply(429, **{"Retry-After": "999"}), created
+    )
+    client.submit(REQUEST)
+    assert waits == [7.0, 60.0]
+
+
+def test_an_upload_is_read_anew_for_each_attempt(tmp_path: Path) -> None:
+    file = tmp_path / "items.jsonl"
+    file.write_bytes(b"x" * 100)
+    reply = httpx.Response(201, json={"id": "upl-1", "size_bytes": 100})
+    client, requests, _ = scripted(httpx.WriteError("reset"), problem_reply(503), reply)
+    assert client.upload(file).id == "upl-1"
+    assert [request.content for request in requests] == [b"x" * 100] * 3
+
+
+def test_what_may_not_be_done_twice_is_not_repeated() -> None:
+    # Given a registration whose reply is lost
+    client, requests, _ = scripted(httpx.ReadTimeout("slow"))
+    with pytest.raises(ServiceUnreachable):
+        client.register_worker(WorkerRequest(name="ann"))
+    assert len(requests) == 1
+    # And one that a proxy could not deliver, or not tell of
+    client, requests, _ = scripted(httpx.Response(502, text="Bad Gateway"))
+    with pytest.raises(ClientProblem) as lost:
+        client.register_worker(WorkerRequest(name="ann"))
+    assert (len(requests), lost.value.problem.type) == (1, "about:blank")
+
+
+def test_what_was_certainly_not_done_is_repeated() -> None:
+    shown = {
+        "id": "wrk-1",
+        "name": "ann",
+        "kind": "human",
+        "skills": [],
+        "price": 0.0,
+        "registered_at": "2026-01-01T00:00:00Z",
+        "paused": False,
+    }
+    client, requests, _ = scripted(
+        httpx.ConnectError("refused"), problem_reply(503), httpx.Response(201, json=shown)
+    )
+    assert client.register_worker(WorkerRequest(name="ann")).id == "wrk-1"
+    assert len(requests) == 3
+
+
+def test_a_refusal_is_final_and_carries_its_problem() -> None:
+    client, requests, _ = scripted(problem_reply(500))
+    with pytest.raises(ClientProblem, match=r"X \(500\): why") as refused:
+        client.job("job-1")
+    assert (len(requests), refused.value.problem.detail) == (1, "why")
+
+
+def test_patience_ends() -> None:
+    client, requests, waits = scripted(*[httpx.ConnectError("refused")] * 4)
+    with pytest.raises(ServiceUnreachable, match="after 4 attempts"):
+        client.job("job-1")
+    assert (len(requests), len(waits)) == (4, 3)
+    client, requests, _ = scripted(*[problem_reply(503)] * 4)
+    with pytest.raises(ClientProblem) as refused:
+        client.job("job-1")
+    assert (len(requests), refused.value.problem.status) == (4, 503)
+
+
+def test_a_download_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
+    class Broken(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"half"
+            raise httpx.ReadError("reset")
+
+    client, _, _ = scripted(httpx.Response(200, stream=Broken()))
+    with pytest.raises(ServiceUnreachable):
+        client.export("job-1", tmp_path / "labels.jsonl")
+    assert not (tmp_path / "labels.jsonl").exists()
