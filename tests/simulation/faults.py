@@ -1,0 +1,119 @@
+"""What can break: shards that die at any moment, and a log whose replies get lost."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from allocation.ports import Extension, Offer, Outcome, PartitionReport, Submission, TruthSnapshot
+from allocation.service import ShardService
+from allocation.terms import Rules
+from cluster.domain.ids import JobId, ShardId
+from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerProfile
+from cluster.errors import ShardUnavailable, StoreBusy
+from cluster.ports import AnswerLog, Stores
+
+SECRET = b"simulation".ljust(32, b".")
+
+Reply = TypeVar("Reply")
+
+
+class Clock:
+    """Virtual time; it never goes back."""
+
+    def __init__(self) -> None:
+        self.time = 1_700_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+class Crash(Exception):
+    """The process died here; whoever called gets no reply."""
+
+
+class FaultyLog:
+    """An answer log before and after whose writes things go wrong, `fault_share` of the time."""
+
+    def __init__(self, log: AnswerLog, rng: np.random.Generator) -> None:
+        self._log, self._rng = log, rng
+        self.fault_share = 0.0
+
+    def append(self, fence: Partition, answers: Sequence[Answer]) -> None:
+        self._perhaps_fail()
+        self._log.append(fence, answers)
+        self._perhaps_fail()
+
+    def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
+        return self._log.read(job_id, after_seq, limit)
+
+    def _perhaps_fail(self) -> None:
+        drawn = self._rng.random()
+        if drawn < self.fault_share / 2:
+            raise Crash
+        if drawn < self.fault_share:
+            raise StoreBusy("append")
+
+
+class Node:
+    """A shard whose process may be dead; it is a `Shard` to its callers.
+
+    `ghost` is the process of before the last crash: still alive, and not aware of its successor.
+    """
+
+    def __init__(self, shard_id: ShardId, stores: Stores, clock: Clock, rules: Rules) -> None:
+        self.shard_id = shard_id
+        self._stores, self._clock, self._rules = stores, clock, rules
+        self.service: ShardService | None = None
+        self.ghost: ShardService | None = None
+        self.starts = 0
+
+    def start(self) -> None:
+        """Begin a new process, whether or not the old one is dead."""
+        self.ghost = self.service or self.ghost
+        self.starts += 1
+        service = ShardService(self.shard_id, self._stores, self._clock, SECRET, self._rules)
+        service.recover()
+        self.service = service
+
+    def crash(self) -> None:
+        """Lose the process and all it had in memory."""
+        self.service = None
+
+    def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+        return self._call(lambda service: service.claim(worker, count))
+
+    def answer(
+        self, worker: WorkerProfile, submissions: Sequence[Submission]
+    ) -> tuple[Outcome, ...]:
+        return self._call(lambda service: service.answer(worker, submissions))
+
+    def release(self, worker: WorkerProfile, tokens: Sequence[str]) -> int:
+        return self._call(lambda service: service.release(worker, tokens))
+
+    def heartbeat(self, worker: WorkerProfile, tokens: Sequence[str]) -> tuple[Extension, ...]:
+        return self._call(lambda service: service.heartbeat(worker, tokens))
+
+    def open(self, job_id: JobId, partition: int) -> None:
+        self._call(lambda service: service.open(job_id, partition))
+
+    def publish(self, snapshot: TruthSnapshot) -> PartitionReport:
+        return self._call(lambda service: service.publish(snapshot))
+
+    def reports(self, job_id: JobId) -> tuple[PartitionReport, ...]:
+        return self._call(lambda service: service.reports(job_id))
+
+    def backlog(self) -> int:
+        return self._call(lambda service: service.backlog())
+
+    def close(self, job_id: JobId) -> None:
+        self._call(lambda service: service.close(job_id))
+
+    def _call(self, call: Callable[[ShardService], Reply]) -> Reply:
+        if self.service is None:
+            raise ShardUnavailable(self.shard_id)
+        try:
+            return call(self.service)
+        except Crash:
+            self.crash()
+            raise ShardUnavailable(self.shard_id) from None

@@ -1,0 +1,291 @@
+"""A whole allocator from one seed: jobs, shards that die, a router, a crowd, virtual time."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from allocation.ports import Offer, Outcome, Submission
+from allocation.router import ShardRouter
+from allocation.sharding import plan_partitions
+from allocation.terms import Rules
+from cluster.domain.ids import JobId, ModelName, ShardId, TenantId
+from cluster.domain.jobs import CrowdTerms, Job, JobSpec, Source
+from cluster.domain.labels import Label, LabelSet
+from cluster.errors import ShardUnavailable, Unavailable
+from cluster.ports import Stores
+from cluster.stores.memory import memory_stores
+from cluster.stores.objects import MemoryObjects
+from tests.simulation.crowd import CHARACTERS, SKILL, Message, VirtualWorker, hire, messages_of
+from tests.simulation.faults import SECRET, Clock, Crash, FaultyLog, Node
+from tests.simulation.stage import Stage, is_finished
+from tests.simulation.watch import Watch, check_held
+
+LEASE_TTL_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How large a world is; what varies within it is drawn from the seed."""
+
+    workers: int = 16
+    items_max: int = 24
+    steps: int = 150
+
+
+class World:
+    """Everything that happens follows from `seed`."""
+
+    def __init__(self, seed: int, size: Size) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.size, self.clock = size, Clock()
+        base = memory_stores(MemoryObjects())
+        self.log = FaultyLog(base.answers, self.rng)
+        self.stores: Stores = replace(base, answers=self.log)
+        rules = Rules(
+            leases_per_worker_max=int(self.rng.integers(1, 12)),
+            shortlist_window=int(self.rng.choice([4, 512])),
+            shortlist_pool_items=int(self.rng.choice([8, 16_384])),
+        )
+        shards = int(self.rng.integers(1, 4))
+        self.nodes = [Node(ShardId(n), self.stores, self.clock, rules) for n in range(shards)]
+        self.stages = [self._job(number) for number in range(int(self.rng.integers(1, 4)))]
+        self.router = ShardRouter(self.nodes, self.rng, SECRET)
+        self.crowd = [
+            hire(number, CHARACTERS[int(self.rng.integers(len(CHARACTERS)))], self.rng)
+            for number in range(size.workers)
+        ]
+        self.mail: list[Message] = []
+        self.watch = Watch(self.stores, self.nodes, self.stages)
+        self.log.fault_share = float(self.rng.choice([0.0, 0.05, 0.2]))
+
+    def run(self) -> None:
+        """Live through chaos, then calm down and come to an end."""
+        for node in self.nodes:
+            node.start()
+        self._refit()
+        for _ in range(self.size.steps):
+            self._step()
+            self._check()
+        self._drain()
+
+    def _job(self, number: int) -> Stage:
+        rng = self.rng
+        names = ("yes", "no", "maybe")[: int(rng.integers(2, 4))]
+        crowd = CrowdTerms(
+            required_skills=frozenset({SKILL}) if rng.random() < 0.3 else frozenset(),
+            answers_per_item_max=int(rng.integers(1, 5)),
+            audit_share=float(rng.choice([0.0, 0.2, 1.0])),
+            audit_answers_max=int(rng.integers(1, 4)),
+            lease_ttl_s=LEASE_TTL_S,
+        )
+        spec = JobSpec(
+            name=f"job {number}",
+            modality="text",
+            label_set=LabelSet(tuple(Label(name) for name in names)),
+            source=Source(uri="upload://x", format="jsonl"),
+            crowd=crowd,
+            weight=float(rng.choice([0.5, 1.0, 3.0])),
+            seed=int(rng.integers(2**31)),
+        )
+        job = Job(
+            job_id=JobId(f"job-{number}"),
+            tenant_id=TenantId("tenant"),
+            spec=spec,
+            model_name=ModelName("model"),
+            created_at=float(number),
+            updated_at=0.0,
+        )
+        self.stores.jobs.create(job, None)
+        items = int(rng.integers(1, self.size.items_max))
+        plan = plan_partitions(
+            job.job_id,
+            items,
+            shards=len(self.nodes),
+            partition_items_max=int(rng.integers(5, 5 + self.size.items_max)),
+        )
+        self.stores.partitions.add(plan)
+        tight = rng.random() < 0.5
+        budgets = tuple(int(rng.integers(0, 3 * found.items)) if tight else 10**6 for found in plan)
+        return Stage(job, budgets, self.stores, self.nodes, rng)
+
+    def _step(self) -> None:
+        """Let one thing happen."""
+        actions = (
+            (self._claim, 0.30),
+            (self._deliver, 0.38),
+            (self._let_time_pass, 0.08),
+            (self._refit, 0.06),
+            (self._heartbeat, 0.03),
+            (self._release, 0.02),
+            (self._crash, 0.02),
+            (self._restart, 0.04),
+            (self._move_a_partition, 0.01),
+            (self._ask_a_ghost, 0.02),
+            (self._steal, 0.02),
+            (self._publish_old, 0.01),
+        )
+        shares = np.array([share for _, share in actions])
+        actions[int(self.rng.choice(len(actions), p=shares / shares.sum()))][0]()
+
+    def _check(self) -> None:
+        self.watch.check()
+        for node in self.nodes:
+            if node.service is not None:
+                check_held(node.service._state)
+
+    def _someone(self) -> VirtualWorker:
+        return self.crowd[int(self.rng.integers(len(self.crowd)))]
+
+    def _claim(self) -> None:
+        worker = self._someone()
+        count = int(self.rng.integers(1, 6))
+        try:
+            offers = self.router.claim(worker.profile, count)
+        except ShardUnavailable:
+            return
+        assert len(offers) <= count
+        self._take(worker, offers)
+
+    def _take(self, worker: VirtualWorker, offers: tuple[Offer, ...]) -> None:
+        self.watch.offered(worker.profile.worker_id, offers)
+        for offer in offers:
+            labels = self._labels(offer.job_id)
+            worker.holding.append(offer)
+            self.mail += messages_of(worker, offer, labels, self.clock.time, self.rng)
+
+    def _labels(self, job_id: JobId) -> tuple[str, ...]:
+        return next(
+            stage.job.spec.label_set.names for stage in self.stages if stage.job.job_id == job_id
+        )
+
+    def _deliver(self) -> None:
+        """Bring one worker the replies to some of its messages; time moves on to the first."""
+        if not self.mail:
+            return
+        first = self.mail.pop(int(self.rng.integers(len(self.mail))))
+        self.clock.time = max(self.clock.time, first.at)
+        along = [found for found in self.mail if found.worker is first.worker][:4]
+        self.mail = [found for found in self.mail if found not in along]
+        batch = [first, *along]
+        for message in batch:
+            self.watch.sent(first.worker.profile.worker_id, message.submission)
+        sent = [message.submission for message in batch]
+        outcomes = self.router.answer(first.worker.profile, sent)
+        for message, outcome in zip(batch, outcomes, strict=True):
+            self._hear(message, outcome)
+
+    def _hear(self, message: Message, outcome: Outcome) -> None:
+        assert outcome.token == message.submission.token
+        worker_id = message.worker.profile.worker_id
+        self.watch.heard(worker_id, message.submission, outcome, self.clock.time)
+        if isinstance(outcome.error, Unavailable) and self.rng.random() < 0.9:
+            self.mail.append(replace(message, at=self.clock.time + 1.0))
+
+    def _let_time_pass(self) -> None:
+        jump = self.rng.random() < 0.1
+        self.clock.time += float(self.rng.exponential(2_000.0 if jump else 4.0))
+
+    def _refit(self) -> None:
+        for stage in self.stages:
+            stage.refit()
+
+    def _publish_old(self) -> None:
+        self.stages[int(self.rng.integers(len(self.stages)))].publish_old()
+
+    def _heartbeat(self) -> None:
+        worker = self._someone()
+        tokens = [offer.token for offer in worker.holding[-5:]]
+        beats = self.router.heartbeat(worker.profile, tokens)
+        assert [beat.token for beat in beats] == tokens
+        for beat in beats:
+            if beat.expires_at is not None:
+                assert beat.expires_at > self.clock.time
+                self.watch.extended(beat.token, beat.expires_at)
+
+    def _release(self) -> None:
+        worker = self._someone()
+        tokens = [offer.token for offer in worker.holding[-2:]]
+        assert 0 <= self.router.release(worker.profile, tokens) <= len(tokens)
+
+    def _crash(self) -> None:
+        self.nodes[int(self.rng.integers(len(self.nodes)))].crash()
+
+    def _restart(self) -> None:
+        """Start a node again; one that is alive lives on as a ghost of itself."""
+        self.nodes[int(self.rng.integers(len(self.nodes)))].start()
+        if self.rng.random() < 0.7:
+            self._refit()
+
+    def _steal(self) -> None:
+        """Let somebody answer by a token that was issued to somebody else."""
+        thief = self._someone()
+        if self.mail:
+            stolen = self.mail[int(self.rng.integers(len(self.mail)))]
+            if stolen.worker is not thief:
+                self.mail.append(replace(stolen, worker=thief, at=self.clock.time))
+
+    def _move_a_partition(self) -> None:
+        stage = self.stages[int(self.rng.integers(len(self.stages)))]
+        partitions = self.stores.partitions.of_job(stage.job.job_id)
+        chosen = partitions[int(self.rng.integers(len(partitions)))]
+        node = self.nodes[int(self.rng.integers(len(self.nodes)))]
+        if node.service is not None and node.shard_id != chosen.shard_id:
+            node.open(chosen.job_id, chosen.number)
+
+    def _ask_a_ghost(self) -> None:
+        """Send answers to a process that has been replaced and does not know it."""
+        node = self.nodes[int(self.rng.integers(len(self.nodes)))]
+        if node.ghost is None or not self.mail:
+            return
+        message = self.mail[int(self.rng.integers(len(self.mail)))]
+        self.watch.sent(message.worker.profile.worker_id, message.submission)
+        try:
+            (outcome,) = node.ghost.answer(message.worker.profile, [message.submission])
+        except (Crash, Unavailable):
+            return
+        if outcome.error is None:
+            worker_id = message.worker.profile.worker_id
+            self.watch.heard(worker_id, message.submission, outcome, self.clock.time)
+
+    def _drain(self) -> None:
+        """Heal everything, send in enough honest workers, and see every item come to its end."""
+        self.log.fault_share = 0.0
+        self.clock.time += 20 * LEASE_TTL_S
+        for node in self.nodes:
+            node.start()
+        helpers = [hire(number, "good", self.rng) for number in range(1_000, 1_012)]
+        for helper in helpers:
+            helper.profile = replace(helper.profile, skills=frozenset({SKILL}))
+        for stage in self.stages:
+            stage.calm = True
+        while not self._finished():
+            progress = False
+            for helper in helpers:
+                offers = self.router.claim(helper.profile, 50)
+                progress = progress or bool(offers)
+                self.watch.offered(helper.profile.worker_id, offers)
+                self._answer_at_once(helper, offers)
+            self._check()
+            assert progress, "questions are wanted, but nobody is asked them"
+
+    def _finished(self) -> bool:
+        reports = [stage.refit() for stage in self.stages]
+        return all(
+            is_finished(found, len(stage.budgets))
+            for found, stage in zip(reports, self.stages, strict=True)
+        )
+
+    def _answer_at_once(self, helper: VirtualWorker, offers: tuple[Offer, ...]) -> None:
+        sent = [
+            Submission(
+                token=offer.token,
+                label=self._labels(offer.job_id)[offer.position % 2],
+                duration_s=1.0,
+            )
+            for offer in offers
+        ]
+        for submission in sent:
+            self.watch.sent(helper.profile.worker_id, submission)
+        for submission, outcome in zip(sent, self.router.answer(helper.profile, sent), strict=True):
+            assert outcome.error is None, outcome.error
+            self.watch.heard(helper.profile.worker_id, submission, outcome, self.clock.time)
