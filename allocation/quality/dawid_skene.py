@@ -63,7 +63,7 @@ def fit(
     following = _maximise(votes, posterior, prior, class_prior, known)
     history: list[float] = []
     objective = -np.inf
-    for _ in range(iterations_max if len(votes) else 1):
+    for _ in range(max(iterations_max, 1) if len(votes) else 1):
         parameters = following
         posterior, log_evidence = e_step(
             votes, parameters.log_confusion, parameters.log_class_prior, log_item_prior

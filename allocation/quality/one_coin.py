@@ -24,7 +24,7 @@ def fit(votes: Votes, *, iterations_max: int = 100, tolerance: float = 1e-5) -> 
     counts = votes.counts()
     posterior = (counts + 1.0 / votes.n_labels) / (counts.sum(axis=1, keepdims=True) + 1.0)
     history: list[float] = []
-    for _ in range(iterations_max if len(votes) else 1):
+    for _ in range(max(iterations_max, 1) if len(votes) else 1):
         accuracy = _accuracy(votes, posterior)
         joint = _log_likelihood(votes, accuracy) - np.log(votes.n_labels)
         top = joint.max(axis=1, keepdims=True)

@@ -143,6 +143,8 @@ def _table(table: AnswerTable, truth: TruthTable | None, fit: Fit, summary: Summ
 
 
 def _output_format(path: Path) -> Literal[".csv", ".jsonl", ".parquet"]:
+    if not path.parent.is_dir():
+        raise InvalidField("output", f"there is no folder {path.parent}")
     for known in (".csv", ".jsonl", ".parquet"):
         if path.suffix == known:
             return known

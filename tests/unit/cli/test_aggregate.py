@@ -112,6 +112,7 @@ def test_output_has_one_row_an_item(table: Path, tmp_path: Path, suffix: str) ->
     [
         (["--method", "oracle"], "oracle"),
         (["--output", "labels.xml"], "must end in"),
+        (["--output", "nowhere/labels.csv"], "no folder nowhere"),
         (["--item-column", "hit"], "no column 'hit'"),
         (["--truth", "nowhere.csv"], "no such file"),
     ],

@@ -36,6 +36,17 @@ def test_read_at_every_step_it_is_wrong_in_at_most_one_job_of_twenty(kind: str) 
     assert wrong <= 0.05 * JOBS
 
 
+@pytest.mark.parametrize("items", [60, 300])
+def test_it_holds_for_draws_without_replacement_up_to_every_item(items: int) -> None:
+    rng = np.random.default_rng(13)
+    scores = np.ones(items)
+    scores[: items // 10] = 0.0
+
+    wrong = sum(log_wealth(rng.permutation(scores), 0.9).max() >= RUIN for _ in range(JOBS))
+
+    assert wrong <= 0.05 * JOBS
+
+
 def test_it_can_be_wrong_so_the_test_above_can_fail() -> None:
     rng = np.random.default_rng(12)
 
