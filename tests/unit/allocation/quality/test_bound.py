@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
@@ -73,6 +73,7 @@ def test_width_is_close_to_clopper_pearson_which_may_be_read_only_once(
     assert right / n - bound <= 2.2 * (right / n - once) + 0.005
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.floats(-0.5, 1.5), min_size=1, max_size=60),
     st.floats(0.5, 0.99),
