@@ -159,9 +159,9 @@ def _candidates(
     if enough >= count or shortlist.complete:
         return np.concatenate(found) if found else _NOTHING
     everything = np.arange(partition.partition.items, dtype=np.int32)
-    is_open = np.zeros(len(everything), dtype=np.bool_)
-    is_open[_open_to(partition, belief, worker, everything, audits)] = True
-    return partition.shortlist_of(belief, is_open).everything()
+    rest = _open_to(partition, belief, worker, everything, audits)
+    ties = keyed_unit(rest, partition.terms.seed)
+    return rest[largest(belief.error[rest], ties, max(count, shortlist.window))]
 
 
 def _open_to(

@@ -2,7 +2,7 @@
 
 An approximation in two steps, and its bounds. The *pool* holds the `pool_items` open items of
 largest expected error when it was made, plus those that came free since; it is made again after
-`pool_items / 4` grants. Its first `window` items are the most uncertain of the pool when it was
+a quarter as many grants. Its first `window` items are the most uncertain of the pool when it was
 last ranked, at most `window / 4` grants ago; a claim weighs about `window` of those open to its
 worker, from the front. So a question is missed only because others were more uncertain a moment
 ago. The value of a question rises with the uncertainty of its item for any worker better than
@@ -52,8 +52,9 @@ class Shortlist:
 
     @property
     def worn(self) -> bool:
-        """Whether the pool should be made again."""
-        return self._grants_until_worn <= 0 or len(self._freed) > 4 * self.window
+        """Whether the pool should be made again; grants do not wear out a complete one."""
+        used_up = self._grants_until_worn <= 0 and not self.complete
+        return used_up or len(self._freed) > 4 * self.window
 
     @property
     def unranked(self) -> bool:

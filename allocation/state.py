@@ -92,17 +92,6 @@ class PartitionState:
         is_open: Bools = free & room & ~self.final[positions]
         return is_open
 
-    def shortlist_of(self, belief: Belief, is_open: Bools) -> Shortlist:
-        """Return the most uncertain of the items marked open."""
-        rules, labels = self.rules, len(self.terms.codes)
-        return Shortlist.of(
-            belief.error,
-            is_open,
-            pool_items=rules.shortlist_pool_items,
-            window=max(32, rules.shortlist_window * 8 // max(labels, 8)),
-            key=self.terms.seed,
-        )
-
     def grant(self, event: Granted) -> None:
         """Count a lease as out."""
         position, worker = self.local(event.position), self._index(event.worker_id)
@@ -182,7 +171,14 @@ class PartitionState:
             shortlist.rank(belief.error[items], is_open, self.terms.seed)
 
     def _refresh_shortlist(self, belief: Belief) -> None:
-        self.shortlist = self.shortlist_of(belief, self.open_labels(belief, slice(None)))
+        rules, labels = self.rules, len(self.terms.codes)
+        self.shortlist = Shortlist.of(
+            belief.error,
+            self.open_labels(belief, slice(None)),
+            pool_items=rules.shortlist_pool_items,
+            window=max(4, rules.shortlist_window * 8 // max(labels, 8)),
+            key=self.terms.seed,
+        )
 
     def _index(self, worker_id: WorkerId) -> int:
         worker = self._workers.setdefault(worker_id, len(self._worker_ids))
