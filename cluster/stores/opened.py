@@ -39,7 +39,8 @@ def _migrated(settings: Settings) -> Database:
 def _alone(path: Path) -> Iterator[None]:
     """Keep the other processes of this machine out.
 
-    SQLite enters WAL mode on its first connection, and does not queue those who do so together.
+    The first connections to a new SQLite file put it into WAL mode, and of those that do so at
+    the same moment one is now and then refused without waiting.
     """
     with path.open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

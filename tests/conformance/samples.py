@@ -1,5 +1,7 @@
 """Domain values with sensible contents, for tests to vary."""
 
+from collections.abc import Callable
+
 from cluster.domain.access import KeyRecord
 from cluster.domain.ids import ItemId, JobId, KeyId, ModelName, ShardId, TenantId, WorkerId
 from cluster.domain.items import Chunk, ChunkPrediction
@@ -21,6 +23,7 @@ from cluster.domain.labels import Label, LabelSet
 from cluster.domain.models import Lineage, ModelRecord, ModelSpec
 from cluster.domain.results import ResultSegment
 from cluster.domain.work import Answer, Partition, Purpose, WorkerProfile
+from cluster.ports import AnswerLog
 
 TENANT = TenantId("acme")
 JOB = JobId("job-0001")
@@ -185,6 +188,19 @@ def api_key(key_id: str = "key-1") -> KeyRecord:
         role="client",
         created_at=1_700_000_000.0,
     )
+
+
+def follow(log: AnswerLog, is_over: Callable[[], bool]) -> list[int]:
+    """Page through the answers of the sample job until it is over; return the positions seen."""
+    seen: list[int] = []
+    after = 0
+    while True:
+        over = is_over()
+        page = log.read(JOB, after, 7)
+        if over and not len(page):
+            return seen
+        seen += page.positions.tolist()
+        after = int(page.seq[-1]) if len(page) else after
 
 
 def item_id(position: int) -> ItemId:

@@ -184,30 +184,22 @@ def test_large_batches_with_many_workers_come_back_whole(stores: Stores) -> None
 def test_parallel_appends_to_many_partitions_lose_and_double_nothing(stores: Stores) -> None:
     # Given four partitions, and a reader that pages on while they are written
     fences = [acquired(stores, number) for number in range(4)]
-    total = 4 * 12 * 3
 
     def append(fence: Partition) -> None:
         for batch in range(12):
             first = fence.first_position + 3 * batch
             stores.answers.append(fence, [samples.answer(first + n) for n in range(3)])
 
-    def follow() -> list[int]:
-        seen: list[int] = []
-        after = 0
-        while len(seen) < total:
-            page = stores.answers.read(samples.JOB, after, 7)
-            seen += page.positions.tolist()
-            after = int(page.seq[-1]) if len(page) else after
-        return seen
-
     # When all do so at once
-    with ThreadPoolExecutor(5) as threads:
-        following = threads.submit(follow)
-        list(threads.map(append, fences))
+    with ThreadPoolExecutor(4) as threads:
+        appending = [threads.submit(append, fence) for fence in fences]
+        seen = samples.follow(stores.answers, lambda: all(done.done() for done in appending))
+        for done in appending:
+            done.result()
 
     # Then the reader saw each answer exactly once
     expected = [fence.first_position + n for fence in fences for n in range(36)]
-    assert sorted(following.result()) == expected
+    assert sorted(seen) == expected
 
 
 def test_once_a_partition_is_acquired_the_former_owner_adds_nothing(stores: Stores) -> None:
@@ -225,7 +217,7 @@ def test_once_a_partition_is_acquired_the_former_owner_adds_nothing(stores: Stor
 
     with ThreadPoolExecutor(1) as threads:
         appending = threads.submit(append_until_fenced)
-        while len(stores.answers.read(samples.JOB, 0, 1)) == 0:
+        while len(stores.answers.read(samples.JOB, 0, 1)) == 0 and not appending.done():
             pass
 
         # When another shard acquires the partition and counts what is there

@@ -93,12 +93,7 @@ def test_a_reader_that_pages_misses_no_answer(race: Race, settings: Settings) ->
     filling = race(crew.fill_partition, settings, (0, 30), (1, 30), (2, 30))
 
     # When a reader pages on while they do
-    seen: list[int] = []
-    after = 0
-    while len(seen) < 900 and not any(done.done() and done.exception() for done in filling):
-        page = stores.answers.read(samples.JOB, after, 17)
-        seen += page.positions.tolist()
-        after = int(page.seq[-1]) if len(page) else after
+    seen = samples.follow(stores.answers, lambda: all(done.done() for done in filling))
 
     # Then it has seen each answer exactly once
     for done in filling:

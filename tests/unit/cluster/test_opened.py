@@ -1,5 +1,6 @@
 """Opening a deployment: made where it is not, shared where it is, and its lease secret."""
 
+import fcntl
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +31,22 @@ def test_migrating_again_keeps_what_is_there(tmp_path: Path) -> None:
     migrate(settings)
 
     assert len(open_stores(settings).workers.page(None, 10)) == 1
+
+
+def test_whoever_makes_a_deployment_keeps_the_others_waiting(tmp_path: Path) -> None:
+    # Given a process that is making the deployment
+    settings = Settings(data_dir=tmp_path)
+    with ThreadPoolExecutor(1) as threads, (tmp_path / "migrate.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        # When another opens it
+        opening = threads.submit(open_stores, settings)
+
+        # Then it waits until the first has finished
+        with pytest.raises(TimeoutError):
+            opening.result(timeout=0.3)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert opening.result(timeout=60).jobs.unfinished() == ()
 
 
 def test_the_database_and_the_objects_may_lie_elsewhere(tmp_path: Path) -> None:
