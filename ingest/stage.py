@@ -70,7 +70,7 @@ class _Run:
         ):
             rejects = RejectLog(error_file, limits.rejected_rows_max)
             validator = Validator(self._layout, limits, fetch)
-            intake = Intake(validator, rejects, self._layout.id_field)
+            intake = Intake(validator, rejects, self._layout)
             self._write_chunks(intake, rejects, stream)
             rejects.end()
         self._finish(intake, rejects)
@@ -78,7 +78,8 @@ class _Run:
     def _write_chunks(self, intake: Intake, rejects: RejectLog, stream: BinaryIO) -> None:
         rows = self._watched(read_rows(stream, self._layout))
         bounds = self._settings.ingest
-        for items in plan_chunks(intake.accept(rows), bounds.chunk_rows, bounds.chunk_bytes_max):
+        accepted = intake.accept(rows)
+        for items in plan_chunks(accepted, bounds.chunk_rows, bounds.chunk_bytes_max):
             self._desk.check()
             self._keep(items)
             if self._desk.clock.now() - self._reported_at >= _REPORT_EVERY_S:
