@@ -242,12 +242,12 @@ class Campaign:
             return "finish"
         satisfied = all(report.wanted == 0 for report in reports)
         quiet = satisfied and all(report.leased == 0 for report in reports)
+        if satisfied and not self.seeding and self._met():
+            # What is still out cannot be needed any more: nobody waits for it.
+            return "finish"
         if self._learning_due(quiet=quiet):
             return "learn"
-        if self.seeding:
-            return "ask"
-        # What is still out cannot be needed once goal and audit are met: nobody waits for it.
-        return "finish" if quiet or (satisfied and self._met()) else "ask"
+        return "finish" if quiet and not self.seeding else "ask"
 
     def _met(self) -> bool:
         standing = self.standing()

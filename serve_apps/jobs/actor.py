@@ -1,6 +1,7 @@
 """The actors that run jobs: one for each active job, and a supervisor over them."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
 from threading import Event
@@ -9,13 +10,14 @@ from typing import Any, cast
 import ray
 from ray import serve
 from ray.actor import ActorHandle
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayTaskError
 
 from allocation.actor import NAMESPACE, RemoteShard
 from cluster.clock import SystemClock
 from cluster.domain.ids import JobId
+from cluster.domain.jobs import JobState
 from cluster.errors import Unavailable
-from cluster.runner import JobRunner
+from cluster.runner import JobDesk, JobRunner
 from cluster.settings import Settings
 from cluster.stores.opened import open_stores
 from serve_apps.jobs.stages import job_stages
@@ -25,6 +27,12 @@ from training.trainer import RayTrainer
 PRELABEL_APP = "prelabel"
 SUPERVISOR = "supervisor"
 LOOK_EVERY_S = 0.5
+
+CRASHES_MAX = 5
+"""How often a job's runner may break down by an error of its own before the job is failed.
+
+A killed process and an unreachable store or shard are nobody's error and do not count.
+"""
 
 _logger = logging.getLogger(__name__)
 
@@ -62,7 +70,8 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stores = open_stores(settings)
-        self._running: dict[ray.ObjectRef[None], tuple[JobId, ActorHandle[Any]]] = {}
+        self._running: dict[ray.ObjectRef[Any], tuple[JobId, ActorHandle[Any]]] = {}
+        self._crashes: Counter[JobId] = Counter()
 
     def run(self) -> None:
         """Supervise until this process ends."""
@@ -86,16 +95,30 @@ class Supervisor:
         for job in [job for job in unfinished if job.job_id not in active][: max(room, 0)]:
             remote = ray.remote(JobActor).options(num_cpus=0, max_restarts=0)
             actor = cast("ActorHandle[Any]", remote.remote())
-            run = actor.run.remote(job.job_id, self._settings)
+            run: ray.ObjectRef[Any] = actor.run.remote(job.job_id, self._settings)
             self._running[run] = (job.job_id, actor)
 
-    def _reap(self, run: "ray.ObjectRef[None]") -> None:
+    def _reap(self, run: "ray.ObjectRef[Any]") -> None:
         job_id, actor = self._running.pop(run)
         try:
             ray.get(run)
-        except (RayError, Unavailable):
-            _logger.exception("the runner of job %s ended early; it is started again", job_id)
+        except (RayActorError, Unavailable):
+            _logger.warning("the runner of job %s was lost; it is started again", job_id)
+        except RayTaskError:
+            _logger.exception("the runner of job %s broke down", job_id)
+            self._crashes[job_id] += 1
+            if self._crashes[job_id] >= CRASHES_MAX:
+                self._fail(job_id)
         ray.kill(actor)
+
+    def _fail(self, job_id: JobId) -> None:
+        desk = JobDesk(
+            self._stores.jobs.load(job_id), self._stores.jobs, self._stores.events, SystemClock()
+        )
+        desk.move(
+            JobState.FAILED,
+            failure=f"an internal error stopped this job {CRASHES_MAX} times; the log has it",
+        )
 
 
 def start_supervisor(settings: Settings) -> ActorHandle[Any]:
