@@ -28,7 +28,7 @@ def migrate(settings: Settings) -> None:
 
 
 def _migrated(settings: Settings) -> Database:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database)
     with _alone(settings.data_dir / "migrate.lock"):
         upgrade(database)

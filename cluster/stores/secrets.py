@@ -27,7 +27,7 @@ def lease_secret(settings: Settings) -> bytes:
 
 def _make(path: Path) -> None:
     """Link a finished file to its name, which succeeds for one process only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".secret-") as file:  # mode 0600
         file.write(secrets.token_bytes(_SECRET_BYTES))
         file.flush()

@@ -57,14 +57,13 @@ class SqlAnswers:
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         """Return up to `limit` answers numbered above `after_seq`; numbers rise within a job."""
+        statement = (
+            select(*(_answers[name] for name in _COLUMNS.names or ()))
+            .where(_answers.job_ref == ref_of(job_id), _answers.seq > after_seq)
+            .order_by(_answers.seq)
+            .limit(limit)
+        )
         with self._database.reading() as connection:
-            job_ref = ref_of(connection, job_id)
-            statement = (
-                select(*(_answers[name] for name in _COLUMNS.names or ()))
-                .where(_answers.job_ref == job_ref, _answers.seq > after_seq)
-                .order_by(_answers.seq)
-                .limit(limit)
-            )
             rows = np.fromiter(raw_rows(connection, statement), dtype=_COLUMNS)
             refs, workers = np.unique(rows["worker_ref"], return_inverse=True)
             names = names_of(connection, refs.tolist())
@@ -130,8 +129,8 @@ def _raise_already_answered(connection: Connection, answers: Sequence[Answer]) -
 
 def _is_stored(connection: Connection, answer: Answer) -> bool:
     statement = select(_answers.seq).where(
-        _answers.job_ref == ref_of(connection, answer.job_id),
+        _answers.job_ref == ref_of(answer.job_id),
         _answers.position == answer.position,
-        _answers.worker_ref == ref_of(connection, answer.worker_id),
+        _answers.worker_ref == ref_of(answer.worker_id),
     )
     return connection.scalar(statement) is not None

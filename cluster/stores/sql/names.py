@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, ScalarSelect, select
 
 from cluster.stores.sql import schema
 from cluster.stores.sql.dialect import insert_new
@@ -27,9 +27,9 @@ def refs_of(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     return known
 
 
-def ref_of(connection: Connection, name: str) -> int | None:
-    """Return the number of a name, or None where it has none yet."""
-    return connection.scalar(select(_names.ref).where(_names.name == name))
+def ref_of(name: str) -> ScalarSelect[int]:
+    """Return the number of a name as a part of a query; a name without one equals no number."""
+    return select(_names.ref).where(_names.name == name).scalar_subquery()
 
 
 def names_of(connection: Connection, refs: Sequence[int]) -> tuple[str, ...]:

@@ -43,10 +43,11 @@ class SqlPartitions:
 
     def owned_by(self, shard_id: ShardId) -> tuple[Partition, ...]:
         """Return a shard's partitions of unfinished jobs."""
+        unfinished = select(schema.jobs.c.job_id).where(~schema.jobs.c.finished)
         return self._read(
-            select(schema.partitions)
-            .join(schema.jobs, schema.jobs.c.job_id == _partitions.job_id)
-            .where(_partitions.shard_id == shard_id, ~schema.jobs.c.finished)
+            select(schema.partitions).where(
+                _partitions.shard_id == shard_id, _partitions.job_id.in_(unfinished)
+            )
         )
 
     def of_job(self, job_id: JobId) -> tuple[Partition, ...]:

@@ -116,8 +116,9 @@ partitions = Table(
     _col("number", Integer(), primary_key=True),
     _col("first_position", BigInteger()),
     _col("items", BigInteger()),
-    _col("shard_id", Integer(), index=True),
+    _col("shard_id", Integer()),
     _col("epoch", BigInteger()),
+    Index(None, "shard_id", "job_id", "number"),
 )
 
 names = Table(

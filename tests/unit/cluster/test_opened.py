@@ -21,6 +21,7 @@ def test_a_deployment_is_made_in_a_folder_that_does_not_exist(tmp_path: Path) ->
     open_stores(settings).jobs.create(samples.job(), None)
 
     assert open_stores(settings).jobs.load(samples.JOB) == samples.job()
+    assert stat.S_IMODE(settings.data_dir.stat().st_mode) == 0o700
 
 
 def test_migrating_again_keeps_what_is_there(tmp_path: Path) -> None:

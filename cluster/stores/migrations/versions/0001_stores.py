@@ -57,8 +57,8 @@ def _create_jobs() -> None:
         sa.Column("failure", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("job_id", name=op.f("pk_jobs")),
     )
-    op.create_index(op.f("ix_jobs_finished_job_id"), "jobs", ["finished", "job_id"], unique=False)
-    op.create_index(op.f("ix_jobs_tenant_id_job_id"), "jobs", ["tenant_id", "job_id"], unique=False)
+    op.create_index(op.f("ix_jobs_finished_job_id"), "jobs", ["finished", "job_id"])
+    op.create_index(op.f("ix_jobs_tenant_id_job_id"), "jobs", ["tenant_id", "job_id"])
     op.create_table(
         "idempotency_keys",
         sa.Column("tenant_id", _KEY, nullable=False),
@@ -125,7 +125,9 @@ def _create_work() -> None:
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("job_id", "number", name=op.f("pk_partitions")),
     )
-    op.create_index(op.f("ix_partitions_shard_id"), "partitions", ["shard_id"], unique=False)
+    op.create_index(
+        op.f("ix_partitions_shard_id_job_id_number"), "partitions", ["shard_id", "job_id", "number"]
+    )
     op.create_table(
         "names",
         sa.Column("ref", _REF, nullable=False),

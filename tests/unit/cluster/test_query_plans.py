@@ -1,0 +1,86 @@
+"""No call of the SQL stores reads a whole table: what is there already never slows it down."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from cluster.domain.ids import KeyId, ModelName, ShardId, WorkerId
+from cluster.ports import Stores
+from cluster.stores.objects import MemoryObjects
+from cluster.stores.sql import sql_stores
+from cluster.stores.sql.engine import Database
+from cluster.stores.upgrade import upgrade
+from tests.conformance import samples
+
+PETS = ModelName("acme/pets")
+
+CALLS: dict[str, Callable[[Stores], object]] = {
+    "jobs.create": lambda s: s.jobs.create(samples.job(2), samples.key()),
+    "jobs.load": lambda s: s.jobs.load(samples.JOB),
+    "jobs.page": lambda s: s.jobs.page(samples.TENANT, samples.JOB, 10),
+    "jobs.save": lambda s: s.jobs.save(s.jobs.load(samples.JOB)),
+    "jobs.unfinished": lambda s: s.jobs.unfinished(),
+    "events.append": lambda s: s.events.append([samples.event()]),
+    "events.read": lambda s: s.events.read(samples.JOB, 3, 10),
+    "chunks.chunks": lambda s: s.chunks.chunks(samples.JOB),
+    "chunks.set_predicted": lambda s: s.chunks.set_predicted([samples.prediction(0, 1)]),
+    "chunks.predictions": lambda s: s.chunks.predictions(samples.JOB),
+    "partitions.acquire": lambda s: s.partitions.acquire(samples.JOB, 0, ShardId(1)),
+    "partitions.owned_by": lambda s: s.partitions.owned_by(ShardId(0)),
+    "partitions.of_job": lambda s: s.partitions.of_job(samples.JOB),
+    "answers.append": lambda s: s.answers.append(samples.partition(), [samples.answer()]),
+    "answers.read": lambda s: s.answers.read(samples.JOB, 0, 10),
+    "workers.page": lambda s: s.workers.page(WorkerId("a"), 10),
+    "workers.set_paused": lambda s: s.workers.set_paused(WorkerId("ann"), paused=True),
+    "models.versions": lambda s: s.models.versions(PETS),
+    "models.names": lambda s: s.models.names("acme/", PETS, 10),
+    "models.live": lambda s: s.models.live(PETS),
+    "models.promote": lambda s: s.models.promote(PETS, 2, 1),
+    "results.append": lambda s: s.results.append(samples.segment(0, 0, 3)),
+    "results.segments": lambda s: s.results.segments(samples.JOB, 3, 10),
+    "keys.find": lambda s: s.keys.find(KeyId("key-1")),
+    "keys.revoke": lambda s: s.keys.revoke(KeyId("key-1")),
+}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path}/muster.db")
+    upgrade(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_searches_by_an_index(database: Database, name: str) -> None:
+    # Given stores with something of everything
+    stores = sql_stores(database, MemoryObjects())
+    stores.jobs.create(samples.job(), None)
+    stores.partitions.add([samples.partition()])
+    stores.workers.add(samples.worker("ann"))
+    stores.keys.add(samples.api_key())
+    for version in (1, 2):
+        stores.models.add(samples.model(version))
+    stores.models.promote(PETS, 1, None)
+
+    # When a call is made and the database asked how it would run each of its statements
+    plans: list[str] = []
+
+    @event.listens_for(database._engine, "before_cursor_execute")
+    def explain(
+        connection: Connection, _: object, statement: str, parameters: Any, *__: object
+    ) -> None:
+        if not statement.startswith(("SELECT", "UPDATE", "INSERT")):
+            return
+        one = parameters[0] if isinstance(parameters, list) else parameters
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        plans.extend(row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}", one))
+
+    CALLS[name](stores)
+
+    # Then none reads a table from end to end, nor sorts what it has read
+    assert not [plan for plan in plans if plan.startswith(("SCAN", "USE TEMP B-TREE"))]
