@@ -8,7 +8,7 @@ import numpy as np
 from allocation.log import read_all
 from allocation.policy import Floats
 from allocation.ports import PartitionReport, TruthSnapshot
-from cluster.domain.ids import JobId, WorkerId
+from cluster.domain.ids import WorkerId
 from cluster.domain.jobs import Job
 from cluster.domain.work import AnswerColumns, Partition
 from cluster.errors import Unavailable
@@ -118,8 +118,3 @@ def is_finished(reports: list[PartitionReport], partitions: int) -> bool:
     return len(reports) == partitions and all(
         report.wanted == 0 and report.leased == 0 for report in reports
     )
-
-
-def job_ids(stages: list[Stage]) -> list[JobId]:
-    """Return the jobs of stages."""
-    return [stage.job.job_id for stage in stages]
