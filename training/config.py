@@ -40,6 +40,7 @@ class ResNetHead:
     """A small residual network on 3 x 32 x 32 pixels, trained from scratch by minibatches.
 
     `batch_rows` is the batch of all workers together; images are shifted by up to `shift_pixels`.
+    The run can be taken up again from each of `checkpoints` points.
     """
 
     kind: Literal["resnet"] = "resnet"
@@ -50,6 +51,7 @@ class ResNetHead:
     learning_rate: float = 1e-2
     weight_decay: float = 1e-2
     shift_pixels: int = 3
+    checkpoints: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

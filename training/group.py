@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 
@@ -18,6 +19,11 @@ class Group(Protocol):
         """The number of workers."""
         ...
 
+    @property
+    def device(self) -> torch.device:
+        """Where this worker's tensors live."""
+        ...
+
     def total(self, tensor: Tensor) -> Tensor:
         """Return the sum of every worker's tensor, the same bits to each; all must call."""
         ...
@@ -32,6 +38,7 @@ class Alone:
 
     rank = 0
     size = 1
+    device = torch.device("cpu")
 
     def total(self, tensor: Tensor) -> Tensor:
         """Return the tensor."""

@@ -36,7 +36,7 @@ class LinearHeads(Heads):
     def forward(self, features: Tensor) -> Tensor:
         """Return the logits of every head: (n, D) to (n, F, K)."""
         logits: Tensor = self.linear((features - self.mean) / self.scale)
-        return logits.view(-1, *self._heads)
+        return logits.view(len(logits), *self._heads)
 
     def own(self, features: Tensor, folds: Tensor) -> Tensor:
         """Return the logits (n, K) of each row by the head of its own fold (n,)."""

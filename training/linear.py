@@ -36,7 +36,7 @@ class _Problem:
     def logits(self, parameters: Tensor) -> Tensor:
         """Return (n, F, K) for parameters (F * K, D + 1), the last column being biases."""
         flat = functional.linear(self.inputs, parameters[:, :-1], parameters[:, -1])
-        return flat.view(len(flat), self.share.shape[1], -1)
+        return flat.view(len(flat), self.share.shape[1], self.rows.targets.shape[1])
 
     def loss_and_gradient(self, parameters: Tensor, l2: float) -> tuple[Tensor, Tensor]:
         """Return the sum of the heads' penalised mean losses, and its gradient."""
@@ -102,7 +102,7 @@ def _solve(config: LinearHead, problem: _Problem, start: Tensor, l2: float) -> T
 
 
 def _heads(shape: Shape, mean: Tensor, scale: Tensor, parameters: Tensor) -> LinearHeads:
-    heads = LinearHeads(shape)
+    heads = LinearHeads(shape).to(parameters.device)
     heads.load_state_dict(
         {
             "mean": mean,

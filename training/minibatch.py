@@ -24,8 +24,8 @@ from training.tensors import Rows, soft_cross_entropy
 _WARM_UP_SHARE = 0.3
 _HEADS, _OPTIMIZER = "heads.", "optimizer."
 
-OnEpoch = Callable[["RunState", float], None]
-"""Told after each epoch: the state to go on from, and the mean loss of the epoch."""
+OnCheckpoint = Callable[["RunState", float], None]
+"""Told now and then: the state to go on from, and this worker's mean loss of the last epoch."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +53,11 @@ class _Schedule:
     epochs: int
     steps_per_epoch: int
     learning_rate: float
+    epochs_per_checkpoint: int
+
+    def saves_after(self, epoch: int) -> bool:
+        """Return whether a run is saved after an epoch; after the last one it is done."""
+        return (epoch + 1) % self.epochs_per_checkpoint == 0 and epoch + 1 < self.epochs
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step: linear warm-up, then half a cosine down to zero."""
@@ -71,7 +76,7 @@ class _Run:
     ) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.heads = ResNetHeads(shape)
+            self.heads = ResNetHeads(shape).to(group.device)
         self._config, self._rows, self._seed, self._group = config, rows, seed, group
         self._replica = group.replicate(self.heads)
         self._optimizer = torch.optim.AdamW(
@@ -82,14 +87,16 @@ class _Run:
 
     def _plan(self) -> _Schedule:
         """Return the schedule that all workers keep; small data is passed over more often."""
-        lengths = torch.zeros(self._group.size)
+        lengths = self._rows.features.new_zeros(self._group.size)
         lengths[self._group.rank] = len(self._rows.features)
         longest = int(self._group.total(lengths).max())
         steps_per_epoch = math.ceil(longest / self._batch_rows)
+        epochs = max(self._config.epochs, math.ceil(self._config.steps_min / steps_per_epoch))
         return _Schedule(
-            epochs=max(self._config.epochs, math.ceil(self._config.steps_min / steps_per_epoch)),
+            epochs=epochs,
             steps_per_epoch=steps_per_epoch,
             learning_rate=self._config.learning_rate,
+            epochs_per_checkpoint=math.ceil(epochs / (1 + self._config.checkpoints)),
         )
 
     def epoch(self, number: int) -> float:
@@ -109,10 +116,9 @@ class _Run:
         """Yield every worker's number of batches; a worker with fewer rows takes some again."""
         wanted = self.schedule.steps_per_epoch * self._batch_rows
         passes = math.ceil(wanted / len(self._rows.features))
-        order = [
-            torch.randperm(len(self._rows.features), generator=generator) for _ in range(passes)
-        ]
-        yield from torch.split(torch.cat(order)[:wanted], self._batch_rows)
+        rows = len(self._rows.features)
+        order = torch.cat([torch.randperm(rows, generator=generator) for _ in range(passes)])
+        yield from torch.split(order[:wanted].to(self._group.device), self._batch_rows)
 
     def _step(self, batch: Rows, generator: torch.Generator) -> float:
         shifted = shift(batch.features, self._config.shift_pixels, generator)
@@ -153,7 +159,7 @@ def fit_resnet(
     seed: int,
     group: Group,
     resume: RunState | None,
-    on_epoch: OnEpoch | None,
+    on_checkpoint: OnCheckpoint | None,
 ) -> ResNetHeads:
     """Return networks trained on all workers' rows; every worker must hold at least one."""
     run = _Run(config, shape, rows, seed, group)
@@ -161,9 +167,17 @@ def fit_resnet(
         run.restore(resume)
     for number in range(resume.epochs if resume else 0, run.schedule.epochs):
         loss = run.epoch(number)
-        if on_epoch is not None:
-            on_epoch(run.state(number + 1), loss)
+        if on_checkpoint is not None and run.schedule.saves_after(number):
+            on_checkpoint(run.state(number + 1), loss)
+    _average_statistics(run.heads, group)
     return run.heads
+
+
+def _average_statistics(heads: ResNetHeads, group: Group) -> None:
+    """Give every worker the mean of what each saw of the activations in its last batch."""
+    for buffer in heads.buffers():
+        if buffer.is_floating_point():
+            buffer.copy_(group.total(buffer) / group.size)
 
 
 def shift(features: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
@@ -171,8 +185,8 @@ def shift(features: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
     images = features.view(-1, CHANNELS, SIDE, SIDE)
     padded = functional.pad(images, (pixels,) * 4, mode="replicate")
     offsets = torch.randint(0, 2 * pixels + 1, (2, len(images), 1), generator=generator)
-    down, right = offsets + torch.arange(SIDE)
-    each = torch.arange(len(images))[:, None, None]
+    down, right = (offsets + torch.arange(SIDE)).to(images.device)
+    each = torch.arange(len(images), device=images.device)[:, None, None]
     moved = padded.movedim(1, -1)[each, down[:, :, None], right[:, None, :]]
     return moved.movedim(-1, 1).reshape(len(images), -1)
 

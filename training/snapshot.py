@@ -125,7 +125,7 @@ def read_training(
     return TrainingData(
         features=matrix_of(table["features"]),
         targets=matrix_of(table["target"]),
-        weights=table["weight"].to_numpy(),
+        weights=table["weight"].to_numpy().copy(),
         folds=table["fold"].to_numpy().astype(np.int64),
     )
 

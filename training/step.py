@@ -12,7 +12,7 @@ from training.data import TrainingData
 from training.group import Alone, Group
 from training.heads import Heads
 from training.linear import fit_linear
-from training.minibatch import OnEpoch, RunState, fit_resnet
+from training.minibatch import OnCheckpoint, RunState, fit_resnet
 from training.model import CrossFitted
 from training.tensors import Rows
 
@@ -42,21 +42,21 @@ def train(
     *,
     run_name: str = "local",
     resume: RunState | None = None,
-    on_epoch: OnEpoch | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
 ) -> Fitted:
     """Train with the group on every worker's own rows; each worker gets the same model.
 
-    Minibatch recipes go on from `resume` and tell `on_epoch`; a linear head is one solve. Raises
-    TrainingFailed where the targets teach nothing or the loss is not finite.
+    Minibatch recipes go on from `resume` and tell `on_checkpoint`; a linear head is one solve.
+    Raises TrainingFailed where the targets teach nothing or the loss is not finite.
     """
-    rows = Rows.of(data)
+    rows = Rows.of(data, group.device)
     _require_two_classes(rows, group, run_name)
     shape = config.shape(data.features.shape[1], data.targets.shape[1])
-    heads = _fit(config, shape, rows, seed, group, resume, on_epoch)
+    heads = _fit(config, shape, rows, seed, group, resume, on_checkpoint)
     metrics = _cross_fitted_metrics(heads, rows, group)
     if not math.isfinite(metrics["log_loss"]):
         raise TrainingFailed(run_name, "its loss is not finite")
-    return Fitted(CrossFitted(shape, heads), metrics)
+    return Fitted(CrossFitted(shape, heads.cpu()), metrics)
 
 
 def _fit(
@@ -66,11 +66,11 @@ def _fit(
     seed: int,
     group: Group,
     resume: RunState | None,
-    on_epoch: OnEpoch | None,
+    on_checkpoint: OnCheckpoint | None,
 ) -> Heads:
     if isinstance(config.head, LinearHead):
         return fit_linear(config.head, shape, rows, group)
-    return fit_resnet(config.head, shape, rows, seed, group, resume, on_epoch)
+    return fit_resnet(config.head, shape, rows, seed, group, resume, on_checkpoint)
 
 
 def _require_two_classes(rows: Rows, group: Group, run_name: str) -> None:
@@ -84,7 +84,7 @@ def _require_two_classes(rows: Rows, group: Group, run_name: str) -> None:
 def _cross_fitted_metrics(heads: Heads, rows: Rows, group: Group) -> dict[str, float]:
     logits = heads.own(rows.features, rows.folds)
     agree = (logits.argmax(1) == rows.targets.argmax(1)).float()
-    sums = group.total(torch.stack([agree.sum(), torch.tensor(float(len(agree)))]))
+    sums = group.total(torch.stack([agree.sum(), torch.ones_like(agree).sum()]))
     return {
         "log_loss": rows.log_loss(logits, group),
         "agreement": float(sums[0] / sums[1]),

@@ -21,13 +21,13 @@ class Rows:
     folds: Tensor
 
     @classmethod
-    def of(cls, data: TrainingData) -> Self:
-        """Return arrays as tensors that share their memory."""
+    def of(cls, data: TrainingData, device: torch.device) -> Self:
+        """Return arrays as tensors; on a CPU they share their memory."""
         return cls(
-            features=torch.from_numpy(data.features),
-            targets=torch.from_numpy(data.targets),
-            weights=torch.from_numpy(data.weights),
-            folds=torch.from_numpy(data.folds),
+            features=torch.from_numpy(data.features).to(device),
+            targets=torch.from_numpy(data.targets).to(device),
+            weights=torch.from_numpy(data.weights).to(device),
+            folds=torch.from_numpy(data.folds).to(device),
         )
 
     def take(self, index: Tensor) -> Self:

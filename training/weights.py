@@ -1,6 +1,11 @@
-"""Model files: safetensors and nothing else, read without torch and without unpickling."""
+"""Model files: safetensors and nothing else, read without torch and without unpickling.
+
+The metadata of the file's header holds one entry, the architecture as JSON; several would be
+stored in no particular order, and equal models must be equal files.
+"""
 
 import json
+from dataclasses import asdict
 from typing import get_args
 
 from cluster.errors import ModelUnusable
@@ -13,14 +18,7 @@ _HEADER_BYTES_MAX = 1_048_576
 
 def metadata_of(shape: Shape) -> dict[str, str]:
     """Return the safetensors metadata that names an architecture."""
-    return {
-        "format": FORMAT,
-        "kind": shape.kind,
-        "features": str(shape.features),
-        "classes": str(shape.classes),
-        "folds": str(shape.folds),
-        "widths": ",".join(map(str, shape.widths)),
-    }
+    return {FORMAT: json.dumps(asdict(shape), sort_keys=True)}
 
 
 def shape_of(content: bytes, model: str) -> Shape:
@@ -29,20 +27,19 @@ def shape_of(content: bytes, model: str) -> Shape:
     Raises ModelUnusable for bytes that are not safetensors, or not of a cross-fitted model;
     `model` names it in the message.
     """
-    metadata = _metadata(content, model)
-    if metadata.get("format") != FORMAT:
+    declared = _metadata(content, model).get(FORMAT)
+    if declared is None:
         raise ModelUnusable(model, f"it is not of the format {FORMAT}")
-    kind = next((kind for kind in get_args(Kind) if kind == metadata.get("kind")), None)
-    if kind is None:
-        raise ModelUnusable(model, f"its kind {metadata.get('kind')!r} is unknown")
     try:
-        widths = tuple(int(width) for width in metadata["widths"].split(",") if width)
-        sizes = tuple(int(metadata[name]) for name in ("features", "classes", "folds"))
-    except (KeyError, ValueError):
-        raise ModelUnusable(model, "its sizes are missing or no numbers") from None
-    if min((*sizes, *widths)) < 1:
-        raise ModelUnusable(model, "its sizes are not positive")
-    return Shape(kind=kind, features=sizes[0], classes=sizes[1], folds=sizes[2], widths=widths)
+        fields = json.loads(declared)
+        shape = Shape(**{**fields, "widths": tuple(fields["widths"])})
+        sizes = (shape.features, shape.classes, shape.folds, *shape.widths)
+        sound = shape.kind in get_args(Kind) and all(type(size) is int for size in sizes)
+    except (ValueError, TypeError, KeyError):
+        sound = False
+    if not sound or min(sizes) < 1:
+        raise ModelUnusable(model, "it declares no architecture of this service")
+    return shape
 
 
 def _metadata(content: bytes, model: str) -> dict[str, str]:
@@ -54,5 +51,5 @@ def _metadata(content: bytes, model: str) -> dict[str, str]:
         header = json.loads(content[8 : 8 + length])
     except ValueError:
         raise ModelUnusable(model, "it is not a safetensors file") from None
-    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else {}
-    return {str(name): str(value) for name, value in metadata.items()}
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return metadata if isinstance(metadata, dict) else {}

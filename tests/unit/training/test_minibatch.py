@@ -1,0 +1,115 @@
+"""Small ResNets: they learn, they are cross-fitted, and a run goes on exactly where it stopped."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cluster.errors import TrainingFailed
+from training.config import Recipe, ResNetHead
+from training.data import TrainingData
+from training.group import Alone
+from training.minibatch import RunState, shift
+from training.recipes import image_small
+from training.step import Fitted, fit, train
+
+QUICK = Recipe(
+    name="quick",
+    folds=2,
+    head=ResNetHead(widths=(8, 16), epochs=6, steps_min=24, batch_rows=16, checkpoints=2),
+)
+
+
+def bars(items: int, seed: int = 0) -> TrainingData:
+    """Return images of a bright bar that is upright or level, somewhere."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, items)
+    pixels = rng.random((items, 3, 32, 32), np.float32) * 0.2
+    for image, label, place in zip(pixels, labels, rng.integers(8, 24, items), strict=True):
+        if label:
+            image[:, place : place + 3, :] = 1.0
+        else:
+            image[:, :, place : place + 3] = 1.0
+    return TrainingData(
+        features=pixels.reshape(items, -1),
+        targets=np.where(np.arange(2) == labels[:, None], 0.95, 0.05).astype(np.float32),
+        weights=np.ones(items, np.float32),
+        folds=rng.integers(0, 2, items),
+    )
+
+
+def run(data: TrainingData, resume: RunState | None = None) -> tuple[Fitted, list[RunState]]:
+    states: list[RunState] = []
+    fitted = train(
+        QUICK,
+        data,
+        5,
+        Alone(),
+        resume=resume,
+        on_checkpoint=lambda state, _: states.append(RunState.load(state.save())),
+    )
+    return fitted, states
+
+
+def test_a_network_learns_and_its_seed_repeats_it() -> None:
+    data, unseen = bars(64), bars(64, seed=1)
+
+    model = fit(QUICK, data, seed=5)
+
+    agree = model.predict(unseen.features).argmax(1) == unseen.targets.argmax(1)
+    assert agree.mean() > 0.9
+    assert fit(QUICK, data, seed=5).save() == model.save()
+    assert fit(QUICK, data, seed=6).save() != model.save()
+
+
+def test_a_run_that_was_cut_off_ends_with_the_very_same_weights() -> None:
+    data = bars(48)
+    whole, states = run(data)
+
+    assert [state.epochs for state in states] == [3, 6]
+    for state in states:
+        assert run(data, resume=state)[0].model.save() == whole.model.save()
+
+
+def test_a_network_has_not_learnt_from_the_items_of_its_fold() -> None:
+    data = bars(48)
+    turned = data.targets.copy()
+    turned[data.folds == 1] = turned[data.folds == 1][:, ::-1]
+
+    before, after = fit(QUICK, data, seed=5), fit(QUICK, replace(data, targets=turned), seed=5)
+
+    own = np.ones(48, np.int64)
+    np.testing.assert_allclose(
+        before.predict(data.features, own), after.predict(data.features, own), atol=1e-4
+    )
+    gap = before.predict(data.features, 1 - own) - after.predict(data.features, 1 - own)
+    assert np.abs(gap).max() > 0.1
+
+
+def test_a_loss_that_is_no_number_is_a_clear_failure() -> None:
+    data = bars(32)
+    data.targets[0, 0] = np.nan
+
+    with pytest.raises(TrainingFailed, match="not finite"):
+        train(QUICK, data, 0, Alone())
+
+
+def test_an_image_is_moved_but_not_changed() -> None:
+    image = torch.zeros(1, 3, 32, 32)
+    image[0, :, 10:13, 20:23] = torch.rand(3, 3, 3)
+    images = image.expand(200, -1, -1, -1).reshape(200, -1)
+
+    moved = shift(images, 3, torch.Generator().manual_seed(0)).view(200, 3, 32, 32)
+
+    assert torch.allclose(moved.sum(dim=(1, 2, 3)), image.sum())
+    corners = {tuple(each[0].nonzero()[0].tolist()) for each in moved}
+    assert {row for row, _ in corners} == set(range(7, 14))
+    assert {column for _, column in corners} == set(range(17, 24))
+
+
+def test_pixels_of_another_size_are_refused() -> None:
+    data = bars(8)
+
+    with pytest.raises(ValueError, match="3072 pixels"):
+        fit(image_small(), replace(data, features=data.features[:, :100].copy()), seed=0)

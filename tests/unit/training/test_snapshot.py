@@ -1,0 +1,252 @@
+"""Snapshots: the right rows, always the same, and never a broken one."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cluster import paths
+from cluster.domain.items import fold_of
+from cluster.errors import TrainingFailed
+from tests.unit.training.worlds import JOB, LINE, NAMES, World, a_job
+from training.building import build_snapshot
+from training.data import TrainingData
+from training.recipes import text_head
+from training.snapshot import find_snapshot, read_audit, read_training
+from training.tables import lists_of
+
+FOLDER = paths.snapshot(JOB, 1)
+
+
+def test_a_snapshot_holds_every_trainable_item_and_no_audit_item() -> None:
+    world = World.after_round(items=430)
+
+    snapshot = build_snapshot(world.stores, world.job, 1)
+
+    data = read_training(world.stores.objects, snapshot)
+    audit = read_audit(world.stores.objects, snapshot)
+    learnt = np.flatnonzero(np.arange(430) % 4)
+    np.testing.assert_array_equal(data.features, world.points.features[learnt])
+    np.testing.assert_allclose(data.targets, world.points.targets(0.1)[learnt])
+    np.testing.assert_array_equal(audit.positions, np.arange(0, 430, 4))
+    np.testing.assert_array_equal(audit.features, world.points.features[::4])
+    np.testing.assert_allclose(audit.posterior, world.points.targets(0.1, seed=1)[::4])
+    assert (snapshot.train.rows, snapshot.audit.rows) == (len(learnt), 108)
+
+
+def test_folds_are_those_of_the_contents() -> None:
+    world = World.after_round()
+
+    snapshot = build_snapshot(world.stores, world.job, 1)
+
+    audit = read_audit(world.stores.objects, snapshot)
+    hashes = world.content_hashes()
+    expected = [fold_of(hashes[position], text_head().folds) for position in audit.positions]
+    assert audit.folds.tolist() == expected
+    assert snapshot.folds == text_head().folds
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_workers_share_the_rows_evenly_and_without_overlap(workers: int) -> None:
+    world = World.after_round()
+    snapshot = build_snapshot(world.stores, world.job, 1)
+
+    shares = [
+        read_training(world.stores.objects, snapshot, rank, workers) for rank in range(workers)
+    ]
+
+    rows = np.concatenate([share.features for share in shares])
+    whole = read_training(world.stores.objects, snapshot).features
+    assert sorted(map(tuple, rows)) == sorted(map(tuple, whole))
+    sizes = [len(share) for share in shares]
+    assert max(sizes) - min(sizes) <= 30
+
+
+def test_a_worker_with_no_shard_has_no_rows() -> None:
+    world = World.after_round()
+    snapshot = build_snapshot(world.stores, world.job, 1)
+
+    share = read_training(world.stores.objects, snapshot, rank=999, size=1_000)
+
+    assert (len(share), share.features.shape[1]) == (0, 16)
+
+
+def test_a_snapshot_is_built_once_and_found_again() -> None:
+    world = World.after_round()
+    first = build_snapshot(world.stores, world.job, 1)
+    world.store_consensus({**world.consensus(noise=0.5)})
+
+    second = build_snapshot(world.stores, world.job, 1)
+
+    assert second == first == find_snapshot(world.stores.objects, JOB, 1)
+
+
+def test_equal_rounds_have_equal_snapshots_and_others_have_others() -> None:
+    first, again, other = World.after_round(), World.after_round(), World.after_round(noise=0.2)
+
+    hashes = [build_snapshot(world.stores, world.job, 1).hash for world in (first, again, other)]
+
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_build_that_was_cut_off_is_no_snapshot_and_is_built_anew() -> None:
+    world = World.after_round()
+    whole = build_snapshot(world.stores, world.job, 1)
+    world.stores.objects.delete(f"{FOLDER}/manifest.json")
+    world.stores.objects.write(f"{FOLDER}/train.parquet", b"half of a file")
+
+    assert find_snapshot(world.stores.objects, JOB, 1) is None
+    assert build_snapshot(world.stores, world.job, 1) == whole
+
+
+def test_items_without_features_are_left_out() -> None:
+    world = World.after_round()
+    chunk = world.chunks()[0]
+    features = world.points.features[:50].copy()
+    features[2] = np.nan
+    failures: list[str | None] = [None, "not an image", *[None] * 48]
+    world.store_features(chunk, features, failures)
+
+    snapshot = build_snapshot(world.stores, world.job, 1)
+
+    assert snapshot.train.rows == 300 - 2
+
+
+def break_manifest(content: bytes) -> bytes:
+    return json.dumps(json.loads(content) | {"folds": 4}).encode()
+
+
+def flip_a_byte(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "audit.parquet"])
+@pytest.mark.parametrize("damage", [flip_a_byte, lambda content: content[:-9], lambda _: b""])
+def test_a_damaged_file_is_noticed(name: str, damage: Callable[[bytes], bytes]) -> None:
+    world = World.after_round()
+    build_snapshot(world.stores, world.job, 1)
+    path = f"{FOLDER}/{name}"
+    world.stores.objects.write(path, damage(world.stores.objects.read(path)))
+
+    with pytest.raises(TrainingFailed, match=f"{name} of its snapshot is corrupt"):
+        build_snapshot(world.stores, world.job, 1)
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "audit.parquet"])
+def test_a_missing_file_is_noticed(name: str) -> None:
+    world = World.after_round()
+    build_snapshot(world.stores, world.job, 1)
+    world.stores.objects.delete(f"{FOLDER}/{name}")
+
+    with pytest.raises(TrainingFailed, match=f"{name} of its snapshot is missing"):
+        build_snapshot(world.stores, world.job, 1)
+
+
+@pytest.mark.parametrize("damage", [break_manifest, lambda _: b"{}", lambda _: b"\xff"])
+def test_a_damaged_manifest_is_noticed(damage: Callable[[bytes], bytes]) -> None:
+    world = World.after_round()
+    build_snapshot(world.stores, world.job, 1)
+    path = f"{FOLDER}/manifest.json"
+    world.stores.objects.write(path, damage(world.stores.objects.read(path)))
+
+    with pytest.raises(TrainingFailed, match="manifest of its snapshot is corrupt"):
+        build_snapshot(world.stores, world.job, 1)
+
+
+def test_a_worker_notices_a_shard_that_was_damaged_later() -> None:
+    world = World.after_round()
+    snapshot = build_snapshot(world.stores, world.job, 1)
+    path = f"{FOLDER}/train.parquet"
+    content = world.stores.objects.read(path)
+    damaged = content[:4] + bytes(byte ^ 0xFF for byte in content[4:600]) + content[600:]
+    world.stores.objects.write(path, damaged)
+
+    with pytest.raises(TrainingFailed, match=r"train\.parquet of its snapshot is corrupt"):
+        read_training(world.stores.objects, snapshot)
+
+
+def without_consensus(world: World) -> None:
+    world.stores.objects.delete(paths.consensus(JOB, 1))
+
+
+def without_features(world: World) -> None:
+    world.stores.objects.delete(paths.features(JOB, "minilm", 3))
+
+
+def with_features_of_another_chunk(world: World) -> None:
+    objects = world.stores.objects
+    other = objects.read(paths.features(JOB, "minilm", 2))
+    objects.write(paths.features(JOB, "minilm", 3), other)
+
+
+def with_one_class(world: World) -> None:
+    targets = np.tile(np.array([0.2, 0.7, 0.1], np.float32), (400, 1))
+    world.store_consensus({**world.consensus(), "target": lists_of(targets, pa.float32())})
+
+
+def with_nothing_answered(world: World) -> None:
+    world.store_consensus({**world.consensus(), "trainable": pa.array([False] * 400)})
+
+
+def with_more_classes(world: World) -> None:
+    targets = np.tile(np.eye(4, dtype=np.float32), (100, 1))
+    world.store_consensus({**world.consensus(), "target": lists_of(targets, pa.float32())})
+
+
+def with_another_label_set(world: World) -> None:
+    other = a_job(names=(*NAMES[:2], "emu"))
+    live = world.stores.models.live(LINE)
+    changed = replace(live, spec=replace(live.spec, version=1, label_set=other.spec.label_set))
+    world.stores.models.add(changed)
+    world.stores.models.promote(LINE, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (without_consensus, "consensus/000001.parquet is missing"),
+        (without_features, "features/minilm/000003.parquet is missing"),
+        (with_features_of_another_chunk, "features of chunk 3 do not fit it"),
+        (with_one_class, "fewer than two classes"),
+        (with_nothing_answered, "fewer than two classes"),
+        (with_more_classes, "consensus has 4 classes, the label set 3"),
+        (with_another_label_set, "label set is not that of version 1"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_a_clear_failure(
+    spoil: Callable[[World], None], reason: str
+) -> None:
+    world = World.after_round()
+    spoil(world)
+
+    with pytest.raises(TrainingFailed, match=reason):
+        build_snapshot(world.stores, world.job, 1)
+
+    assert find_snapshot(world.stores.objects, JOB, 1) is None
+
+
+def test_a_consensus_in_another_order_is_the_same_consensus() -> None:
+    world, shuffled = World.after_round(), World.after_round()
+    order = np.random.default_rng(0).permutation(400)
+    columns = shuffled.consensus()
+    shuffled.store_consensus({name: column.take(order) for name, column in columns.items()})
+
+    first = build_snapshot(world.stores, world.job, 1)
+    second = build_snapshot(shuffled.stores, shuffled.job, 1)
+
+    assert first.hash == second.hash
+
+
+def test_reading_gives_what_the_step_takes() -> None:
+    world = World.after_round()
+    data: TrainingData = read_training(
+        world.stores.objects, build_snapshot(world.stores, world.job, 1)
+    )
+
+    assert [data.features.dtype, data.targets.dtype, data.weights.dtype] == [np.float32] * 3
+    assert data.folds.dtype == np.int64
+    np.testing.assert_allclose(data.weights, 1.0)

@@ -1,0 +1,220 @@
+"""A small job as the learning stage finds it: chunks, features, a consensus, pre-labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster import paths
+from cluster.domain.ids import JobId, ModelName, TenantId
+from cluster.domain.items import Chunk, ChunkPrediction
+from cluster.domain.jobs import Job, JobSpec, JobState, Progress, Source
+from cluster.domain.labels import Label, LabelSet
+from cluster.domain.models import ZERO_SHOT, ModelRecord, ModelSpec
+from cluster.ports import ObjectStore, Stores
+from cluster.runner import JobDesk
+from cluster.stores.memory import memory_stores
+from cluster.stores.objects import MemoryObjects
+from training.data import TrainingData
+from training.tables import lists_of
+
+JOB = JobId("job-1")
+LINE = ModelName("acme/text-minilm-1")
+NAMES = ("cat", "dog", "owl")
+CHUNK_ROWS = 50
+
+Floats = npt.NDArray[np.float32]
+
+
+class StepClock:
+    """A clock that moves one second with every look."""
+
+    def __init__(self) -> None:
+        self._now = 1_000.0
+
+    def now(self) -> float:
+        self._now += 1.0
+        return self._now
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """Items as Gaussian clouds, one a class: features (n, D) and true labels (n,)."""
+
+    features: Floats
+    labels: npt.NDArray[np.int64]
+
+    @classmethod
+    def draw(cls, items: int, seed: int = 0, classes: int = 3, spread: float = 1.0) -> "Points":
+        rng = np.random.default_rng(seed)
+        centres = np.random.default_rng(1).normal(size=(classes, 16))
+        labels = rng.integers(0, classes, items)
+        features = centres[labels] + spread * rng.normal(size=(items, 16))
+        return cls(features.astype(np.float16).astype(np.float32), labels)
+
+    def targets(self, noise: float = 0.0, seed: int = 0) -> Floats:
+        """Return posteriors of a crowd that errs on a share of the items and knows it."""
+        rng = np.random.default_rng(seed)
+        classes = int(self.labels.max()) + 1
+        wrong = rng.random(len(self.labels)) < noise
+        said = np.where(wrong, rng.integers(0, classes, len(self.labels)), self.labels)
+        sure = 1.0 - max(noise, 0.02)
+        targets = np.full((len(said), classes), (1.0 - sure) / (classes - 1), np.float32)
+        targets[np.arange(len(said)), said] = sure
+        return targets
+
+    def training_data(self, folds: int = 5, noise: float = 0.0) -> TrainingData:
+        return TrainingData(
+            features=self.features,
+            targets=self.targets(noise),
+            weights=np.ones(len(self.labels), np.float32),
+            folds=np.random.default_rng(2).integers(0, folds, len(self.labels)),
+        )
+
+
+def a_job(*, round_number: int = 1, seed: int = 7, names: tuple[str, ...] = NAMES) -> Job:
+    spec = JobSpec(
+        name="animals",
+        modality="text",
+        label_set=LabelSet(tuple(Label(name) for name in names)),
+        source=Source(uri="upload://x", format="jsonl"),
+        seed=seed,
+    )
+    return Job(
+        job_id=JOB,
+        tenant_id=TenantId("acme"),
+        spec=spec,
+        model_name=LINE,
+        state=JobState.LEARNING,
+        created_at=0.0,
+        updated_at=0.0,
+        progress=Progress(rounds=round_number),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """A job's stores after a round of asking; every fourth item is an audit item."""
+
+    stores: Stores
+    points: Points
+    job: Job
+
+    @classmethod
+    def after_round(
+        cls, items: int = 400, objects: ObjectStore | None = None, noise: float = 0.1
+    ) -> "World":
+        stores = memory_stores(objects or MemoryObjects())
+        world = cls(stores, Points.draw(items), a_job())
+        stores.jobs.create(world.job, None)
+        world.begin_line()
+        world.store_chunks()
+        world.store_consensus(world.consensus(noise))
+        world.store_predictions(np.full((items, len(NAMES)), 1.0 / len(NAMES), np.float32))
+        return world
+
+    def desk(self) -> JobDesk:
+        job = self.stores.jobs.load(JOB)
+        return JobDesk(job, self.stores.jobs, self.stores.events, StepClock())
+
+    def begin_line(self) -> None:
+        spec = ModelSpec(
+            name=LINE,
+            version=ZERO_SHOT,
+            base_model="minilm",
+            modality="text",
+            label_set=self.job.spec.label_set,
+            weights_path=None,
+        )
+        self.stores.models.add(ModelRecord(spec=spec, lineage=None, created_at=0.0))
+        self.stores.models.promote(LINE, ZERO_SHOT, None)
+
+    def chunks(self) -> list[Chunk]:
+        starts = range(0, len(self.points.labels), CHUNK_ROWS)
+        return [
+            Chunk(
+                job_id=JOB,
+                number=number,
+                first_position=start,
+                rows=min(CHUNK_ROWS, len(self.points.labels) - start),
+                items_path=paths.items(JOB, number),
+            )
+            for number, start in enumerate(starts)
+        ]
+
+    def content_hashes(self) -> list[bytes]:
+        items = range(len(self.points.labels))
+        return [blake2b(str(item).encode(), digest_size=16).digest() for item in items]
+
+    def store_chunks(self) -> None:
+        for chunk in self.chunks():
+            rows = slice(chunk.first_position, chunk.first_position + chunk.rows)
+            hashes = self.content_hashes()[rows]
+            items = {
+                "position": pa.array(range(rows.start, rows.stop), pa.int64()),
+                "content_hash": pa.array(hashes, pa.binary(16)),
+            }
+            self.store_table(chunk.items_path, items)
+            features = self.points.features[chunk.first_position :][: chunk.rows]
+            self.store_features(chunk, features, [None] * chunk.rows)
+        self.stores.chunks.add(self.chunks())
+
+    def store_features(self, chunk: Chunk, features: Floats, failures: list[str | None]) -> None:
+        first = chunk.first_position
+        columns = {
+            "position": pa.array(range(first, first + len(features)), pa.int64()),
+            "features": lists_of(features, pa.float16()),
+            "failure": pa.array(failures, pa.string()),
+        }
+        self.store_table(paths.features(JOB, "minilm", chunk.number), columns)
+
+    def consensus(self, noise: float = 0.1) -> dict[str, pa.Array]:
+        items = len(self.points.labels)
+        audit = np.arange(items) % 4 == 0
+        targets = self.points.targets(noise)
+        return {
+            "position": pa.array(np.arange(items)),
+            "posterior": lists_of(targets, pa.float32()),
+            "target": lists_of(targets, pa.float32()),
+            "answers": pa.array(np.full(items, 2, np.int32)),
+            "audit": pa.array(audit),
+            "audited": pa.array(audit),
+            "trainable": pa.array(np.full(items, fill_value=True)),
+            "audit_posterior": lists_of(self.points.targets(noise, seed=1), pa.float32()),
+        }
+
+    def store_consensus(self, columns: Mapping[str, pa.Array], round_number: int = 1) -> None:
+        self.store_table(paths.consensus(JOB, round_number), columns)
+
+    def store_predictions(self, probabilities: Floats, version: int = ZERO_SHOT) -> None:
+        for chunk in self.chunks():
+            path = paths.predictions(JOB, version, chunk.number)
+            rows = probabilities[chunk.first_position :][: chunk.rows]
+            columns = {
+                "position": pa.array(
+                    range(chunk.first_position, chunk.first_position + chunk.rows), pa.int64()
+                ),
+                "probabilities": lists_of(rows, pa.float32()),
+            }
+            self.store_table(path, columns)
+            prediction = ChunkPrediction(
+                job_id=JOB, number=chunk.number, model_version=version, predictions_path=path
+            )
+            self.stores.chunks.set_predicted([prediction])
+
+    def store_table(self, path: str, columns: Mapping[str, pa.Array]) -> None:
+        sink = BytesIO()
+        pq.write_table(pa.table(dict(columns)), sink)
+        self.stores.objects.write(path, sink.getvalue())
+
+    def next_round(self) -> None:
+        """Move the job to the next round, with the same consensus."""
+        job = self.stores.jobs.load(JOB)
+        progress = replace(job.progress, rounds=job.progress.rounds + 1)
+        self.stores.jobs.save(replace(job, progress=progress))
+        self.store_consensus(self.consensus(), progress.rounds)
