@@ -1,16 +1,11 @@
 """The client against a real server over real sockets, and against servers that misbehave."""
 
 import json
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
-from starlette.types import ASGIApp
 
 from cluster import paths
 from cluster.domain.access import Role
@@ -19,35 +14,9 @@ from cluster.domain.jobs import JobState
 from serve_apps.client import ClientProblem, MusterClient, Retries, ServiceUnreachable
 from serve_apps.gateway.schemas.job_request import GoalBody, ItemBody, JobRequest, LabelBody
 from serve_apps.gateway.schemas.work import AnswerBody, WorkerRequest
+from tests.unit.gateway.serving import serving
 from tests.unit.gateway.test_results import deliver
 from tests.unit.gateway.world import World, job_body
-
-
-class AnnouncedServer(uvicorn.Server):
-    """A server that says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-
-@contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    """Serve an app on a free port of this machine and yield its URL."""
-    server = AnnouncedServer(uvicorn.Config(app, port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    assert server.listening.wait(30)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture

@@ -1,0 +1,246 @@
+"""The commands that talk to a service, against a real one over real sockets."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cluster import paths
+from cluster.domain.access import Role
+from cluster.domain.ids import JobId
+from cluster.domain.jobs import Certificate, JobState, Progress, Stratum
+from cluster.stores.memory import memory_stores
+from cluster.stores.objects import FolderObjects
+from serve_apps.cli import options
+from serve_apps.cli.follow import LOOK_EVERY_S, follow
+from serve_apps.cli.main import app
+from serve_apps.client import MusterClient, Retries
+from tests.unit.gateway.serving import serving
+from tests.unit.gateway.test_results import deliver
+from tests.unit.gateway.world import World
+
+Muster = Callable[..., Result]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World.of(memory_stores(FolderObjects(tmp_path / "objects")), tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def url(world: World) -> Iterator[str]:
+    with serving(world.http.app) as found:
+        yield found
+
+
+@pytest.fixture
+def muster(world: World, url: str) -> Muster:
+    """The command with the environment of a user who has a key."""
+
+    def run(*arguments: str | Path, role: Role = "client") -> Result:
+        environment = {"MUSTER_URL": url, "MUSTER_KEY": world.key(role), "COLUMNS": "200"}
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+
+    return run
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> Path:
+    file = tmp_path / "animals.jsonl"
+    file.write_text('{"id": "1", "text": "meow"}\n{"id": "2", "text": "woof"}\n')
+    return file
+
+
+def last_json(result: Result) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+def test_a_file_is_uploaded_and_submitted(muster: Muster, world: World, items: Path) -> None:
+    # When a file is submitted with labels, a goal and a budget
+    result = muster(
+        "submit", items, "--labels", "cat, dog", "--goal", "0.9", "--budget", "50", "--json"
+    )
+    # Then the job is stored as asked, named for the file, its items uploaded
+    assert result.exit_code == 0, result.output
+    shown = last_json(result)
+    job = world.stores.jobs.load(JobId(shown["id"]))
+    assert (job.spec.name, job.spec.label_set.names) == ("animals", ("cat", "dog"))
+    assert (job.spec.goal.accuracy, job.spec.budget.answers_max) == (0.9, 50)
+    (uploaded,) = world.stores.objects.list("uploads")
+    assert world.stores.objects.read(uploaded) == items.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.txt", "cat\tmeows\n\ndog\n"),
+        ("labels.json", '[{"name": "cat", "description": "meows"}, "dog"]'),
+    ],
+)
+def test_labels_come_from_a_file(
+    muster: Muster, world: World, items: Path, name: str, text: str
+) -> None:
+    file = items.with_name(name)
+    file.write_text(text)
+    shown = last_json(muster("submit", items, "--label-file", file, "--json"))
+    labels = world.stores.jobs.load(JobId(shown["id"])).spec.label_set.labels
+    assert [(label.name, label.description) for label in labels] == [("cat", "meows"), ("dog", "")]
+
+
+def test_a_uri_is_submitted_as_it_is(muster: Muster, world: World) -> None:
+    (world.inbox / "items.csv").write_text("id,text\n1,meow\n")
+    uri = f"file://{world.inbox}/items.csv"
+    shown = last_json(muster("submit", uri, "--labels", "cat,dog", "--json"))
+    assert shown["source_uri"] == uri
+    assert list(world.stores.objects.list("uploads")) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nothing.jsonl", "--labels", "cat,dog"), "source: there is no file nothing.jsonl"),
+        (("nothing.zip", "--labels", "cat,dog"), "format: .zip tells none; give --format"),
+        (("nothing.csv", "--labels", "cat"), "labels: List should have at least 2 items"),
+        (("nothing.csv", "--labels", "cat,cat"), "labels: label names must be unique"),
+        (("nothing.csv", "--labels", "cat,dog", "--goal", "2"), "accuracy: Input should be less"),
+    ],
+)
+def test_what_cannot_be_a_job_is_told_before_anything_is_sent(
+    arguments: tuple[str, ...], message: str
+) -> None:
+    result = CliRunner().invoke(app, ["submit", *arguments, "--url", "http://127.0.0.1:9"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+def test_a_refusal_is_shown_and_as_json_is_the_problem(muster: Muster) -> None:
+    for_people = muster("watch", "job-0")
+    assert (for_people.exit_code, for_people.stdout) == (3, "")
+    assert "there is no such job (404): there is no job job-0" in for_people.stderr
+    for_programs = muster("watch", "job-0", "--json")
+    assert for_programs.exit_code == 3
+    assert last_json(for_programs)["type"] == "urn:muster:problem:job-not-found"
+
+
+def test_a_wrong_role_is_refused(muster: Muster) -> None:
+    result = muster("jobs", role="worker")
+    assert result.exit_code == 3
+    assert "a worker key may not do this" in result.stderr
+
+
+def test_silence_is_told_apart_from_refusal(
+    muster: Muster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "_RETRIES", Retries(attempts=2, first_wait_s=0.01))
+    result = muster("jobs", "--url", "http://127.0.0.1:9")
+    assert result.exit_code == 4
+    assert "no answer from http://127.0.0.1:9" in result.stderr
+
+
+def test_a_job_is_followed_to_its_end(world: World, url: str) -> None:
+    # Given a job that goes a step on whenever its follower waits
+    job = world.submitted()
+    states = iter((JobState.INGESTING, JobState.ASKING, JobState.COMPLETED))
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        world.moved(world.stores.jobs.load(job.job_id), next(states))
+
+    with MusterClient(url, world.key("client")) as client:
+        ended = follow(client, job.job_id, wait)
+    assert (ended.state, waits) == (JobState.COMPLETED, [LOOK_EVERY_S] * 3)
+
+
+@pytest.mark.parametrize(
+    ("state", "exit_code"),
+    [(JobState.COMPLETED, 0), (JobState.FAILED, 1), (JobState.CANCELLED, 1)],
+)
+def test_watch_ends_as_the_job_did(
+    muster: Muster, world: World, state: JobState, exit_code: int
+) -> None:
+    job = world.moved(world.submitted(), state)
+    result = muster("watch", job.job_id, "--json")
+    assert (result.exit_code, last_json(result)["state"]) == (exit_code, state)
+    assert state in muster("watch", job.job_id).stdout
+
+
+def test_results_are_lines_on_stdout_or_in_a_file(
+    muster: Muster, world: World, tmp_path: Path
+) -> None:
+    job = world.submitted()
+    delivered = deliver(world, job, [3, 2])
+    world.moved(job, JobState.COMPLETED)
+    lines = muster("results", job.job_id).stdout.splitlines()
+    assert [json.loads(line)["item_id"] for line in lines] == delivered
+    file = tmp_path / "labels.jsonl"
+    result = muster("results", job.job_id, "--follow", "-o", file, "--json")
+    assert last_json(result) == {"job_id": job.job_id, "file": str(file), "rows": 5}
+    assert file.read_text().splitlines() == lines
+
+
+def test_the_finished_data_set_comes_as_parquet(
+    muster: Muster, world: World, tmp_path: Path
+) -> None:
+    job = world.submitted()
+    early = muster("results", job.job_id, "--format", "parquet", "-o", tmp_path / "labels.parquet")
+    assert early.exit_code == 3
+    assert "the export is not there yet" in early.stderr
+    world.moved(job, JobState.COMPLETED)
+    world.stores.objects.write(paths.export(job.job_id, "parquet"), b"PAR1")
+    file = tmp_path / "labels.parquet"
+    done = muster("results", job.job_id, "--format", "parquet", "--follow", "-o", file)
+    assert (done.exit_code, file.read_bytes()) == (0, b"PAR1")
+    assert muster("results", job.job_id, "--format", "parquet").exit_code == 2
+
+
+def test_jobs_are_listed_and_cancelled(muster: Muster, world: World) -> None:
+    job = world.submitted()
+    assert job.job_id in muster("jobs").stdout
+    assert last_json(muster("cancel", job.job_id, "--json"))["cancel_requested"] is True
+    assert [found["id"] for found in last_json(muster("jobs", "--json"))["jobs"]] == [job.job_id]
+    world.moved(world.stores.jobs.load(job.job_id), JobState.CANCELLED)
+    refused = muster("cancel", job.job_id)
+    assert refused.exit_code == 3
+    assert "is already cancelled" in refused.stderr
+
+
+def test_workers_are_registered_and_listed(muster: Muster) -> None:
+    register = ("workers", "register", "ann", "--skill", "birds", "--price", "0.02", "--json")
+    worker = last_json(muster(*register, role="worker"))
+    assert (worker["skills"], worker["price"]) == (["birds"], 0.02)
+    assert last_json(muster("workers", "list", "--json", role="worker"))["workers"] == [worker]
+    assert "birds" in muster("workers", "list", role="worker").stdout
+    assert muster("workers", "register", "ann", "--price=-1", role="worker").exit_code == 2
+
+
+def test_models_and_keys(muster: Muster) -> None:
+    assert last_json(muster("models", "list", "--json")) == {"models": [], "next_cursor": None}
+    assert muster("models", "live", "none").exit_code == 3
+    assert muster("models", "versions", "none").exit_code == 3
+    issued = last_json(muster("keys", "issue", "hooli", "client", "--json", role="admin"))
+    assert muster("jobs", "--key", issued["key"]).exit_code == 0
+    assert muster("keys", "revoke", issued["id"], role="admin").exit_code == 0
+    assert muster("jobs", "--key", issued["key"]).exit_code == 3
+
+
+def test_a_certificate_is_part_of_how_a_job_ended(muster: Muster, world: World) -> None:
+    stratum = Stratum(
+        name="overall", items=90, audited=40, accuracy_estimate=0.97, accuracy_lower=0.931
+    )
+    job = replace(
+        world.submitted(),
+        progress=Progress(items=90, rejected=2, final=90, answers=100, audit_answers=80, cost=1.8),
+        certificate=Certificate(confidence=0.95, strata=(stratum,)),
+    )
+    world.moved(world.stores.jobs.save(job), JobState.COMPLETED)
+    shown = muster("watch", job.job_id).stdout
+    assert "accuracy >= 0.931 (40 of 90 audited) at 95%" in shown
+    assert "90, 2 rejected" in shown
+    assert "2.00" in shown
