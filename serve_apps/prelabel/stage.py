@@ -20,8 +20,8 @@ ATTEMPTS_MAX = 5
 CANCEL_CHECK_S = 1.0
 """How soon a cancelled job is noticed while no chunk finishes."""
 
-POISON_EVENTS_MAX = 20
-"""How many poison items of one chunk are named in the job's history."""
+POISON_NAMED_MAX = 10
+"""How many poison items of one chunk are named in the job's history; all are counted."""
 
 
 class PrelabelStage:
@@ -41,7 +41,7 @@ class PrelabelStage:
         started_at = self._clock.now()
         model = live_model(self._stores.models, desk.job, started_at)
         left = self._left(desk, model)
-        done = sum(work.chunk.rows for work in left)
+        items = sum(work.chunk.rows for work in left)
         window = _Window(self._predictor, left, self._settings.chunks_in_flight_max)
         try:
             while not window.is_empty:
@@ -50,7 +50,7 @@ class PrelabelStage:
                 desk.check()
         finally:
             window.abandon()
-        self._summarize(desk, model, done, self._clock.now() - started_at)
+        self._summarize(desk, model, items, self._clock.now() - started_at)
         return JobState.ASKING
 
     def _left(self, desk: JobDesk, model: ModelSpec) -> list[ChunkWork]:
@@ -133,8 +133,17 @@ def _begin_line(models: ModelRegistry, job: Job, now: float) -> ModelSpec:
 
 
 def _record_poison(desk: JobDesk, finished: "_Finished") -> None:
-    for row in finished.outcome.poison[:POISON_EVENTS_MAX]:
-        desk.record("prelabel.poison", f"item {row.item_id}: {row.detail}", position=row.line - 1)
+    poison = finished.outcome.poison
+    if not poison:
+        return
+    named = "; ".join(f"{row.item_id}: {row.detail}" for row in poison[:POISON_NAMED_MAX])
+    desk.record(
+        "prelabel.poison",
+        named,
+        items=len(poison),
+        first_position=poison[0].line - 1,
+        chunk=finished.outcome.chunk,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

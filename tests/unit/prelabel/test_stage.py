@@ -168,8 +168,8 @@ def test_poison_is_counted_and_named_in_the_history() -> None:
     _, job = run(stores, Replicas(predictor_over(stores.objects)))
     assert (job.progress.prelabelled, job.progress.poisoned) == (50, 1)
     (event,) = [e for e in stores.events.read(JOB, 0, 100) if e.kind == "prelabel.poison"]
-    assert "item-24" in event.message
-    assert event.figures == {"position": 24}
+    assert event.message.startswith("item-24: the model fails on this item (ValueError)")
+    assert event.figures == {"items": 1, "first_position": 24, "chunk": 2}
 
 
 def test_a_missing_chunk_is_not_tried_again() -> None:
