@@ -49,7 +49,7 @@ BLOCK_BYTES = 2**20
 
 
 class MusterClient:
-    """Calls one Muster service with one API key; a context manager.
+    """Calls one Muster service with one API key; a context manager, safe to use from threads.
 
     Every method raises ClientProblem where the service refuses and ServiceUnreachable where it
     does not answer. Calls that are safe to repeat are, a bounded number of times; `submit`
