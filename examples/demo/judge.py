@@ -22,7 +22,7 @@ def judge_job(watched: JobWatch, results: Sequence[ResultView], comparison: Comp
     job, dataset = watched.job, watched.dataset
     progress, gold = job.progress, dataset.gold
     labels = {result.item_id: result.label for result in results}
-    auto = {result.item_id: result.label for result in results if result.decided_by == "model"}
+    auto = {result.item_id: result.label for result in results if not result.answers}
     crowd = {item: label for item, label in labels.items() if item not in auto}
     known = [result for result in results if result.item_id in gold]
     states = states_entered(watched.events, watched.demo_start)

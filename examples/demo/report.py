@@ -13,6 +13,7 @@ from pathlib import Path
 from examples.demo.charts import (
     STAGE_TITLES,
     TIMED_STAGES,
+    WORKERS_SHOWN_MAX,
     answers_chart,
     percent,
     reliability_chart,
@@ -175,9 +176,11 @@ def _workers_section(run: DemoRun) -> str:
     key = (("dot", "true share in this run"),) + (
         (("diamond", "what the service believes, without gold"),) if estimated else ()
     )
+    too_many = len(run.workers) > WORKERS_SHOWN_MAX
+    shown = f" The plot has the {WORKERS_SHOWN_MAX} who answered most." if too_many else ""
     return _section(
         "Who answered, and how well",
-        escape(run.crowd_note) + "",
+        escape(run.crowd_note) + shown,
         f'<figure class="wide">{_key(key)}{workers_chart(run.workers)}</figure>'
         + _details("The workers as a table", _workers_table(run.workers)),
     )

@@ -53,6 +53,7 @@ class Service:
             **os.environ,
             "MUSTER_DATA_DIR": str(self._folder / "data"),
             "MUSTER_HTTP__PORT": str(self._port),
+            "MUSTER_ASKING__CONSENSUS_EVERY_S": "2",
             **self._settings,
         }
         with self._log.open("wb") as log:

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Event
-from time import monotonic
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -14,12 +13,13 @@ from examples.demo.charts import STAGE_TITLES
 from examples.demo.dataset import DemoDataset
 from examples.demo.measure import seconds_after, share_right, states_entered, trainings_ended
 from examples.demo.run_data import RunEvent, Sample
-from serve_apps.client import ClientProblem, MusterClient
+from serve_apps.client import MusterClient
 from serve_apps.gateway.schemas.jobs import EventView, JobView
 
 LOOK_EVERY_S = 0.5
-LABELS_EVERY_S = 2.0
-"""Provisional labels cost the service more than a look at the job."""
+
+ROUND_EVENT = "round"
+"""The kind of event that tells of a new consensus, whose labels can then be looked at."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,21 +33,21 @@ class JobWatch:
     demo_start: datetime
     samples: list[Sample] = field(default_factory=list)
     events: list[EventView] = field(default_factory=list)
-    accuracy: float | None = None
 
     @property
     def ended(self) -> bool:
         """Whether the job can no longer change."""
         return self.job.state.is_terminal
 
-    def look(self, *, with_labels: bool) -> None:
-        """Ask the service how the job stands and keep what changed."""
+    def look(self) -> None:
+        """Ask the service how the job stands; sample its labels where there is a new round."""
         self.job = self.client.job(self.job.id)
-        self.events += self.client.events(self.job.id, self.events[-1].seq if self.events else 0)
-        if with_labels:
-            self.accuracy = self._provisional_accuracy()
-        if with_labels or self.ended:
-            self.samples.append(self._sample())
+        seen = self.events[-1].seq if self.events else 0
+        news = self.client.events(self.job.id, seen)
+        self.events += news
+        rounds = [event for event in news if event.kind == ROUND_EVENT]
+        if rounds:
+            self.samples.append(self._sample(rounds[-1]))
 
     def timeline(self) -> tuple[RunEvent, ...]:
         """Return the job's events in the report's terms."""
@@ -60,22 +60,16 @@ class JobWatch:
             for event in self.events
         )
 
-    def _provisional_accuracy(self) -> float | None:
-        try:
-            labels = {view.item_id: view.label for view in self.client.labels(self.job.id)}
-        except ClientProblem:
-            return None  # there is no consensus before the first round
-        return share_right(labels, self.dataset.gold)
-
-    def _sample(self) -> Sample:
-        progress = self.job.progress
+    def _sample(self, event: EventView) -> Sample:
+        """Return how the job stood at a round of consensus, with its labels judged by gold."""
+        labels = {view.item_id: view.label for view in self.client.labels(self.job.id)}
         return Sample(
-            at_s=seconds_after(self.demo_start, datetime.now(UTC)),
-            answers=progress.answers,
-            final=progress.final,
+            at_s=seconds_after(self.demo_start, event.at),
+            answers=int(event.figures["answers"]),
+            final=self.job.progress.final,
             trainings=trainings_ended(states_entered(self.events, self.demo_start)),
-            accuracy=self.accuracy,
-            expected_accuracy=progress.expected_accuracy,
+            accuracy=share_right(labels, self.dataset.gold),
+            expected_accuracy=event.figures["expected_accuracy"],
         )
 
 
@@ -83,15 +77,14 @@ def watch(watches: Sequence[JobWatch], console: Console) -> None:
     """Follow jobs until all have ended, with live bars."""
     with _progress_bars(console) as bars:
         rows = [_Row(bars, each.dataset.title, len(each.dataset.items)) for each in watches]
-        pause, labels_at = Event(), monotonic()
-        while not all(each.ended for each in watches):
-            with_labels = monotonic() >= labels_at
+        pause = Event()
+        while True:
             for each, row in zip(watches, rows, strict=True):
                 if not each.ended:
-                    each.look(with_labels=with_labels)
+                    each.look()
                     row.show(each)
-            if with_labels:
-                labels_at = monotonic() + LABELS_EVERY_S
+            if all(each.ended for each in watches):
+                return
             pause.wait(LOOK_EVERY_S)
 
 
