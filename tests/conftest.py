@@ -5,11 +5,17 @@ import secrets
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw the seed of the whole run where none was asked for, so that it can be printed."""
+    """Draw the seed of the whole run where none was asked for, so that it can be printed.
+
+    Single examples have no deadline: on a busy machine it would fail them for its neighbours.
+    """
+    settings.register_profile("muster", deadline=None)
+    settings.load_profile("muster")
     if config.getoption("--hypothesis-seed") is None:
         config.option.hypothesis_seed = str(secrets.randbelow(2**32))
 

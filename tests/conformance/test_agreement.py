@@ -113,4 +113,4 @@ def plain(columns: AnswerColumns) -> list[tuple[object, ...]]:
 
 
 TestAgreement = Agreement.TestCase
-TestAgreement.settings = settings(max_examples=10, stateful_step_count=20, deadline=None)
+TestAgreement.settings = settings(max_examples=6, stateful_step_count=15, deadline=None)

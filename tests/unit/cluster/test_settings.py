@@ -33,7 +33,14 @@ VARIABLES = [
     "MUSTER_ALLOCATOR__SHARDS",
     "MUSTER_ALLOCATOR__PARTITION_ITEMS_MAX",
     "MUSTER_ALLOCATOR__LEASES_PER_WORKER_MAX",
-    "MUSTER_ALLOCATOR__REFIT_EVERY_S",
+    "MUSTER_ASKING__REFIT_EVERY_S",
+    "MUSTER_ASKING__CONSENSUS_EVERY_S",
+    "MUSTER_ASKING__PATIENCE_S",
+    "MUSTER_ASKING__DELIVERY_ROWS_MIN",
+    "MUSTER_RAY__ADDRESS",
+    "MUSTER_RAY__CPUS",
+    "MUSTER_RAY__LOG_TO_DRIVER",
+    "MUSTER_RUNNER__JOBS_MAX",
     "MUSTER_PRELABEL__REPLICAS_MIN",
     "MUSTER_PRELABEL__REPLICAS_MAX",
     "MUSTER_PRELABEL__CPUS_PER_REPLICA",
@@ -69,7 +76,9 @@ def variables_of(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 
 def test_these_are_all_the_variables_there_are() -> None:
-    assert list(variables_of(Settings, "MUSTER_")) == VARIABLES
+    found = set(variables_of(Settings, "MUSTER_"))
+
+    assert (sorted(found - set(VARIABLES)), sorted(set(VARIABLES) - found)) == ([], [])
 
 
 def test_variables_reach_the_tree_with_their_types(monkeypatch: pytest.MonkeyPatch) -> None:
