@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cluster.errors import TrainingFailed
+from tests.unit.training.worlds import bars
 from training.config import Recipe, ResNetHead
 from training.data import TrainingData
 from training.group import Alone
@@ -21,22 +22,8 @@ QUICK = Recipe(
 )
 
 
-def bars(items: int, seed: int = 0) -> TrainingData:
-    """Return images of a bright bar that is upright or level, somewhere."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 2, items)
-    pixels = rng.random((items, 3, 32, 32), np.float32) * 0.2
-    for image, label, place in zip(pixels, labels, rng.integers(8, 24, items), strict=True):
-        if label:
-            image[:, place : place + 3, :] = 1.0
-        else:
-            image[:, :, place : place + 3] = 1.0
-    return TrainingData(
-        features=pixels.reshape(items, -1),
-        targets=np.where(np.arange(2) == labels[:, None], 0.95, 0.05).astype(np.float32),
-        weights=np.ones(items, np.float32),
-        folds=rng.integers(0, 2, items),
-    )
+def images(items: int, seed: int = 0) -> TrainingData:
+    return bars(items, seed).training_data(folds=QUICK.folds)
 
 
 def run(data: TrainingData, resume: RunState | None = None) -> tuple[Fitted, list[RunState]]:
@@ -53,7 +40,7 @@ def run(data: TrainingData, resume: RunState | None = None) -> tuple[Fitted, lis
 
 
 def test_a_network_learns_and_its_seed_repeats_it() -> None:
-    data, unseen = bars(64), bars(64, seed=1)
+    data, unseen = images(64), images(64, seed=1)
 
     model = fit(QUICK, data, seed=5)
 
@@ -64,7 +51,7 @@ def test_a_network_learns_and_its_seed_repeats_it() -> None:
 
 
 def test_a_run_that_was_cut_off_ends_with_the_very_same_weights() -> None:
-    data = bars(48)
+    data = images(48)
     whole, states = run(data)
 
     assert [state.epochs for state in states] == [3, 6]
@@ -73,7 +60,7 @@ def test_a_run_that_was_cut_off_ends_with_the_very_same_weights() -> None:
 
 
 def test_a_network_has_not_learnt_from_the_items_of_its_fold() -> None:
-    data = bars(48)
+    data = images(48)
     turned = data.targets.copy()
     turned[data.folds == 1] = turned[data.folds == 1][:, ::-1]
 
@@ -88,7 +75,7 @@ def test_a_network_has_not_learnt_from_the_items_of_its_fold() -> None:
 
 
 def test_a_loss_that_is_no_number_is_a_clear_failure() -> None:
-    data = bars(32)
+    data = images(32)
     data.targets[0, 0] = np.nan
 
     with pytest.raises(TrainingFailed, match="not finite"):
@@ -109,7 +96,7 @@ def test_an_image_is_moved_but_not_changed() -> None:
 
 
 def test_pixels_of_another_size_are_refused() -> None:
-    data = bars(8)
+    data = images(8)
 
     with pytest.raises(ValueError, match="3072 pixels"):
         fit(image_small(), replace(data, features=data.features[:, :100].copy()), seed=0)

@@ -77,13 +77,27 @@ class Points:
         )
 
 
-def a_job(*, round_number: int = 1, seed: int = 7, names: tuple[str, ...] = NAMES) -> Job:
+def bars(items: int, seed: int = 0) -> Points:
+    """Return 3 x 32 x 32 images of a bright bar that is level (1) or upright (0), somewhere."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, items)
+    pixels = rng.random((items, 3, 32, 32), np.float32) * np.float32(0.2)
+    for image, label, place in zip(pixels, labels, rng.integers(8, 24, items), strict=True):
+        if label:
+            image[:, place : place + 3, :] = 1.0
+        else:
+            image[:, :, place : place + 3] = 1.0
+    return Points(pixels.reshape(items, -1), labels)
+
+
+def a_job(*, names: tuple[str, ...] = NAMES, images: bool = False) -> Job:
     spec = JobSpec(
         name="animals",
-        modality="text",
+        modality="image" if images else "text",
         label_set=LabelSet(tuple(Label(name) for name in names)),
         source=Source(uri="upload://x", format="jsonl"),
-        seed=seed,
+        base_model="resnet" if images else "minilm",
+        seed=7,
     )
     return Job(
         job_id=JOB,
@@ -93,7 +107,7 @@ def a_job(*, round_number: int = 1, seed: int = 7, names: tuple[str, ...] = NAME
         state=JobState.LEARNING,
         created_at=0.0,
         updated_at=0.0,
-        progress=Progress(rounds=round_number),
+        progress=Progress(rounds=1),
     )
 
 
@@ -111,12 +125,24 @@ class World:
     ) -> "World":
         stores = memory_stores(objects or MemoryObjects())
         world = cls(stores, Points.draw(items), a_job())
-        stores.jobs.create(world.job, None)
-        world.begin_line()
-        world.store_chunks()
-        world.store_consensus(world.consensus(noise))
-        world.store_predictions(np.full((items, len(NAMES)), 1.0 / len(NAMES), np.float32))
+        world.store_all(noise)
         return world
+
+    @classmethod
+    def of_images(cls, items: int, objects: ObjectStore) -> "World":
+        """Return a job over images of upright and level bars."""
+        world = cls(memory_stores(objects), bars(items), a_job(names=NAMES[:2], images=True))
+        world.store_all(noise=0.0)
+        return world
+
+    def store_all(self, noise: float) -> None:
+        self.stores.jobs.create(self.job, None)
+        self.begin_line()
+        self.store_chunks()
+        self.store_consensus(self.consensus(noise))
+        classes = len(self.job.spec.label_set)
+        uniform = np.full((len(self.points.labels), classes), 1.0 / classes, np.float32)
+        self.store_predictions(uniform)
 
     def desk(self) -> JobDesk:
         job = self.stores.jobs.load(JOB)
@@ -126,8 +152,8 @@ class World:
         spec = ModelSpec(
             name=LINE,
             version=ZERO_SHOT,
-            base_model="minilm",
-            modality="text",
+            base_model=self.job.spec.base_model,
+            modality=self.job.spec.modality,
             label_set=self.job.spec.label_set,
             weights_path=None,
         )
@@ -171,7 +197,8 @@ class World:
             "features": lists_of(features, pa.float16()),
             "failure": pa.array(failures, pa.string()),
         }
-        self.store_table(paths.features(JOB, "minilm", chunk.number), columns)
+        path = paths.features(JOB, self.job.spec.base_model, chunk.number)
+        self.store_table(path, columns)
 
     def consensus(self, noise: float = 0.1) -> dict[str, pa.Array]:
         items = len(self.points.labels)
