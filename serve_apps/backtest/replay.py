@@ -21,6 +21,7 @@ from cluster.domain.work import Partition, WorkerProfile
 from cluster.ports import AnswerLog
 from serve_apps.backtest.learner import Learner
 from serve_apps.backtest.recording import Recording
+from training.promotion import decide
 
 CLAIM_COUNT = 5
 REFIT_SHARE = 0.025
@@ -161,9 +162,27 @@ class Replay:
         self._campaign.note_training()
         if self._learner is None:
             return
-        probabilities = self._learner.train(self._campaign.consensus(), self._seed)
-        if probabilities is not None:
-            self._set_model(probabilities)
+        consensus = self._campaign.consensus()
+        candidate = self._learner.train(consensus, self._seed)
+        judged = np.flatnonzero(consensus.audited)
+        if candidate is not None and self._is_better(candidate, consensus.audit_posterior, judged):
+            self._set_model(candidate)
+
+    def _is_better(
+        self,
+        candidate: npt.NDArray[np.float64],
+        audit_posterior: npt.NDArray[np.float64],
+        judged: npt.NDArray[np.int64],
+    ) -> bool:
+        """Return whether the service's own gate would promote the candidate."""
+        if self._model is None:
+            return True
+        decision = decide(
+            self._model[judged].astype(np.float32),
+            candidate[judged].astype(np.float32),
+            audit_posterior[judged].astype(np.float32),
+        )
+        return decision.promote
 
     def _set_model(self, probabilities: npt.NDArray[np.float64]) -> None:
         self._model = probabilities
