@@ -1,7 +1,7 @@
 """Following a job with progress bars until it ends."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import typer
 from rich.console import Console
@@ -41,7 +41,7 @@ def finish(job: JobView, *, as_json: bool) -> None:
         raise typer.Exit(JOB_FAILED)
 
 
-_SHARES: dict[str, Callable[[JobView], int]] = {
+_SHARES: Mapping[str, Callable[[JobView], int]] = {
     "pre-labelled": lambda job: job.progress.prelabelled,
     "asked": lambda job: job.progress.asked,
     "final": lambda job: job.progress.final,

@@ -1,5 +1,6 @@
 """`muster submit`: a file or a URI becomes a job."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ from serve_apps.gateway.schemas.job_request import (
     LabelBody,
 )
 
-_FORMATS: dict[str, SourceFormat] = {
+_FORMATS: Mapping[str, SourceFormat] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".csv": "csv",

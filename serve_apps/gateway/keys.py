@@ -36,10 +36,14 @@ class MintedKey:
 def mint(
     key_id: KeyId, tenant_id: TenantId, role: Role, now: UnixSeconds, randomness: bytes
 ) -> MintedKey:
-    """Return a key made of 32 random bytes; nothing is stored."""
-    if len(randomness) != SECRET_BYTES:
-        raise ValueError(f"a key needs {SECRET_BYTES} random bytes, not {len(randomness)}")
+    """Return a key made of 32 random bytes; nothing is stored.
+
+    A key id has 1 to 64 characters out of a-z, 0-9 and hyphen; any other is a ValueError.
+    """
     secret = urlsafe_b64encode(randomness).rstrip(b"=").decode()
+    text = f"msk_{key_id}_{secret}"
+    if len(randomness) != SECRET_BYTES or _KEY.fullmatch(text) is None:
+        raise ValueError(f"no key can be made of the id {key_id!r} and {len(randomness)} bytes")
     record = KeyRecord(
         key_id=key_id,
         secret_sha256=_digest(secret),
@@ -47,7 +51,7 @@ def mint(
         role=role,
         created_at=now,
     )
-    return MintedKey(record=record, text=f"msk_{key_id}_{secret}")
+    return MintedKey(record=record, text=text)
 
 
 def authenticate(keys: KeyStore, authorization: str | None) -> Caller:

@@ -43,6 +43,7 @@ class _ParsedRequest(Request):
         try:
             self._json = from_json(body, allow_inf_nan=False)
         except ValueError as error:
+            # The parser's words say what stands at which line and column, and no more.
             raise MalformedBody(f"not JSON: {error}") from error
 
     async def json(self) -> object:

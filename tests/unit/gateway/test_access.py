@@ -163,6 +163,12 @@ def test_a_minted_key_opens_and_only_its_hash_is_kept(randomness: bytes) -> None
     assert secret not in repr(minted.record)
 
 
+@pytest.mark.parametrize(("key_id", "size"), [("Acme", 32), ("a_b", 32), ("", 32), ("a", 31)])
+def test_a_key_that_could_not_be_read_back_is_not_minted(key_id: str, size: int) -> None:
+    with pytest.raises(ValueError, match="no key can be made"):
+        mint(KeyId(key_id), TenantId("acme"), "client", 0.0, bytes(size))
+
+
 def test_development_keys_are_made_once(stores: Stores) -> None:
     # When the development keys are ensured twice
     random_bytes = iter(range(100)).__next__

@@ -2,8 +2,29 @@
 
 from starlette.testclient import TestClient
 
+from allocation.service import ShardService
+from allocation.terms import Rules
+from cluster.domain.ids import KeyId
+from cluster.errors import ShardUnavailable, StoreBusy
+from cluster.stores.memory.people import MemoryKeys
 from serve_apps.gateway.api import build_api
+from serve_apps.gateway.readiness import unready_reasons
+from tests.unit.allocation.worlds import SECRET, SHARD
 from tests.unit.gateway.world import World, with_readiness
+
+
+class LostShard(ShardService):
+    """A shard whose process is away."""
+
+    def backlog(self) -> int:
+        raise ShardUnavailable(1)
+
+
+class BusyKeys(MemoryKeys):
+    """A database that does not answer in time."""
+
+    def find(self, key_id: KeyId) -> None:
+        raise StoreBusy(f"finding {key_id}")
 
 
 def test_a_gateway_lives(world: World) -> None:
@@ -17,3 +38,12 @@ def test_readiness_fails_with_reasons(world: World) -> None:
     response = TestClient(app).get("/readyz")
     assert response.status_code == 503
     assert response.json() == {"status": "unready", "reasons": ["no allocator shard answers"]}
+
+
+def test_what_does_not_answer_is_named(world: World) -> None:
+    lost = LostShard(SHARD, world.stores, world.clock, SECRET, Rules())
+    assert unready_reasons(world.stores.keys, [world.shard]) == ()
+    assert unready_reasons(BusyKeys(), [world.shard, lost]) == (
+        "the database does not answer",
+        "allocator shard 1 does not answer",
+    )

@@ -1,6 +1,7 @@
 """Submitting, looking at and cancelling jobs over HTTP."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,6 +164,25 @@ def test_cancel_marks_a_running_job(world: World) -> None:
     assert world.stores.jobs.load(job.job_id).revision == job.revision + 1
 
 
+def test_cancel_wins_over_a_runner_that_saves_at_the_same_moment(world: World) -> None:
+    # Given a runner that saves progress just after the job was read to be cancelled
+    job = world.moved(world.submitted(), JobState.INGESTING)
+    saves = iter(range(3))
+    turn = world.clock.now
+
+    def now() -> float:
+        if next(saves, None) is not None:
+            world.stores.jobs.save(world.stores.jobs.load(job.job_id))
+        return turn()
+
+    world.clock.now = now  # type: ignore[method-assign]
+    # When it is cancelled
+    response = world.post(f"/v1/jobs/{job.job_id}/cancel", None)
+    # Then neither the cancelling nor a save is lost
+    assert (response.status_code, response.json()["cancel_requested"]) == (202, True)
+    assert world.stores.jobs.load(job.job_id).revision == job.revision + 4
+
+
 @pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.CANCELLED, JobState.FAILED])
 def test_a_finished_job_cannot_be_cancelled(world: World, state: JobState) -> None:
     job = world.moved(world.submitted(), state)
@@ -205,3 +225,19 @@ def test_the_whole_life_over_sqlite(tmp_path: Path) -> None:
         # Then its stored state and events say so
         assert world.get(f"/v1/jobs/{job_id}").json()["cancel_requested"] is True
         assert len(world.get(f"/v1/jobs/{job_id}/events").json()["events"]) == 1
+
+
+def test_one_retry_key_in_parallel_is_one_job(tmp_path: Path) -> None:
+    # Given a gateway over SQLite and one request that is sent many times at once
+    stores = open_stores(Settings(data_dir=tmp_path / "var"))
+    with World.of(stores, tmp_path) as world, ThreadPoolExecutor(8) as threads:
+        world.key("client")
+        headers = {"Idempotency-Key": "once"}
+        sent = [
+            threads.submit(world.post, "/v1/jobs", job_body(), headers=headers) for _ in range(24)
+        ]
+        responses = [one.result() for one in sent]
+    # Then there is one job, made once and replayed otherwise
+    assert len({response.json()["id"] for response in responses}) == 1
+    assert sorted(response.status_code for response in responses) == [200] * 23 + [201]
+    assert len(stores.jobs.unfinished()) == 1

@@ -1,7 +1,9 @@
 """One table maps every error to one problem document, and nothing inside gets out."""
 
 import logging
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -10,7 +12,14 @@ from cluster import errors
 from cluster.domain.ids import JobId, KeyId
 from cluster.errors import JobNotFound, MusterError, ObjectMissing, Overloaded, StoreBusy
 from serve_apps.gateway.api import build_api
-from serve_apps.gateway.problems import KINDS, pointer_to, problem_of, problem_response
+from serve_apps.gateway.problems import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    KINDS,
+    pointer_to,
+    problem_of,
+    problem_response,
+)
 from tests.unit.gateway.world import World, problem
 
 
@@ -105,3 +114,10 @@ def test_a_busy_database_at_the_gate_is_a_problem_too(world: World) -> None:
     # Then the caller is told when to come back
     assert problem(response, 503, "store-busy").retry_after_s == 1.0
     assert response.headers["retry-after"] == "1"
+
+
+def test_every_problem_type_is_documented() -> None:
+    prose = (Path(__file__).parents[3] / "docs" / "http-api.md").read_text()
+    rows = [line for line in prose.splitlines() if re.match(r"\| \d{3}", line)]
+    for kind in (*KINDS.values(), INVALID_REQUEST, INTERNAL_ERROR):
+        assert any(str(kind.status) in row and f"`{kind.slug}`" in row for row in rows), kind
