@@ -1,6 +1,7 @@
 """Rows of Parquet, read in batches small enough that what they unpack to stays bounded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -9,14 +10,16 @@ import pyarrow.parquet as pq
 import pyarrow.types as pat
 
 from cluster.errors import InvalidField, MissingColumn, TooLarge, UnreadableSource
-from ingest.pages import PageCorruptError, walk_pages
+from ingest.footer import RowGroup, read_footer
+from ingest.pages import walk_pages
 from ingest.rows import Layout, Row, shown
+from ingest.thrift import ThriftError
 
 PAGE_VALUES_MAX = 2**25
 """Values in one page: some decoders allocate 4 bytes for each before they read the first."""
 
 _TAIL_BYTES = 8
-_FOOTER_BYTES_MAX = 64 * 2**20
+_FOOTER_BYTES_MAX = 32 * 2**20
 _FOOTER_LIST_MAX = 200_000
 _BATCH_ROWS_MAX = 1_024
 _READ_BUFFER_BYTES = 2**20
@@ -28,14 +31,17 @@ def parquet_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row]:
     Raises MissingColumn, InvalidField for a column of a type that cannot serve, TooLarge, and
     UnreadableSource for what is no Parquet or is damaged.
     """
-    if stream.seek(0, 2) == 0:
+    size = stream.seek(0, 2)
+    if size == 0:
         return
-    table = _open(stream, layout)
-    leaves = _leaves(table, layout)
+    table = _open(stream, size, layout)
+    leaves = _leaves(table.file.schema_arrow, layout)
     first, unpacked = 1, 0
-    for group in _groups_with_rows(table):
-        largest = _largest_page(table, group, leaves, stream, layout)
-        for batch in _batches(table, group, leaves, largest, layout):
+    for number, group in enumerate(table.groups):
+        if not group.rows:
+            continue
+        largest = _largest_page(table, number, leaves, stream, layout)
+        for batch in _batches(table, number, leaves, largest, layout):
             unpacked += batch.nbytes
             if unpacked > layout.decoded_bytes_max:
                 raise TooLarge(f"{layout.uri} unpacked", unpacked, layout.decoded_bytes_max)
@@ -43,33 +49,41 @@ def parquet_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row]:
             first += batch.num_rows
 
 
-def _groups_with_rows(table: pq.ParquetFile) -> list[int]:
-    """Return the row groups to read; of one without rows not even the offsets mean anything."""
-    groups = range(table.num_row_groups)
-    return [group for group in groups if table.metadata.row_group(group).num_rows]
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Arrow's reader of a file, our own reading of where its columns lie, and their paths."""
+
+    file: pq.ParquetFile
+    groups: Sequence[RowGroup]
+    paths: Sequence[str]
 
 
-def _open(stream: BinaryIO, layout: Layout) -> pq.ParquetFile:
-    size = stream.seek(0, 2)
+def _open(stream: BinaryIO, size: int, layout: Layout) -> _Table:
+    damaged = UnreadableSource(layout.uri, "it is not Parquet, or its footer is damaged")
     stream.seek(max(size - _TAIL_BYTES, 0))
     footer_bytes = int.from_bytes(stream.read(4), "little")
-    if footer_bytes > min(size, _FOOTER_BYTES_MAX):
-        raise UnreadableSource(layout.uri, "it is not Parquet, or its footer is damaged")
+    if footer_bytes > min(size - _TAIL_BYTES, _FOOTER_BYTES_MAX):
+        raise damaged
     try:
-        return pq.ParquetFile(
+        file = pq.ParquetFile(
             stream,
             buffer_size=_READ_BUFFER_BYTES,
             pre_buffer=False,
             thrift_container_size_limit=_FOOTER_LIST_MAX,
             page_checksum_verification=True,
         )
-    except (pa.ArrowException, OSError):
-        raise UnreadableSource(layout.uri, "it is not Parquet, or its footer is damaged") from None
+        paths = [file.schema.column(index).path for index in range(len(file.schema))]
+        stream.seek(size - _TAIL_BYTES - footer_bytes)
+        groups = read_footer(stream.read(footer_bytes))
+    except (pa.ArrowException, OSError, UnicodeDecodeError, ThriftError, EOFError):
+        raise damaged from None
+    if len(groups) != file.num_row_groups or any(len(g.columns) != len(paths) for g in groups):
+        raise damaged
+    return _Table(file, groups, paths)
 
 
-def _leaves(table: pq.ParquetFile, layout: Layout) -> list[str]:
+def _leaves(schema: pa.Schema, layout: Layout) -> list[str]:
     """Return the columns to read, the fields of a struct by themselves."""
-    schema = table.schema_arrow
     id_type = _type_of(schema, layout.id_field, layout)
     if not (_is_text(id_type) or pat.is_integer(id_type) or pat.is_null(id_type)):
         raise InvalidField("source.id_field", _misfit(layout.id_field, id_type, "text or integers"))
@@ -120,24 +134,22 @@ def _misfit(name: str, found: pa.DataType, wanted: str) -> str:
 
 
 def _largest_page(
-    table: pq.ParquetFile, group: int, leaves: list[str], stream: BinaryIO, layout: Layout
+    table: _Table, group: int, leaves: Sequence[str], stream: BinaryIO, layout: Layout
 ) -> int:
-    """Return the unpacked bytes of the largest page to be read; raises TooLarge where over it."""
-    metadata = table.metadata.row_group(group)
+    """Return the unpacked bytes of the largest page to be read; raises TooLarge where over it.
+
+    A column is known by its place in the schema, as it is to Arrow: paths in row groups may lie.
+    """
     largest = 0
-    for index in range(metadata.num_columns):
-        column = metadata.column(index)
-        name = column.path_in_schema
-        if not any(name == leaf or name.startswith(f"{leaf}.") for leaf in leaves):
+    for path, column in zip(table.paths, table.groups[group].columns, strict=True):
+        if not any(path == leaf or path.startswith(f"{leaf}.") for leaf in leaves):
             continue
-        first = column.data_page_offset
-        start = min(first, column.dictionary_page_offset or first)
         try:
-            for page in walk_pages(stream, start, start + column.total_compressed_size):
-                _check(page.unpacked_bytes, layout.page_bytes_max, "bytes", name)
-                _check(page.values, PAGE_VALUES_MAX, "values", name)
+            for page in walk_pages(stream, column.start, column.end):
+                _check(page.unpacked_bytes, layout.page_bytes_max, "bytes", path)
+                _check(page.values, PAGE_VALUES_MAX, "values", path)
                 largest = max(largest, page.unpacked_bytes)
-        except PageCorruptError:
+        except (ThriftError, EOFError):
             raise _damaged(layout, group) from None
     return largest
 
@@ -152,10 +164,10 @@ def _damaged(layout: Layout, group: int) -> UnreadableSource:
 
 
 def _batches(
-    table: pq.ParquetFile, group: int, leaves: list[str], largest_page: int, layout: Layout
+    table: _Table, group: int, leaves: list[str], largest_page: int, layout: Layout
 ) -> Iterator[pa.RecordBatch]:
     rows = layout.page_bytes_max // max(largest_page, 1)
-    batches = table.iter_batches(
+    batches = table.file.iter_batches(
         batch_size=min(max(rows, 1), _BATCH_ROWS_MAX),
         row_groups=[group],
         columns=leaves,

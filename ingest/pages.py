@@ -2,136 +2,87 @@
 
 A few hundred bytes of Parquet can claim gigabytes, and the sizes in the footer need not be true
 (arrow #49955, arrow-rs #10734). The decoder allocates what a *page header* says, so the headers are
-read here first, in Thrift's compact protocol. No value of any encoding is larger than the page it
-comes from, so the largest page also bounds every decoded value.
-
-Format: https://github.com/apache/parquet-format (`PageHeader`);
-https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
+read here first. No value of any encoding is larger than the page it comes from, so the largest page
+also bounds every decoded value.
+Format: https://github.com/apache/parquet-format (`PageHeader`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from ingest.thrift import I32, STRUCT, Cursor, ThriftError
 
 PAGES_MAX = 1_000_000
 """Pages in one column of one row group."""
 
 _WINDOW_BYTES = 1_024
 _HEADER_BYTES_MAX = 16 * 2**20
-_DEPTH_MAX = 8
 
 _UNPACKED_BYTES, _PACKED_BYTES = 2, 3
-_PAGE_KINDS = (5, 7, 8)
+_PAGE_KINDS = frozenset({5, 7, 8})
 _VALUES = 1
-
-_INTEGERS = frozenset({4, 5, 6})
-_FIXED_BYTES = {1: 0, 2: 0, 3: 1, 7: 8}
-_BINARY, _STRUCT = 8, 12
-_VARINT_BITS_MAX = 70
-
-
-class PageCorruptError(ValueError):
-    """A page header does not follow the format; never leaves this package."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page header claims: the bytes of its page once unpacked, and the values in it."""
+    """What a page header claims: the bytes of its page unpacked and packed, and its values."""
 
     unpacked_bytes: int
+    packed_bytes: int
     values: int
 
 
 def walk_pages(
     stream: BinaryIO, start: int, end: int, pages_max: int = PAGES_MAX
 ) -> Iterator[Page]:
-    """Yield the pages that lie between two offsets; raises PageCorruptError."""
+    """Yield the pages that lie between two offsets; raises ThriftError and EOFError."""
     position, pages = start, 0
     while position < end:
-        header, length = _read_header(stream, position)
-        unpacked, packed = header.numbers.get(_UNPACKED_BYTES), header.numbers.get(_PACKED_BYTES)
+        page, header_bytes = _read_page(stream, position)
         pages += 1
-        if pages > pages_max or unpacked is None or packed is None or min(unpacked, packed) < 0:
-            raise PageCorruptError
-        yield Page(unpacked, max(_values(header), default=0))
-        position += length + packed
+        if pages > pages_max or min(page.unpacked_bytes, page.packed_bytes, page.values) < 0:
+            raise ThriftError
+        yield page
+        position += header_bytes + page.packed_bytes
 
 
-def _values(header: "_Fields") -> Iterator[int]:
-    """Yield the numbers of values that the header of a data or dictionary page states."""
-    for kind in _PAGE_KINDS:
-        if kind in header.nested:
-            yield header.nested[kind].numbers.get(_VALUES, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """The integers and structs of one Thrift struct, by field id."""
-
-    numbers: Mapping[int, int]
-    nested: Mapping[int, "_Fields"]
-
-
-def _read_header(stream: BinaryIO, position: int) -> tuple[_Fields, int]:
-    """Return the header at an offset and its length, reading no more than it needs."""
+def _read_page(stream: BinaryIO, position: int) -> tuple[Page, int]:
+    """Return the page whose header is at an offset, and the header's length."""
     window = _WINDOW_BYTES
     while True:
         stream.seek(position)
         content = stream.read(window)
-        cursor = _Cursor(content)
+        cursor = Cursor(content)
         try:
-            return cursor.struct(0), cursor.position
+            return _page(cursor), cursor.position
         except EOFError:
             if len(content) < window or window >= _HEADER_BYTES_MAX:
-                raise PageCorruptError from None
+                raise
             window *= 16
 
 
-class _Cursor:
-    """Reads Thrift's compact protocol; raises EOFError where the bytes end too early."""
+def _page(cursor: Cursor) -> Page:
+    unpacked_bytes = packed_bytes = -1
+    values = 0
+    for field, kind in cursor.fields():
+        if field == _UNPACKED_BYTES:
+            unpacked_bytes = cursor.integer(kind, I32)
+        elif field == _PACKED_BYTES:
+            packed_bytes = cursor.integer(kind, I32)
+        elif field in _PAGE_KINDS and kind == STRUCT:
+            values = max(values, _values(cursor))
+        else:
+            cursor.skip(kind)
+    return Page(unpacked_bytes, packed_bytes, values)
 
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self.position = 0
 
-    def struct(self, depth: int) -> _Fields:
-        """Read a struct; raises PageCorruptError for what no page header holds."""
-        numbers: dict[int, int] = {}
-        nested: dict[int, _Fields] = {}
-        field = 0
-        while head := self._byte():
-            step, kind = head >> 4, head & 15
-            field = field + step if step else self._zigzag()
-            if kind in _INTEGERS:
-                numbers[field] = self._zigzag()
-            elif kind == _STRUCT and depth < _DEPTH_MAX:
-                nested[field] = self.struct(depth + 1)
-            elif kind == _BINARY:
-                self._skip(self._varint())
-            elif kind in _FIXED_BYTES:
-                self._skip(_FIXED_BYTES[kind])
-            else:
-                raise PageCorruptError
-        return _Fields(numbers, nested)
-
-    def _byte(self) -> int:
-        self._skip(1)
-        return self._content[self.position - 1]
-
-    def _skip(self, count: int) -> None:
-        self.position += count
-        if self.position > len(self._content):
-            raise EOFError
-
-    def _varint(self) -> int:
-        value = 0
-        for shift in range(0, _VARINT_BITS_MAX, 7):
-            byte = self._byte()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-        raise PageCorruptError
-
-    def _zigzag(self) -> int:
-        value = self._varint()
-        return (value >> 1) ^ -(value & 1)
+def _values(cursor: Cursor) -> int:
+    """Return the number of values in the header of a data or dictionary page."""
+    values = 0
+    for field, kind in cursor.fields():
+        if field == _VALUES:
+            values = cursor.integer(kind, I32)
+        else:
+            cursor.skip(kind)
+    return values

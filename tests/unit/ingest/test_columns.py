@@ -3,11 +3,12 @@
 import io
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.errors import InvalidField, MissingColumn, TooLarge, UnreadableSource
+from cluster.errors import BadInput, InvalidField, MissingColumn, TooLarge, UnreadableSource
 from ingest.columns import PAGE_VALUES_MAX, parquet_rows
 from ingest.rows import Row
 from tests.unit.ingest.support import layout, parquet, picture
@@ -194,6 +195,19 @@ def test_a_page_over_the_bound_is_refused_before_it_is_unpacked() -> None:
     assert pool.bytes_allocated() - before < 5_000_000
 
 
+def test_a_column_under_a_false_name_is_bounded_like_any_other() -> None:
+    # Given a text that unpacks to 20 MB, in a column chunk that the footer calls "tex2"
+    content = parquet(
+        {"id": [1], "text": ["x" * 20_000_000]}, compression="zstd", use_dictionary=False
+    )
+    path_in_schema = b"\x19\x18\x04text"
+    assert content.count(path_in_schema) == 1
+    lying = content.replace(path_in_schema, b"\x19\x18\x04tex2")
+    # Then it is refused all the same
+    with pytest.raises(TooLarge):
+        read(lying, page_bytes_max=5_000_000)
+
+
 def test_a_page_that_claims_too_many_values_is_refused() -> None:
     # Given a page whose header is made to claim 134 million values instead of a million: decoders
     # of delta encodings would allocate 4 bytes for each (arrow #49955)
@@ -254,3 +268,24 @@ def test_all_that_a_source_may_unpack_to_is_bounded() -> None:
     with pytest.raises(TooLarge) as error:
         read(content, decoded_bytes_max=1_000_000)
     assert (error.value.what, error.value.limit) == ("upload://x unpacked", 1_000_000)
+
+
+def test_random_damage_of_the_footer_never_escapes() -> None:
+    # Given a sound file and hundreds of ways to damage its footer, some of which made Arrow's own
+    # view of the footer end the process
+    content = parquet({"id": ["a", "b"] * 50, "text": ["x", "y"] * 50}, row_group_size=60)
+    footer_bytes = int.from_bytes(content[-8:-4], "little")
+    rng = np.random.default_rng(7)
+    outcomes = set[type[BaseException] | None]()
+    for _ in range(500):
+        damaged = bytearray(content)
+        for _ in range(rng.choice([1, 2, 5])):
+            damaged[-8 - rng.integers(footer_bytes)] = rng.integers(256)
+        # Then it is read, or refused for a reason
+        try:
+            read(bytes(damaged))
+        except BadInput as error:
+            outcomes.add(type(error))
+        else:
+            outcomes.add(None)
+    assert {None, UnreadableSource} <= outcomes

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.pages import Page, PageCorruptError, walk_pages
+from ingest.pages import Page, walk_pages
+from ingest.thrift import ThriftError
 from tests.unit.ingest.support import parquet
 
 
@@ -41,7 +42,7 @@ def test_every_page_is_seen_whatever_its_kind(version: str, compression: str) ->
 
 def test_a_dictionary_is_a_page_too() -> None:
     pages = column_pages(parquet({"text": ["x" * 1_000, "y" * 1_000] * 500}))
-    assert pages[0] == Page(unpacked_bytes=2_008, values=2)
+    assert (pages[0].unpacked_bytes, pages[0].values) == (2_008, 2)
     assert pages[1].values == 1_000
 
 
@@ -73,7 +74,7 @@ def test_long_statistics_do_not_hide_a_header() -> None:
     ],
 )
 def test_what_is_no_header_is_told_as_such(header: bytes) -> None:
-    with pytest.raises(PageCorruptError):
+    with pytest.raises((ThriftError, EOFError)):
         list(walk_pages(io.BytesIO(header), 0, 100))
 
 
@@ -84,7 +85,7 @@ def test_a_chunk_of_endless_empty_pages_is_given_up() -> None:
     # When the walk is bounded to twenty
     pages = walk_pages(stream, 0, len(header) * 21, pages_max=20)
     # Then it ends there
-    with pytest.raises(PageCorruptError):
+    with pytest.raises((ThriftError, EOFError)):
         list(pages)
 
 
@@ -92,7 +93,7 @@ def test_a_chunk_of_endless_empty_pages_is_given_up() -> None:
 def test_any_bytes_are_walked_to_an_end(content: bytes, start: int) -> None:
     try:
         pages = list(walk_pages(io.BytesIO(content), start, len(content)))
-    except PageCorruptError:
+    except (ThriftError, EOFError):
         return
     assert all(page.unpacked_bytes >= 0 for page in pages)
 
@@ -107,5 +108,5 @@ def test_random_damage_of_a_header_never_escapes() -> None:
         # Then the walk ends, or says that the header is corrupt
         try:
             assert len(list(walk_pages(io.BytesIO(bytes(damaged)), 4, 200))) <= 200
-        except PageCorruptError:
+        except (ThriftError, EOFError):
             continue
