@@ -58,7 +58,8 @@ def model(name: ModelName, version: int) -> str:
 
 def slug(name: str) -> str:
     """Return a name as one path segment, the same for equal names and different for others."""
-    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", name):
+    plain = re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", name)
+    if plain and not re.fullmatch(r".*-[0-9a-f]{16}", name):
         return name
-    digest = blake2b(name.encode(), digest_size=8).hexdigest()
+    digest = blake2b(name.encode(errors="surrogatepass"), digest_size=8).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9_-]+', '-', name)[:40]}-{digest}"

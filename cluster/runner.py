@@ -65,17 +65,32 @@ class JobDesk:
         self.record("state", failure or f"the job is {state}")
 
     def _save(self, job: Job) -> None:
-        """Save, taking over a cancel flag set meanwhile: the only write others make."""
+        """Save, taking over a cancel flag set meanwhile: the only write others make.
+
+        Anything else that changed was changed by another runner of the same job: this one has been
+        replaced, and StaleRevision ends it.
+        """
         while True:
             try:
                 self._job = self._jobs.save(job)
             except StaleRevision:
                 stored = self._jobs.load(job.job_id)
+                if not self._is_last_seen(stored):
+                    raise
                 job = replace(
                     job, revision=stored.revision, cancel_requested=stored.cancel_requested
                 )
             else:
                 return
+
+    def _is_last_seen(self, stored: Job) -> bool:
+        seen = replace(
+            self._job,
+            revision=stored.revision,
+            cancel_requested=stored.cancel_requested,
+            updated_at=stored.updated_at,
+        )
+        return stored == seen
 
 
 class Stage(Protocol):

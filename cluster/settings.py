@@ -4,12 +4,17 @@ Variables begin with `MUSTER_` and name a path in the tree with double underscor
 `MUSTER_HTTP__PORT=9000`, `MUSTER_ALLOCATOR__SHARDS=4`. Settings travel by value to every process.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _MIB = 2**20
+
+PREFIX = "MUSTER_"
+NOT_SETTINGS = frozenset({"MUSTER_URL", "MUSTER_KEY", "MUSTER_DATA"})
+"""Variables that the command line and the tests read, which say nothing to the service."""
 
 
 class _Branch(BaseModel):
@@ -115,7 +120,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="MUSTER_", env_nested_delimiter="__", frozen=True, extra="forbid"
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid"
     )
 
     data_dir: Path = Path("var")
@@ -142,3 +147,13 @@ class Settings(BaseSettings):
     def objects(self) -> str:
         """The URI of the object store; a folder in `data_dir` unless set."""
         return self.objects_uri or f"file://{self.data_dir.absolute() / 'objects'}"
+
+
+def unknown_variables(names: Iterable[str]) -> tuple[str, ...]:
+    """Return those `MUSTER_` variables that name no branch of the tree, sorted.
+
+    A typo below a branch is refused when the tree is read; one in a branch's own name is not.
+    """
+    branches = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    ours = (name for name in names if name.startswith(PREFIX) and name not in NOT_SETTINGS)
+    return tuple(sorted(name for name in ours if name.split("__")[0].upper() not in branches))

@@ -70,8 +70,8 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("answers_max", "cost_max", "deadline_s"):
             value = getattr(self, name)
-            if value is not None and value < 0:
-                raise ValueError(f"budget.{name} must not be negative, not {value}")
+            if value is not None and not value >= 0:
+                raise ValueError(f"budget.{name} must be 0 or more, not {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

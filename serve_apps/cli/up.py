@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cluster.clock import SystemClock
 from cluster.domain.ids import TenantId
-from cluster.settings import Settings
+from cluster.settings import Settings, unknown_variables
 from cluster.stores.opened import open_stores
 from serve_apps.gateway.keys import MintedKey, ensure_development_keys
 
@@ -31,6 +31,9 @@ def up(
     from cluster.runtime import join_ray, leave_ray  # noqa: PLC0415 - Ray takes seconds to import
     from serve_apps.app import start_service  # noqa: PLC0415
 
+    unknown = unknown_variables(os.environ)
+    if unknown:
+        raise typer.BadParameter(f"no setting is called {', '.join(unknown)}")
     settings = _settings(data_dir, port)
     console = Console()
     stopped = _stop_event()

@@ -283,7 +283,6 @@ def test_records_carry_their_figures() -> None:
     assert (event.kind, event.figures) == ("ingested", {"items": 7, "seconds": 0.5})
 
 
-@pytest.mark.xfail(strict=True, reason="JobDesk takes over any newer save as if it were a cancel")
 def test_a_runner_that_was_replaced_cannot_bring_an_ended_job_back() -> None:
     # Given a runner that was cut off while another one brought the job to its end
     world = World()
