@@ -1,6 +1,7 @@
 """`python -m examples.demo`: run the demo and say where its report lies."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from serve_apps.client import ClientError
 def main() -> int:
     """Run the demo; 0 where every job was completed."""
     arguments = _parser().parse_args()
+    # Asked to end, the demo ends its processes as it does at Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     try:
         run = run_demo(_scenario(arguments), arguments.out, arguments.seed, console)

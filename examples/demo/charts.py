@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from examples.demo.measure import wilson_interval
 from examples.demo.run_data import DemoRun, JobRun, Sample, WorkerRun
@@ -21,6 +23,8 @@ from examples.demo.svg import (
     inline_svg,
 )
 
+Floats = npt.NDArray[np.float64]
+
 PANEL_PX = (460, 350)
 WIDE_PX = 1020
 WORKERS_SHOWN_MAX = 40
@@ -34,6 +38,10 @@ STAGE_TITLES = {
     "exporting": "export",
 }
 """What the report calls the states of a job."""
+
+ACCURACY_TICKS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
+LEAST_ERROR = 0.004
+"""What keeps the stretched axis finite at 100 %."""
 
 TIMED_STAGES = ("ingesting", "prelabelling", "asking", "learning", "exporting")
 """The stages of the timeline, in the order of the style sheet's stage colours."""
@@ -49,19 +57,13 @@ def answers_chart(job: JobRun, number: int) -> str:
     seen = [sample for sample in job.samples if sample.accuracy is not None]
     with drawing(*PANEL_PX) as figure:
         axes = figure.add_subplot()
-        _percent_axis(axes)
+        _stretched_axis(axes, job, seen)
         grid(axes)
         axes.axhline(job.goal_accuracy, color=GOOD, linewidth=1.2, dashes=(5, 4))
         _curve(axes, job, seen, SERIES[number])
-        _retrainings(axes, job, seen, SERIES[number])
+        _promotions(axes, job, seen, SERIES[number])
         _fixed_points(axes, job)
         _delivered(axes, job, SERIES[number])
-        floor = min(
-            [sample.accuracy or 0.0 for sample in seen]
-            + [fixed.accuracy for fixed in job.fixed]
-            + [job.goal_accuracy]
-        )
-        axes.set_ylim(max(0.0, floor - 0.04), 1.015)
         right = max([5.0, *(fixed.answers / job.items for fixed in job.fixed)])
         axes.set_xlim(-0.1, right + 0.55)
         axes.text(
@@ -95,7 +97,7 @@ def reliability_chart(job: JobRun, number: int) -> str:
         axes, counts = figure.subplots(
             2, 1, sharex=True, gridspec_kw={"height_ratios": (4, 1.1), "hspace": 0.04}
         )
-        low = min([0.45, *(min(entry.low, entry.accuracy) for entry in job.reliability)])
+        low = min([0.5, *(min(entry.low, entry.accuracy) for entry in job.reliability)])
         _percent_axis(axes)
         grid(axes)
         axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1.2, dashes=(2, 4))
@@ -169,8 +171,8 @@ def timeline_chart(run: DemoRun) -> str:
         lanes.spines[["left", "bottom"]].set_visible(False)
         grid(rate)
         for number, job in enumerate(run.jobs):
-            times = [sample.at_s for sample in job.samples]
-            bought = [sample.answers for sample in job.samples]
+            times = [point.at_s for point in job.pace]
+            bought = [point.answers for point in job.pace]
             rate.plot(times, bought, color=SERIES[number])
             if times:
                 rate.text(
@@ -200,6 +202,25 @@ def timeline_chart(run: DemoRun) -> str:
         )
 
 
+def _stretched_axis(axes: Axes, job: JobRun, seen: Sequence[Sample]) -> None:
+    """Show shares so that halving the errors is as far everywhere: where 95 and 98 % differ."""
+    shown = [sample.accuracy or 0.0 for sample in seen] + [job.goal_accuracy]
+    shown += [fixed.accuracy for fixed in job.fixed]
+    axes.set_yscale("function", functions=(_stretch, _unstretch))
+    axes.set_yticks(ACCURACY_TICKS)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(max(0.0, min(shown) - 0.03), 0.992 if max(shown) < 0.985 else 1.0)
+
+
+def _stretch(share: Floats) -> Floats:
+    return np.asarray(-np.log(np.maximum(1.0 - share, 0.0) + LEAST_ERROR))
+
+
+def _unstretch(height: Floats) -> Floats:
+    return np.asarray(1.0 + LEAST_ERROR - np.exp(-height))
+
+
 def _percent_axis(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
@@ -223,10 +244,10 @@ def _curve(axes: Axes, job: JobRun, seen: Sequence[Sample], colour: str) -> None
     )
 
 
-def _retrainings(axes: Axes, job: JobRun, seen: Sequence[Sample], colour: str) -> None:
-    """A ring where a round of training ended."""
+def _promotions(axes: Axes, job: JobRun, seen: Sequence[Sample], colour: str) -> None:
+    """A ring where a retrained model had gone live."""
     for before, after in pairwise(seen):
-        if after.trainings > before.trainings:
+        if after.promotions > before.promotions:
             axes.plot(
                 after.answers / job.items,
                 after.accuracy or 0.0,
@@ -249,10 +270,11 @@ def _fixed_points(axes: Axes, job: JobRun) -> None:
             markersize=7.5,
             markeredgecolor=SURFACE,
         )
-        axes.text(
-            at,
-            fixed.accuracy - 0.012,
+        axes.annotate(
             f"{fixed.redundancy} each\n{percent(fixed.accuracy)}",
+            (at, fixed.accuracy),
+            xytext=(0, -8),
+            textcoords="offset points",
             color=MUTED,
             ha="center",
             va="top",
@@ -277,10 +299,11 @@ def _delivered(axes: Axes, job: JobRun, colour: str) -> None:
         markeredgecolor=SURFACE,
         markeredgewidth=1.8,
     )
-    axes.text(
-        at + 0.12,
-        reached + 0.004,
+    axes.annotate(
         percent(reached),
+        (at, reached),
+        xytext=(9, 5),
+        textcoords="offset points",
         color=INK,
         fontweight="bold",
         va="bottom",

@@ -28,10 +28,12 @@ class Hired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """An answer that the service accepted; `right` is None where nobody knows."""
+    """An answer that the service accepted at a Unix time; `right` is None where nobody knows."""
 
+    job_id: str
     worker_id: str
     right: bool | None
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

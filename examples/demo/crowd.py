@@ -96,12 +96,12 @@ _STAFF = (
     _Profile(persona=Persona.CONSTANT_SPAMMER, workers=1, accuracy=0.0, think_s=0.02, price=0.03),
     _Profile(persona=Persona.SLOW, workers=2, accuracy=0.92, think_s=0.8, price=0.05),
     _Profile(persona=Persona.VANISHING, workers=2, accuracy=0.85, think_s=0.04, price=0.04),
-    _Profile(persona=Persona.REVIEWER, workers=2, accuracy=0.995, think_s=0.15, price=0.15),
+    _Profile(persona=Persona.REVIEWER, workers=3, accuracy=0.995, think_s=0.06, price=0.15),
 )
 
 
 def staff() -> tuple[WorkerTraits, ...]:
-    """Return the demo's crowd: 24 people of all kinds, and two reviewers who only audit."""
+    """Return the demo's crowd: 24 people of all kinds, and three reviewers who only audit."""
     return tuple(
         WorkerTraits(
             name=f"{profile.persona} {number}",

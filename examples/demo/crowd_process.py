@@ -8,6 +8,7 @@ so they are the simulator's secret; all it tells the service is answers.
 import os
 import signal
 import sys
+import time
 from base64 import b64decode
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -157,8 +158,13 @@ class SimulatedWorker:
             ],
         )
         self.given += [
-            Given(worker_id=self._member.worker_id, right=opinion.right)
-            for opinion, result in zip(opinions, results, strict=True)
+            Given(
+                job_id=offer.job_id,
+                worker_id=self._member.worker_id,
+                right=opinion.right,
+                at=time.time(),
+            )
+            for offer, opinion, result in zip(offers, opinions, results, strict=True)
             if result.status == "accepted"
         ]
 

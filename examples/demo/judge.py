@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from examples.demo.crew import Crew, Hired
+from examples.demo.crew import Crew, Given, Hired
 from examples.demo.measure import (
+    pace,
     part,
+    promotions,
     reliability,
     stage_spans,
     states_entered,
-    trainings_ended,
 )
 from examples.demo.run_data import CertifiedPart, JobRun, WorkerRun
 from examples.demo.scenarios import Comparison
@@ -17,8 +18,13 @@ from examples.demo.watch import JobWatch
 from serve_apps.gateway.schemas.results import ResultView
 
 
-def judge_job(watched: JobWatch, results: Sequence[ResultView], comparison: Comparison) -> JobRun:
-    """Return everything the report says of one job."""
+def judge_job(
+    watched: JobWatch,
+    results: Sequence[ResultView],
+    comparison: Comparison,
+    given: Sequence[Given],
+) -> JobRun:
+    """Return everything the report says of one job; `given` are the answers to all jobs."""
     job, dataset = watched.job, watched.dataset
     progress, gold = job.progress, dataset.gold
     labels = {result.item_id: result.label for result in results}
@@ -26,6 +32,7 @@ def judge_job(watched: JobWatch, results: Sequence[ResultView], comparison: Comp
     crowd = {item: label for item, label in labels.items() if item not in auto}
     known = [result for result in results if result.item_id in gold]
     states = states_entered(watched.events, watched.demo_start)
+    start = watched.demo_start.timestamp()
     return JobRun(
         name=dataset.name,
         title=dataset.title,
@@ -43,7 +50,8 @@ def judge_job(watched: JobWatch, results: Sequence[ResultView], comparison: Comp
         label_answers=progress.answers - progress.audit_answers,
         audit_answers=progress.audit_answers,
         cost=progress.cost,
-        trainings=trainings_ended(states),
+        trainings=progress.trainings,
+        promotions=promotions(watched.events),
         model_version=max((result.model_version for result in results), default=None),
         certificate=_certificate(watched),
         fixed=comparison.fixed,
@@ -53,6 +61,7 @@ def judge_job(watched: JobWatch, results: Sequence[ResultView], comparison: Comp
             [gold[result.item_id] == result.label for result in known],
         ),
         samples=tuple(watched.samples),
+        pace=pace([answer.at - start for answer in given if answer.job_id == job.id]),
         spans=stage_spans(states, progress.items, progress.answers),
         events=watched.timeline(),
     )

@@ -9,14 +9,19 @@ import numpy.typing as npt
 
 from cluster.domain.jobs import JobState
 from examples.demo.crowd import Codes, Deck, WorkerTraits, answers, rng_for
-from examples.demo.run_data import FixedRedundancy, Part, ReliabilityBin, Span
+from examples.demo.run_data import Bought, FixedRedundancy, Part, ReliabilityBin, Span
 from serve_apps.gateway.schemas.jobs import EventView
+
+LEARNT_EVENT = "learn.done"
+"""The kind of event that ends a round of training."""
 
 STATE_PREFIX = "the job is "
 """How the message of a `state` event begins."""
 
 RELIABILITY_EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 """Bins that are finer where delivered probabilities crowd."""
+
+RELIABILITY_ITEMS_MIN = 10
 
 
 def share_right(labels: Mapping[str, str], gold: Mapping[str, str]) -> float | None:
@@ -33,14 +38,24 @@ def part(labels: Mapping[str, str], gold: Mapping[str, str]) -> Part:
 def reliability(
     probabilities: Sequence[float], right: Sequence[bool]
 ) -> tuple[ReliabilityBin, ...]:
-    """Return the reliability diagram's bins that hold items (DeGroot and Fienberg 1983)."""
+    """Return the bins of a reliability diagram (DeGroot and Fienberg 1983).
+
+    A bin with fewer than RELIABILITY_ITEMS_MIN labels joins the next higher one; the lowest begins
+    at the least probability there is.
+    """
     said, was = np.asarray(probabilities, np.float64), np.asarray(right, np.bool_)
-    which = np.clip(np.searchsorted(RELIABILITY_EDGES, said, side="right") - 1, 0, None)
-    which = np.minimum(which, len(RELIABILITY_EDGES) - 2)
+    counts = np.histogram(said, RELIABILITY_EDGES)[0]
+    edges, waiting = [RELIABILITY_EDGES[0]], 0
+    for count, high in zip(counts.tolist(), RELIABILITY_EDGES[1:], strict=True):
+        waiting += count
+        if waiting >= RELIABILITY_ITEMS_MIN or high == RELIABILITY_EDGES[-1]:
+            edges.append(high)
+            waiting = 0
+    which = np.clip(np.searchsorted(edges, said, side="right") - 1, 0, len(edges) - 2)
     return tuple(
         ReliabilityBin(
-            low=RELIABILITY_EDGES[number],
-            high=RELIABILITY_EDGES[number + 1],
+            low=max(edges[number], float(said.min())),
+            high=edges[number + 1],
             items=int((which == number).sum()),
             mean_probability=float(said[which == number].mean()),
             accuracy=float(was[which == number].mean()),
@@ -92,9 +107,19 @@ def states_entered(
     return tuple(entered)
 
 
-def trainings_ended(states: Sequence[tuple[float, str]]) -> int:
-    """Return how many rounds of training lie behind a job that entered these states."""
-    return sum(state == JobState.LEARNING for _, state in states[:-1])
+def promotions(events: Sequence[EventView]) -> int:
+    """Return how often a newly trained model went live."""
+    return sum(event.kind == LEARNT_EVENT and event.figures["promoted"] > 0 for event in events)
+
+
+def pace(times_s: Sequence[float]) -> tuple[Bought, ...]:
+    """Return how many answers there were at the end of each second that brought some."""
+    whole_s = np.ceil(np.asarray(times_s, np.float64))
+    seconds, counts = np.unique(whole_s, return_counts=True)
+    return tuple(
+        Bought(float(at_s), int(answers))
+        for at_s, answers in zip(seconds, counts.cumsum(), strict=True)
+    )
 
 
 def seconds_after(start: datetime, at: datetime) -> float:

@@ -10,6 +10,7 @@ until SIGTERM; where the recording runs dry, the job's deadline ends it.
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,11 +139,16 @@ class Replay:
             for offer, key in zip(known, keys, strict=True)
         ]
         results = self._client.answer(worker_id, bodies)
-        for key, result in zip(keys, results, strict=True):
+        for offer, key, result in zip(known, keys, results, strict=True):
             if result.status == "accepted":
                 truth, label = self._truth[key], said.pop(key)
-                right = None if truth < 0 else label == truth
-                self.given.append(Given(worker_id=worker_id, right=right))
+                given = Given(
+                    job_id=offer.job_id,
+                    worker_id=worker_id,
+                    right=None if truth < 0 else label == truth,
+                    at=time.time(),
+                )
+                self.given.append(given)
         return any(result.status == "accepted" for result in results)
 
 

@@ -25,7 +25,7 @@ from examples.demo.run_data import DemoRun, JobRun, WorkerRun, load_run
 _KEY_ANSWERS = (
     ("line", "measured against gold"),
     ("dots", "what the service expected"),
-    ("ring", "model retrained"),
+    ("ring", "a retrained model went live"),
     ("dot", "delivered, with the certified lower bound"),
     ("square", "majority of a fixed number of answers"),
 )
@@ -146,7 +146,11 @@ def _savings(job: JobRun) -> str:
 
 def _answers_section(run: DemoRun) -> str:
     panels = (
-        _figure(job, "each point is the whole job at one moment", answers_chart(job, number))
+        _figure(
+            job,
+            "the whole job at every moment; the scale widens towards 100 %",
+            answers_chart(job, number),
+        )
         for number, job in enumerate(run.jobs)
     )
     return _section(

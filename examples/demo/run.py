@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from examples.demo.crew import Crew
 from examples.demo.dataset import DemoDataset
 from examples.demo.judge import judge_job, judge_workers
 from examples.demo.measure import seconds_after
@@ -49,7 +50,7 @@ def run_demo(scenario: Scenario, out: Path, seed: int, console: Console) -> Demo
         with crew:
             watch(watches, console)
         jobs = tuple(
-            _delivered(watched, comparison, out)
+            _delivered(watched, comparison, crew, out)
             for watched, comparison in zip(watches, scenario.comparisons(), strict=True)
         )
         wall_s = seconds_after(start, datetime.now(UTC))
@@ -113,9 +114,9 @@ def _parquet(dataset: DemoDataset, folder: Path) -> Path:
     return path
 
 
-def _delivered(watched: JobWatch, comparison: Comparison, out: Path) -> JobRun:
+def _delivered(watched: JobWatch, comparison: Comparison, crew: Crew, out: Path) -> JobRun:
     """Download a finished job's labels in both formats and judge them."""
     client, job_id = watched.client, watched.job.id
     client.export(job_id, out / f"{watched.dataset.name}.jsonl", "jsonl")
     client.export(job_id, out / f"{watched.dataset.name}.parquet", "parquet")
-    return judge_job(watched, tuple(client.results(job_id)), comparison)
+    return judge_job(watched, tuple(client.results(job_id)), comparison, crew.given())

@@ -14,16 +14,24 @@ from cluster.domain.items import Modality
 class Sample:
     """A job as seen at one moment, `at_s` seconds after the demo began.
 
-    `answers` counts all that were bought so far, audits included, `trainings` how often the model
-    was retrained; `accuracy` is the share of items whose label at that moment is the true one.
+    `answers` counts all that were bought so far, audits included, `promotions` how often a newly
+    trained model went live; `accuracy` is the share of items whose label is the true one.
     """
 
     at_s: float
     answers: int
     final: int
-    trainings: int
+    promotions: int
     accuracy: float | None
     expected_accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """How many answers a job had got `at_s` seconds after the demo began."""
+
+    at_s: float
+    answers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +99,7 @@ class JobRun:
     """One job of the run, judged against gold.
 
     `asked` counts items that somebody was asked about towards their label; `fixed_by` says whose
-    votes `fixed` counts.
+    votes `fixed` counts; `pace` is how answers came in, as the crowd saw it.
     """
 
     name: str
@@ -111,12 +119,14 @@ class JobRun:
     audit_answers: int
     cost: float
     trainings: int
+    promotions: int
     model_version: int | None
     certificate: tuple[CertifiedPart, ...]
     fixed: tuple[FixedRedundancy, ...]
     fixed_by: str
     reliability: tuple[ReliabilityBin, ...]
     samples: tuple[Sample, ...]
+    pace: tuple[Bought, ...]
     spans: tuple[Span, ...]
     events: tuple[RunEvent, ...]
 

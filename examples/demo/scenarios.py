@@ -88,7 +88,7 @@ class BundledScenario:
     input_note = "The digits are real; the tickets were written for this demo."
     crowd_note = (
         "The crowd is simulated, in separate processes over HTTP: good, average, sloppy and biased "
-        "workers, two spammers, slow ones and some who claim and never answer. Two reviewers do "
+        "workers, two spammers, slow ones and some who claim and never answer. Three reviewers do "
         "nothing but the audit."
     )
     settings: Mapping[str, str] = {}

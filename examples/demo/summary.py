@@ -30,7 +30,7 @@ def _results(run: DemoRun) -> Table:
         ("answers for labels, audits", *map(_answers, run.jobs)),
         ("answers per item", *(f"{job.answers_per_item:.2f}" for job in run.jobs)),
         ("cost", *(f"{job.cost:,.2f}" for job in run.jobs)),
-        ("retrained", *(f"{job.trainings} times" for job in run.jobs)),
+        ("trained, promoted", *(f"{job.trainings}, {job.promotions}" for job in run.jobs)),
     ]
     for row in rows:
         table.add_row(*row)

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from cluster.domain.jobs import JobState
 from examples.demo.charts import STAGE_TITLES
 from examples.demo.dataset import DemoDataset
-from examples.demo.measure import seconds_after, share_right, states_entered, trainings_ended
+from examples.demo.measure import promotions, seconds_after, share_right
 from examples.demo.run_data import RunEvent, Sample
 from serve_apps.client import MusterClient
 from serve_apps.gateway.schemas.jobs import EventView, JobView
@@ -67,7 +67,7 @@ class JobWatch:
             at_s=seconds_after(self.demo_start, event.at),
             answers=int(event.figures["answers"]),
             final=self.job.progress.final,
-            trainings=trainings_ended(states_entered(self.events, self.demo_start)),
+            promotions=promotions(self.events),
             accuracy=share_right(labels, self.dataset.gold),
             expected_accuracy=event.figures["expected_accuracy"],
         )

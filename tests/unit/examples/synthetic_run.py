@@ -6,7 +6,7 @@ import numpy as np
 
 from cluster.domain.items import Modality
 from examples.demo.crowd import Persona, staff
-from examples.demo.measure import reliability, stage_spans
+from examples.demo.measure import pace, reliability, stage_spans
 from examples.demo.run_data import (
     CertifiedPart,
     DemoRun,
@@ -71,7 +71,7 @@ def _job(
             at_s=START_S + 120 * float(moment),
             answers=round(bought * float(moment)),
             final=round(items * float(moment) ** 2),
-            trainings=int(moment > 0.2) + int(moment > 0.55),
+            promotions=int(moment > 0.2) + int(moment > 0.55),
             accuracy=start + (0.962 - start) * float(1 - np.exp(-4.5 * moment)),
             expected_accuracy=start - 0.1 + (1.05 - start) * float(1 - np.exp(-3.8 * moment)),
         )
@@ -102,7 +102,8 @@ def _job(
         label_answers=bought - 120,
         audit_answers=120,
         cost=bought * 0.04,
-        trainings=2,
+        trainings=3,
+        promotions=2,
         model_version=2,
         certificate=(
             CertifiedPart(name="auto", items=items // 3, audited=30, estimate=0.97, lower=0.89),
@@ -118,6 +119,7 @@ def _job(
         fixed_by="Fixed redundancy is simulated with the same workers.",
         reliability=reliability(said.tolist(), right.tolist()),
         samples=samples,
+        pace=pace([sample.at_s for sample in samples for _ in range(bought // len(samples))]),
         spans=stage_spans(states, items, bought),
         events=tuple(
             RunEvent(at_s=at_s, kind="state", message=f"the job is {state}")

@@ -15,7 +15,7 @@ from cluster.domain.ids import JobId
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import FolderObjects
 from examples.demo import crowd_process, replay_process
-from examples.demo.crew import Given, read_given
+from examples.demo.crew import read_given
 from examples.demo.crowd import Deck, Persona, WorkerTraits
 from examples.demo.crowd_process import Member, Roster
 from examples.demo.decks import keys_of, save_deck
@@ -97,7 +97,8 @@ def test_a_replay_gives_the_recorded_answers_and_nothing_else(world: World, tmp_
     assert _stored(world, job.job_id) <= _said(recording, roster.worker_ids)
     given = read_given(roster.answers_file)
     assert len(given) == len(_stored(world, job.job_id))
-    assert Given(worker_id=roster.worker_ids[0], right=True) in given
+    assert all(answer.right for answer in given if answer.worker_id == roster.worker_ids[0])
+    assert {answer.job_id for answer in given} == {job.job_id}
 
 
 def _deck() -> Deck:

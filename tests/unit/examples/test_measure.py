@@ -11,14 +11,15 @@ from examples.demo.crowd import staff
 from examples.demo.decks import tickets_deck
 from examples.demo.measure import (
     fixed_redundancy,
+    pace,
     reliability,
     share_right,
     simulated_votes,
     stage_spans,
     states_entered,
-    trainings_ended,
     wilson_interval,
 )
+from examples.demo.run_data import Bought
 from examples.demo.tickets import load_tickets
 from serve_apps.gateway.schemas.jobs import EventView
 
@@ -29,11 +30,27 @@ def test_only_items_of_known_gold_are_judged() -> None:
 
 
 def test_reliability_bins_cover_all_labels_once() -> None:
-    said = [0.2, 0.55, 0.58, 0.995, 1.0]
-    bins = reliability(said, [False, True, False, True, True])
-    assert [entry.items for entry in bins] == [1, 2, 2]
-    assert [entry.accuracy for entry in bins] == [0.0, 0.5, 1.0]
-    assert bins[1].mean_probability == pytest.approx(0.565)
+    said = [0.55] * 10 + [0.58] * 10 + [0.995] * 20 + [1.0]
+    right = [True] * 10 + [False] * 10 + [True] * 21
+    bins = reliability(said, right)
+    assert [(entry.items, entry.accuracy) for entry in bins] == [(20, 0.5), (21, 1.0)]
+    assert bins[0].mean_probability == pytest.approx(0.565)
+
+
+def test_a_reliability_bin_of_few_labels_joins_the_next() -> None:
+    bins = reliability([0.2] + [0.65] * 12 + [0.97] * 3, [True] * 16)
+    assert [(entry.low, entry.high, entry.items) for entry in bins] == [
+        (0.2, 0.7, 13),
+        (0.7, 1.0, 3),
+    ]
+
+
+def test_reliability_of_nothing_has_no_bins() -> None:
+    assert reliability([], []) == ()
+
+
+def test_pace_counts_answers_by_the_second() -> None:
+    assert pace([0.2, 0.9, 3.5, 3.6, 3.7]) == (Bought(1.0, 2), Bought(4.0, 5))
 
 
 @given(total=st.integers(1, 5_000), share=st.floats(0, 1))
@@ -88,8 +105,6 @@ def test_states_are_read_from_the_event_log() -> None:
     ]
     states = states_entered(events, start)
     assert states == ((1.0, "asking"), (2.0, "learning"), (4.0, "asking"))
-    assert trainings_ended(states) == 1
-    assert trainings_ended(states[:2]) == 0
 
 
 def test_answers_are_shared_among_asking_stages_by_their_length() -> None:
