@@ -95,7 +95,7 @@ def _leaves(schema: pa.Schema, layout: Layout) -> list[str]:
     if not (_is_text(content_type) or pat.is_null(content_type)):
         wanted = "text" if layout.modality == "text" else "binary or a struct with bytes"
         raise InvalidField("source.content_field", _misfit(content, content_type, wanted))
-    return [layout.id_field, content]
+    return list(dict.fromkeys([layout.id_field, content]))
 
 
 def _type_of(schema: pa.Schema, name: str, layout: Layout) -> pa.DataType:

@@ -18,13 +18,19 @@ _IMAGES_AHEAD = 8
 class Intake:
     """Validates rows and refuses an id that an accepted row has already; counts as it goes.
 
-    `duplicates` counts accepted items whose content an earlier one has as well.
+    `duplicates` counts accepted items whose content an earlier one has as well, `content_bytes` is
+    the size of all that was accepted.
     """
 
     def __init__(self, validator: Validator, rejects: RejectLog, layout: Layout) -> None:
         self._validator, self._rejects, self._layout = validator, rejects, layout
         self._ids, self._contents = Seen(), Seen()
         self.duplicates = self.content_bytes = 0
+
+    @property
+    def rejected(self) -> int:
+        """The rows refused so far."""
+        return self._rejects.rows
 
     def accept(self, rows: Iterable[Row | RejectedRow]) -> Iterator[Candidate]:
         """Yield the accepted rows in order; the others go to the error file."""

@@ -71,19 +71,18 @@ class _Run:
             rejects = RejectLog(error_file, limits.rejected_rows_max)
             validator = Validator(self._layout, limits, fetch)
             intake = Intake(validator, rejects, self._layout)
-            self._write_chunks(intake, rejects, stream)
+            self._write_chunks(intake, stream)
             rejects.end()
-        self._finish(intake, rejects)
+        self._finish(intake)
 
-    def _write_chunks(self, intake: Intake, rejects: RejectLog, stream: BinaryIO) -> None:
+    def _write_chunks(self, intake: Intake, stream: BinaryIO) -> None:
         rows = self._watched(read_rows(stream, self._layout))
         bounds = self._settings.ingest
         accepted = intake.accept(rows)
         for items in plan_chunks(accepted, bounds.chunk_rows, bounds.chunk_bytes_max):
             self._desk.check()
             self._keep(items)
-            if self._desk.clock.now() - self._reported_at >= _REPORT_EVERY_S:
-                self._report(intake, rejects)
+            self._report_now_and_then(intake)
         if self._chunks < len(self._recorded):
             raise self._changed()
 
@@ -111,21 +110,27 @@ class _Run:
     def _changed(self) -> UnreadableSource:
         return UnreadableSource(self._layout.uri, "it has changed while it was read")
 
-    def _report(self, intake: Intake, rejects: RejectLog) -> None:
+    def _report_now_and_then(self, intake: Intake) -> None:
+        """Report what is new since the last time; progress never goes back to an earlier chunk."""
+        due = self._desk.clock.now() - self._reported_at >= _REPORT_EVERY_S
+        if due and self._chunks > len(self._recorded):
+            self._report(intake)
+
+    def _report(self, intake: Intake) -> None:
         self._reported_at = self._desk.clock.now()
         progress = replace(
             self._desk.job.progress,
             items=self._items,
-            rejected=rejects.rows,
+            rejected=intake.rejected,
             duplicates=intake.duplicates,
             chunks=self._chunks,
         )
         self._desk.report(progress)
 
-    def _finish(self, intake: Intake, rejects: RejectLog) -> None:
-        self._report(intake, rejects)
+    def _finish(self, intake: Intake) -> None:
+        self._report(intake)
         if not self._items:
-            raise EmptySource(self._layout.uri, rejects.rows)
+            raise EmptySource(self._layout.uri, intake.rejected)
         allocator = self._settings.allocator
         self._stores.partitions.add(
             plan_partitions(
@@ -134,9 +139,9 @@ class _Run:
         )
         self._desk.record(
             "ingest.done",
-            f"{self._items:,} items accepted, {rejects.rows:,} rows rejected",
+            f"{self._items:,} items accepted, {intake.rejected:,} rows rejected",
             items=self._items,
-            rejected=rejects.rows,
+            rejected=intake.rejected,
             duplicates=intake.duplicates,
             bytes=intake.content_bytes,
             seconds=self._desk.clock.now() - self._started_at,

@@ -8,7 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.errors import BadInput, InvalidField, MissingColumn, TooLarge, UnreadableSource
+from cluster.errors import (
+    BadInput,
+    InvalidField,
+    MissingColumn,
+    StoreBusy,
+    TooLarge,
+    UnreadableSource,
+)
 from ingest.columns import PAGE_VALUES_MAX, parquet_rows
 from ingest.rows import Row
 from tests.unit.ingest.support import layout, parquet, picture
@@ -16,6 +23,20 @@ from tests.unit.ingest.support import layout, parquet, picture
 
 def read(content: bytes, **fields: Any) -> list[Row]:
     return list(parquet_rows(io.BytesIO(content), layout("parquet", **fields)))
+
+
+class Failing(io.BytesIO):
+    """A stream that breaks down after so many reads."""
+
+    def __init__(self, content: bytes, reads_max: int) -> None:
+        super().__init__(content)
+        self.reads, self._reads_max = 0, reads_max
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > self._reads_max:
+            raise StoreBusy("reading")
+        return super().read(size)
 
 
 def images(content: bytes) -> list[object]:
@@ -61,6 +82,21 @@ def test_a_column_whose_name_has_a_dot_is_told_from_a_field_of_a_struct() -> Non
     texts = pa.array([{"b": "no"}])
     rows = read(parquet({"a": texts, "a.b": ["yes"], "id": [1]}), content_field="a.b")
     assert rows == [Row(1, 1, b"yes")]
+
+
+def test_one_column_may_be_both_id_and_content() -> None:
+    assert read(parquet({"text": ["a"]}), id_field="text") == [Row(1, b"a", b"a")]
+
+
+def test_storage_that_fails_is_told_from_a_damaged_file() -> None:
+    # Given a stream that breaks down after some reads, at any point of the file
+    content = parquet({"id": list(range(3_000)), "text": ["x"] * 3_000}, row_group_size=1_000)
+    reads = Failing(content, reads_max=10**9)
+    list(parquet_rows(reads, layout("parquet")))
+    for reads_max in range(reads.reads):
+        # Then what the stream raises comes through as it is
+        with pytest.raises(StoreBusy):
+            list(parquet_rows(Failing(content, reads_max), layout("parquet")))
 
 
 def test_text_that_is_not_utf8_is_left_for_the_validator() -> None:

@@ -226,6 +226,21 @@ def test_a_long_run_reports_on_its_way() -> None:
     assert (progress.items, progress.chunks) == (12, 3)
 
 
+def test_progress_does_not_fall_back_while_a_run_catches_up() -> None:
+    # Given a run that died at its fourth chunk, after it had reported three
+    ledger = DyingChunks(3, recorded=True)
+    stores = stores_with(MIXED, chunks=ledger)
+    desk = desk_of(stores, job(source()))
+    with pytest.raises(Killed):
+        IngestStage(stores, SETTINGS).run(desk)
+    # When it is run again and dies at the next one
+    ledger.dies_at = 4
+    with pytest.raises(Killed):
+        IngestStage(stores, SETTINGS).run(desk)
+    # Then it still says three
+    assert stores.jobs.load(JOB).progress.chunks == 3
+
+
 def cancel(stores: Stores) -> None:
     stores.jobs.save(request_cancel(stores.jobs.load(JOB), 1.0))
 
