@@ -94,7 +94,7 @@ class PrelabelSettings(_Branch):
     cpus_per_replica: float = Field(0.5, ge=0)
     gpus_per_replica: float = Field(0.0, ge=0)
     threads_per_replica: int = Field(1, ge=1)
-    batch_tokens_max: int = Field(4_096, ge=16)
+    batch_tokens_max: int = Field(2_048, ge=16)
     batch_pixels_max: int = Field(4_000_000, ge=64)
     chunks_in_flight_max: int = Field(8, ge=1)
     models_per_replica_max: int = Field(4, ge=1)

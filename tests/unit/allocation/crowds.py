@@ -1,0 +1,169 @@
+"""A job in the state ASKING with a crowd around it: real shards and stage over memory stores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from allocation.ports import Shard, Submission
+from allocation.service import ShardService
+from allocation.stage import AskStage
+from allocation.terms import Rules
+from cluster import paths
+from cluster.domain.ids import ShardId
+from cluster.domain.items import Chunk, ChunkPrediction
+from cluster.domain.jobs import Job, JobSpec, JobState
+from cluster.domain.work import Partition, WorkerProfile
+from cluster.ports import Stores
+from cluster.result_writer import segments
+from cluster.runner import JobDesk
+from cluster.settings import AskingSettings
+from cluster.stores.memory import memory_stores
+from cluster.stores.objects import MemoryObjects
+from tests.unit.allocation.worlds import JOB, SECRET, ManualClock, job, worker
+
+TICK_S = 1.0
+
+
+@dataclass
+class CrowdWorld:
+    """A job of `items` items in two partitions on two shards, and workers who answer on `wait`."""
+
+    spec: JobSpec
+    items: int
+    accuracies: Sequence[float]
+    rng: np.random.Generator
+    skills: Sequence[str] = ()
+    clock: ManualClock = field(default_factory=ManualClock)
+    stores: Stores = field(default_factory=lambda: memory_stores(MemoryObjects()))
+    acknowledged: int = 0
+
+    def __post_init__(self) -> None:
+        self.truth = self.rng.integers(0, len(self.spec.label_set), self.items)
+        self.workers = [worker(f"w{n}", skills=self.skills) for n in range(len(self.accuracies))]
+        self._store_job()
+        self._store_items()
+        self.shards = [self.new_shard(number) for number in range(2)]
+
+    def new_shard(self, number: int) -> ShardService:
+        shard = ShardService(ShardId(number), self.stores, self.clock, SECRET, Rules())
+        shard.recover()
+        return shard
+
+    def desk(self) -> JobDesk:
+        stored = self.stores.jobs.load(JOB)
+        return JobDesk(stored, self.stores.jobs, self.stores.events, self.clock)
+
+    def stage(self, trainings_max: int = 0, **settings: float) -> AskStage:
+        shards = [RestartableShard(self, number) for number in range(2)]
+        chosen = AskingSettings(**{"delivery_rows_min": 1, **settings})
+        return AskStage(self.stores, chosen, trainings_max, shards, self.wait)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass and the crowd work through a few items each."""
+        self.clock.time += seconds
+        for who, accuracy in zip(self.workers, self.accuracies, strict=True):
+            for shard in self.shards:
+                self.answer(who, accuracy, shard)
+
+    def answer(self, who: WorkerProfile, accuracy: float, shard: ShardService) -> None:
+        names = self.spec.label_set.names
+        offers = shard.claim(who, 4)
+        said = [
+            Submission(
+                token=offer.token, label=names[self.say(offer.position, accuracy)], duration_s=1
+            )
+            for offer in offers
+        ]
+        outcomes = shard.answer(who, said)
+        self.acknowledged += sum(outcome.error is None for outcome in outcomes)
+
+    def say(self, position: int, accuracy: float) -> int:
+        if self.rng.random() < accuracy:
+            return int(self.truth[position])
+        wrong = self.truth[position] + self.rng.integers(1, len(self.spec.label_set))
+        return int(wrong % len(self.spec.label_set))
+
+    def predict(self, accuracy: float, sure: float = 0.7, version: int = 1) -> None:
+        """Store pre-labels that are right with a probability."""
+        labels = len(self.spec.label_set)
+        said = [self.say(position, accuracy) for position in range(self.items)]
+        model = np.full((self.items, labels), (1.0 - sure) / (labels - 1), dtype=np.float32)
+        model[np.arange(self.items), said] = sure
+        table = pa.table(
+            {
+                "position": np.arange(self.items),
+                "probabilities": pa.FixedSizeListArray.from_arrays(model.ravel(), labels),
+            }
+        )
+        path = paths.predictions(JOB, version, 0)
+        with self.stores.objects.open_output(path) as stream:
+            pq.write_table(table, stream)
+        self.stores.chunks.set_predicted(
+            [ChunkPrediction(job_id=JOB, number=0, model_version=version, predictions_path=path)]
+        )
+
+    def delivered(self) -> dict[int, str]:
+        """Return the delivered label of each position; fails where one was delivered twice."""
+        labels: dict[int, str] = {}
+        for segment in segments(self.stores.results, JOB):
+            with self.stores.objects.open_input(segment.path) as stream:
+                for row in pq.read_table(stream).to_pylist():
+                    assert row["position"] not in labels, "an item was delivered twice"
+                    assert row["item_id"] == f"item-{row['position']}"
+                    labels[row["position"]] = row["label"]
+        return labels
+
+    def accuracy(self) -> float:
+        names, labels = self.spec.label_set.names, self.delivered()
+        return float(np.mean([labels[at] == names[self.truth[at]] for at in range(self.items)]))
+
+    def _store_job(self) -> None:
+        plain: Job = job()
+        stored = self.stores.jobs.create(replace(plain, spec=self.spec), None)
+        progress = replace(stored.progress, items=self.items)
+        self.stores.jobs.save(replace(stored, state=JobState.ASKING, progress=progress))
+
+    def _store_items(self) -> None:
+        path = paths.items(JOB, 0)
+        table = pa.table(
+            {
+                "position": np.arange(self.items),
+                "item_id": [f"item-{position}" for position in range(self.items)],
+            }
+        )
+        with self.stores.objects.open_output(path) as stream:
+            pq.write_table(table, stream)
+        chunk = Chunk(job_id=JOB, number=0, first_position=0, rows=self.items, items_path=path)
+        self.stores.chunks.add([chunk])
+        half = self.items // 2
+        self.stores.partitions.add(
+            [
+                Partition(
+                    job_id=JOB,
+                    number=number,
+                    first_position=number * half,
+                    items=(self.items - half) if number else half,
+                    shard_id=ShardId(number),
+                )
+                for number in range(2)
+            ]
+        )
+
+
+def RestartableShard(world: CrowdWorld, number: int) -> Shard:  # noqa: N802 - reads as a class
+    """Return a shard that is whichever process the world runs under this number now."""
+
+    class Delegate:
+        def __getattr__(self, name: str) -> object:
+            return getattr(world.shards[number], name)
+
+    delegate: Shard = Delegate()  # type: ignore[assignment]
+    return delegate
+
+
+def answers_of(world: CrowdWorld) -> npt.NDArray[np.int64]:
+    return world.stores.answers.read(JOB, 0, 1_000_000).positions

@@ -1,0 +1,251 @@
+"""What a campaign concludes: whom to ask, when to stop, when to learn."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from allocation.campaign import Campaign
+from allocation.ports import PartitionReport
+from cluster.domain.ids import JobId, ShardId, WorkerId
+from cluster.domain.jobs import Budget, CrowdTerms, Goal, JobSpec
+from cluster.domain.work import Answer, AnswerColumns, Partition, Purpose
+from tests.unit.allocation.worlds import JOB, job
+
+ITEMS = 200
+WHOLE = Partition(job_id=JOB, number=0, first_position=0, items=ITEMS, shard_id=ShardId(0))
+
+
+def spec(**changes: object) -> JobSpec:
+    return replace(job().spec, goal=Goal(accuracy=0.85), **changes)  # type: ignore[arg-type]
+
+
+def campaign(chosen: JobSpec | None = None, **changes: int) -> Campaign:
+    return Campaign(chosen or spec(), ITEMS, **{"trainings_max": 0, **changes})
+
+
+def answer(
+    position: int, label: int, who: str, purpose: Purpose = "label", price: float = 1.0
+) -> Answer:
+    return Answer(
+        job_id=JobId(JOB),
+        position=position,
+        worker_id=WorkerId(who),
+        label=label,
+        purpose=purpose,
+        price=price,
+        answered_at=0.0,
+        duration_s=1.0,
+    )
+
+
+def unanimous(*workers: str, items: int = ITEMS) -> AnswerColumns:
+    """Return answers of workers who agree about every item."""
+    return AnswerColumns.of(
+        [answer(position, position % 3, who) for position in range(items) for who in workers]
+    )
+
+
+def report(*, wanted: int, leased: int = 0) -> PartitionReport:
+    return PartitionReport(
+        job_id=JOB,
+        partition=0,
+        round=1,
+        answers=0,
+        leased=leased,
+        wanted=wanted,
+        expected_error=0.5,
+    )
+
+
+def certain_model(share: float) -> np.ndarray:
+    model = np.full((ITEMS, 3), (1.0 - share) / 2)
+    model[np.arange(ITEMS), np.arange(ITEMS) % 3] = share
+    return model
+
+
+def test_before_any_training_only_the_seed_sample_is_open() -> None:
+    # Given a job that may train but has not
+    given = campaign(trainings_max=2)
+    given.refit()
+
+    # When its snapshot is taken
+    snapshot = given.snapshot(WHOLE, 1_000, accepting=True)
+
+    # Then 30 seeds are open for two answers each, apart from the audit sample
+    assert (~snapshot.final).sum() == 30
+    assert snapshot.label_answers_max == 2
+    assert not (~snapshot.final & snapshot.audit).any()
+    assert given.seeding
+
+
+def test_after_training_everything_is_open_to_workers_who_tell_enough() -> None:
+    given = campaign(trainings_max=2, trainings=1, trained_items=10)
+    given.set_model(1, certain_model(0.6))
+    given.refit()
+
+    snapshot = given.snapshot(WHOLE, 1_000, accepting=True)
+
+    assert not snapshot.final.any()
+    assert snapshot.worth_ratio_min > 0.0
+    assert 0.0 < snapshot.goal_error < 0.15
+
+
+def test_a_relaxed_campaign_takes_anybody() -> None:
+    given = campaign()
+    given.refit()
+    choosy_before = given.choosy
+
+    given.relax()
+
+    assert (choosy_before, given.choosy) == (True, False)
+    assert given.snapshot(WHOLE, 10, accepting=True).worth_ratio_min == 0.0
+
+
+def test_a_campaign_learns_once_its_seeds_are_answered() -> None:
+    # Given a seeding campaign with answers
+    given = campaign(trainings_max=1)
+    given.absorb(unanimous("ann", "bob"))
+    given.refit()
+
+    # Then it waits while questions are out, and learns when nothing is
+    assert given.step([report(wanted=0, leased=3)], time_left_s=None) == "ask"
+    assert given.step([report(wanted=0)], time_left_s=None) == "learn"
+
+    # And once it has learned it does not learn again beyond its limit
+    given.note_training()
+    assert given.trained_items == ITEMS - 40
+    assert given.step([report(wanted=5)], time_left_s=None) == "ask"
+
+
+def test_a_seeding_campaign_without_answers_waits_for_the_crowd() -> None:
+    given = campaign(trainings_max=1)
+    given.refit()
+
+    assert given.step([report(wanted=60)], time_left_s=None) == "ask"
+
+
+def test_another_training_waits_until_half_as_much_again_is_known() -> None:
+    given = campaign(trainings_max=5, trainings=1, trained_items=100)
+    given.set_model(1, certain_model(0.5))
+    given.absorb(unanimous("ann", items=150))
+    given.refit()
+    before = given.step([report(wanted=9)], time_left_s=None)
+
+    given.absorb(unanimous("bob"))
+    given.refit()
+
+    assert before == "ask"
+    assert given.step([report(wanted=9)], time_left_s=None) == "learn"
+
+
+def test_nothing_left_to_ask_ends_a_campaign_and_leases_out_keep_it_open() -> None:
+    given = campaign()
+    given.absorb(unanimous("ann"))
+    given.refit()
+
+    assert given.step([report(wanted=1)], time_left_s=None) == "ask"
+    assert given.step([report(wanted=0, leased=1)], time_left_s=None) == "ask"
+    assert given.step([report(wanted=0)], time_left_s=None) == "finish"
+
+
+def test_a_met_goal_does_not_wait_for_leases() -> None:
+    # Given a campaign whose labels and audits are complete and agree
+    given = campaign()
+    given.absorb(unanimous("ann", "bob", "cid"))
+    given.refit()
+    audits = np.flatnonzero(_audited(given))
+    given.absorb(
+        AnswerColumns.of(
+            [answer(int(at), int(at) % 3, who, "audit") for at in audits for who in ("x", "y", "z")]
+        )
+    )
+    given.refit()
+
+    assert given.standing().expected_accuracy >= 0.85
+    assert given.step([report(wanted=0, leased=7)], time_left_s=None) == "finish"
+
+
+def test_time_and_budget_end_a_campaign() -> None:
+    rich, poor = campaign(), campaign(spec(budget=Budget(answers_max=ITEMS)))
+    for given in (rich, poor):
+        given.absorb(unanimous("ann"))
+        given.refit()
+
+    assert rich.step([report(wanted=9)], time_left_s=0.0) == "finish"
+    assert rich.step([report(wanted=9)], time_left_s=1.0) == "ask"
+    assert poor.budget_left() == 0
+    assert poor.step([report(wanted=9)], time_left_s=None) == "finish"
+
+
+def test_a_money_budget_counts_what_was_paid() -> None:
+    given = campaign(spec(budget=Budget(cost_max=10.0)))
+    given.absorb(AnswerColumns.of([answer(0, 0, "ann", price=2.0), answer(1, 0, "bob", price=1.0)]))
+
+    assert given.budget_left() == 3
+
+
+def test_nothing_is_delivered_early_from_an_audit_or_before_training() -> None:
+    # Given answers and a model that are sure of everything
+    seeding, trained = campaign(trainings_max=1), campaign(trainings_max=1, trainings=1)
+    trained.set_model(1, certain_model(0.999))
+    for given in (seeding, trained):
+        given.absorb(unanimous("ann", "bob", "cid"))
+        given.refit()
+
+    # Then a seeding campaign delivers nothing, a trained one everything but its audit sample
+    assert len(seeding.certain()) == 0
+    certain = trained.certain()
+    assert len(certain) == ITEMS - 40
+    assert not _audited(trained)[certain].any()
+
+    # And what was delivered is not delivered again
+    trained.set_final(certain)
+    assert len(trained.certain()) == 0
+
+
+def test_a_worker_who_answers_at_random_is_paused() -> None:
+    # Given eight workers who agree and one whose answers have nothing to do with the items
+    given = campaign()
+    given.absorb(unanimous(*(f"w{number}" for number in range(8))))
+    rng = np.random.default_rng(5)
+    given.absorb(
+        AnswerColumns.of([answer(at, int(rng.integers(3)), "spam") for at in range(ITEMS)])
+    )
+    given.refit()
+
+    # Then the snapshot pauses that one alone
+    assert given.snapshot(WHOLE, 10, accepting=True).paused_workers == {"spam"}
+    assert given.standing().paused == 1
+
+
+def test_snapshots_speak_of_their_own_partition() -> None:
+    given = campaign()
+    given.absorb(unanimous("ann"))
+    given.refit()
+    second = replace(WHOLE, number=1, first_position=150, items=50)
+
+    snapshot = given.snapshot(second, 10, accepting=True)
+
+    assert snapshot.log_prior.shape == (50, 3)
+    assert snapshot.answers_seen == 50
+    assert np.array_equal(snapshot.audit, _audited(given)[150:])
+
+
+def test_a_campaign_has_no_truth_before_its_first_fit() -> None:
+    with pytest.raises(RuntimeError, match="refit"):
+        _ = campaign().truth
+
+
+def test_a_goal_no_crowd_reaches_is_said_to_be_out_of_reach() -> None:
+    ambitious = campaign(replace(spec(), goal=Goal(accuracy=0.99)))
+    modest = campaign(spec(crowd=CrowdTerms(audit_share=0.0)))
+    for given in (ambitious, modest):
+        given.refit()
+
+    assert not ambitious.standing().goal_reachable
+    assert modest.standing().goal_reachable
+
+
+def _audited(given: Campaign) -> np.ndarray:
+    return given.snapshot(WHOLE, 0, accepting=False).audit

@@ -1,0 +1,217 @@
+"""The asking stage with real shards and a simulated crowd: cost, promises, and restarts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from cluster import paths
+from cluster.domain.jobs import Budget, CrowdTerms, Goal, JobSpec, JobState
+from cluster.errors import JobCancelled
+from cluster.jobs import request_cancel
+from tests.unit.allocation.crowds import CrowdWorld, answers_of
+from tests.unit.allocation.worlds import JOB, job, worker
+
+GOOD_CROWD = (0.95, 0.9, 0.9, 0.85, 0.85, 0.8, 0.9, 0.9)
+
+
+def spec(**changes: object) -> JobSpec:
+    return replace(job().spec, goal=Goal(accuracy=0.85), **changes)  # type: ignore[arg-type]
+
+
+def world(
+    chosen: JobSpec, *, items: int = 240, accuracies: tuple[float, ...] = GOOD_CROWD
+) -> CrowdWorld:
+    return CrowdWorld(chosen, items, accuracies, np.random.default_rng(11))
+
+
+def test_a_job_asks_until_its_goal_and_delivers_every_item_once() -> None:
+    # Given pre-labels that are right three times in four, and a good crowd
+    given = world(spec())
+    given.predict(accuracy=0.75)
+
+    # When the stage runs
+    state = given.stage().run(given.desk())
+
+    # Then every item is delivered once, the goal is met, and not everything was asked
+    assert state is JobState.EXPORTING
+    assert len(given.delivered()) == given.items
+    assert given.accuracy() >= 0.85
+    progress = given.desk().job.progress
+    assert progress.final == given.items
+    assert progress.answers == len(answers_of(given)) < 2.5 * given.items
+    assert progress.auto_accepted > 0
+    certificate = given.desk().job.certificate
+    assert certificate is not None
+    assert 0.0 < certificate.overall.accuracy_lower < given.accuracy()
+    assert certificate.overall.audited == 40
+
+
+def test_labels_are_delivered_while_the_crowd_is_still_asked() -> None:
+    # Given a crowd whose work is looked at after each step
+    given = world(spec())
+    given.predict(accuracy=0.75)
+    seen: list[int] = []
+
+    stage = given.stage()
+
+    def watched(seconds: float) -> None:
+        given.wait(seconds)
+        seen.append(len(given.delivered()))
+
+    stage._wait = watched
+    stage.run(given.desk())
+
+    # Then labels came before the end
+    assert 0 < seen[len(seen) // 2] < given.items
+
+
+def test_the_budget_holds_to_the_answer() -> None:
+    # Given a budget of 150 answers
+    given = world(spec(budget=Budget(answers_max=150)))
+    given.predict(accuracy=0.6)
+
+    # When the stage runs
+    given.stage().run(given.desk())
+
+    # Then no more are bought, and every item is delivered nonetheless
+    assert len(answers_of(given)) <= 150
+    assert len(given.delivered()) == given.items
+
+
+def test_a_deadline_ends_the_asking() -> None:
+    # Given nobody who answers, and a deadline
+    given = world(spec(budget=Budget(deadline_s=2_000_000.0)), accuracies=())
+    given.predict(accuracy=0.75)
+    given.clock.time = 3_000_000.0
+
+    # When the stage runs
+    state = given.stage().run(given.desk())
+
+    # Then the model's labels are delivered
+    assert state is JobState.EXPORTING
+    assert len(given.delivered()) == given.items
+
+
+def test_a_stage_that_dies_goes_on_where_it_was() -> None:
+    # Given a stage that is killed after a few looks
+    given = world(spec())
+    given.predict(accuracy=0.75)
+    stage = given.stage()
+    looks = iter(range(4))
+
+    def killed(seconds: float) -> None:
+        if next(looks, None) is None:
+            raise KeyboardInterrupt
+        given.wait(seconds)
+
+    stage._wait = killed
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(given.desk())
+    before = given.delivered()
+
+    # When another one takes over
+    given.stage().run(given.desk())
+
+    # Then what was delivered stands, and everything is delivered once
+    after = given.delivered()
+    assert len(after) == given.items
+    assert before == {position: after[position] for position in before}
+    assert given.acknowledged == len(answers_of(given))
+
+
+def test_a_shard_that_dies_is_given_its_work_again() -> None:
+    # Given shards that are replaced by new processes again and again
+    given = world(spec())
+    given.predict(accuracy=0.75)
+    stage, looks = given.stage(), iter(range(1_000))
+
+    def with_crashes(seconds: float) -> None:
+        given.wait(seconds)
+        if next(looks) % 3 == 2:
+            given.shards[0] = given.new_shard(0)
+
+    stage._wait = with_crashes
+
+    # When the stage runs
+    stage.run(given.desk())
+
+    # Then each took over from the last, nothing acknowledged is lost, each item is delivered once
+    assert given.stores.partitions.of_job(JOB)[0].epoch > 2
+    assert given.acknowledged == len(answers_of(given))
+    assert len(given.delivered()) == given.items
+
+
+def test_a_cancelled_job_stops_asking_at_once() -> None:
+    # Given a job that is cancelled while its crowd works
+    given = world(spec())
+    given.predict(accuracy=0.6)
+    stage = given.stage()
+
+    def cancelled(seconds: float) -> None:
+        given.wait(seconds)
+        stored = given.stores.jobs.load(JOB)
+        given.stores.jobs.save(request_cancel(stored, given.clock.now()))
+
+    stage._wait = cancelled
+
+    # When the stage notices, it says so
+    with pytest.raises(JobCancelled):
+        stage.run(given.desk())
+
+    # Then nobody is offered anything any more
+    assert all(not shard.claim(worker("late"), 10) for shard in given.shards)
+
+
+def test_a_job_without_a_trained_model_asks_a_seed_sample_and_then_learns() -> None:
+    # Given the zero-shot version, which knows nothing
+    given = world(spec(), items=400)
+    given.predict(accuracy=1 / 3, sure=0.34, version=0)
+
+    # When the stage runs with training allowed
+    state = given.stage(trainings_max=1).run(given.desk())
+
+    # Then it goes learning from a consensus over a tenth of the items, without any audited one
+    assert state is JobState.LEARNING
+    progress = given.desk().job.progress
+    with given.stores.objects.open_input(paths.consensus(JOB, progress.rounds)) as stream:
+        consensus = pq.read_table(stream)
+    trainable = consensus["trainable"].to_numpy()
+    assert trainable.sum() == progress.trained_items == 40
+    assert not (trainable & consensus["audit"].to_numpy()).any()
+    assert progress.trainings == 1
+    targets = np.array(consensus["target"].to_pylist())[trainable]
+    right = targets.argmax(axis=1) == given.truth[trainable]
+    assert right.mean() > 0.8
+
+
+def test_where_reviewers_audit_the_crowd_does_not() -> None:
+    # Given a job whose audits need a skill that two workers have
+    crowd = CrowdTerms(audit_skills=frozenset({"reviewer"}), audit_answers_max=1)
+    given = world(spec(crowd=crowd))
+    given.predict(accuracy=0.75)
+    reviewers = [worker(f"r{n}", skills=("reviewer",)) for n in range(2)]
+    stage = given.stage()
+
+    def with_reviewers(seconds: float) -> None:
+        given.wait(seconds)
+        for reviewer in reviewers:
+            for shard in given.shards:
+                given.answer(reviewer, 1.0, shard)
+
+    stage._wait = with_reviewers
+
+    # When the stage runs
+    stage.run(given.desk())
+
+    # Then audits are theirs alone, they do nothing else, and the certificate is about their word
+    answers = given.stores.answers.read(JOB, 0, 1_000_000)
+    audited_by = {answers.worker_ids[w] for w in answers.workers[answers.audit]}
+    labelled_by = {answers.worker_ids[w] for w in answers.workers[~answers.audit]}
+    assert audited_by <= {"r0", "r1"}
+    assert not labelled_by & {"r0", "r1"}
+    certificate = given.desk().job.certificate
+    assert certificate is not None
+    assert certificate.overall.audited == 40
+    assert certificate.overall.accuracy_lower > 0.7
