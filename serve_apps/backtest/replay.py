@@ -99,7 +99,7 @@ class Replay:
         report = self._refit(on_point)
         relaxed = False
         while True:
-            asked = self._buy(max(REFIT_ANSWERS_MIN, round(REFIT_SHARE * self._partition.items)))
+            asked = self._buy(self._refit_after())
             report = self._refit(on_point)
             quiet = asked == 0
             step = self._campaign.step([self._settled(report, quiet=quiet)], time_left_s=None)
@@ -114,6 +114,11 @@ class Replay:
                 self._refit(on_point)
             elif quiet:
                 return self._result()
+
+    def _refit_after(self) -> int:
+        """Return how many answers to buy before the next refit: ever more, as they matter less."""
+        known = len(self._campaign.answers)
+        return max(REFIT_ANSWERS_MIN, round(REFIT_SHARE * max(self._partition.items, 2 * known)))
 
     def _buy(self, answers: int) -> int:
         """Let workers come until so many answers are bought or nobody is offered anything."""

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
 from threading import Event
-from typing import Any, cast
+from typing import Any
 
 import ray
 from ray import serve
@@ -93,10 +93,10 @@ class Supervisor:
         active = {job_id for job_id, _ in self._running.values()}
         room = self._settings.runner.jobs_max - len(active)
         for job in [job for job in unfinished if job.job_id not in active][: max(room, 0)]:
-            remote = ray.remote(JobActor).options(num_cpus=0, max_restarts=0)
-            actor = cast("ActorHandle[Any]", remote.remote())
-            run: ray.ObjectRef[Any] = actor.run.remote(job.job_id, self._settings)
-            self._running[run] = (job.job_id, actor)
+            actor: Any = ray.remote(JobActor).options(num_cpus=0, max_restarts=0)
+            handle: ActorHandle[Any] = actor.remote()
+            run: ray.ObjectRef[Any] = handle.run.remote(job.job_id, self._settings)
+            self._running[run] = (job.job_id, handle)
 
     def _reap(self, run: "ray.ObjectRef[Any]") -> None:
         job_id, actor = self._running.pop(run)
@@ -123,10 +123,10 @@ class Supervisor:
 
 def start_supervisor(settings: Settings) -> ActorHandle[Any]:
     """Start the supervisor; Ray starts it again whenever it dies, as long as this driver lives."""
-    actor = ray.remote(Supervisor).options(
+    actor: Any = ray.remote(Supervisor).options(
         name=SUPERVISOR, namespace=NAMESPACE, max_restarts=-1, max_task_retries=-1, num_cpus=0
     )
-    handle = cast("ActorHandle[Any]", actor.remote(settings))
+    handle: ActorHandle[Any] = actor.remote(settings)
     handle.run.remote()
     return handle
 
