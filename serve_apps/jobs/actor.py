@@ -93,8 +93,7 @@ class Supervisor:
         active = {job_id for job_id, _ in self._running.values()}
         room = self._settings.runner.jobs_max - len(active)
         for job in [job for job in unfinished if job.job_id not in active][: max(room, 0)]:
-            actor: Any = ray.remote(JobActor).options(num_cpus=0, max_restarts=0)
-            handle: ActorHandle[Any] = actor.remote()
+            handle = _actor(JobActor, num_cpus=0, max_restarts=0).remote()
             run: ray.ObjectRef[Any] = handle.run.remote(job.job_id, self._settings)
             self._running[run] = (job.job_id, handle)
 
@@ -123,12 +122,23 @@ class Supervisor:
 
 def start_supervisor(settings: Settings) -> ActorHandle[Any]:
     """Start the supervisor; Ray starts it again whenever it dies, as long as this driver lives."""
-    actor: Any = ray.remote(Supervisor).options(
-        name=SUPERVISOR, namespace=NAMESPACE, max_restarts=-1, max_task_retries=-1, num_cpus=0
+    actor = _actor(
+        Supervisor,
+        name=SUPERVISOR,
+        namespace=NAMESPACE,
+        max_restarts=-1,
+        max_task_retries=-1,
+        num_cpus=0,
     )
     handle: ActorHandle[Any] = actor.remote(settings)
     handle.run.remote()
     return handle
+
+
+def _actor(plain: type, **options: object) -> Any:
+    """Return a plain class as a Ray actor class; Ray types it in a way mypy cannot follow."""
+    remote: Any = ray.remote
+    return remote(plain).options(**options)
 
 
 def _waiter() -> Callable[[float], object]:
