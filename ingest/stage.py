@@ -9,12 +9,13 @@ from cluster import paths
 from cluster.domain.items import RejectedRow
 from cluster.domain.jobs import JobState
 from cluster.errors import EmptySource, UnreadableSource
+from cluster.partitioning import plan_partitions
 from cluster.ports import Stores
 from cluster.runner import JobDesk
 from cluster.settings import Settings
 from ingest.chunks import chunk_of, write_chunk
 from ingest.intake import Intake
-from ingest.plan import plan_chunks, plan_partitions
+from ingest.plan import plan_chunks
 from ingest.reader import read_rows
 from ingest.rejects import RejectLog
 from ingest.rows import Candidate, Row, layout_of
@@ -134,7 +135,10 @@ class _Run:
         allocator = self._settings.allocator
         self._stores.partitions.add(
             plan_partitions(
-                self._job_id, self._items, allocator.partition_items_max, allocator.shards
+                self._job_id,
+                self._items,
+                shards=allocator.shards,
+                partition_items_max=allocator.partition_items_max,
             )
         )
         self._desk.record(

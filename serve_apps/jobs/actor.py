@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 import ray
 from ray import serve
@@ -130,9 +130,9 @@ def start_supervisor(settings: Settings) -> ActorHandle[Any]:
         max_task_retries=-1,
         num_cpus=0,
     )
-    handle: ActorHandle[Any] = actor.remote(settings)
+    handle: Any = actor.remote(settings)
     handle.run.remote()
-    return handle
+    return cast("ActorHandle[Any]", handle)
 
 
 def _actor(plain: type, **options: object) -> Any:

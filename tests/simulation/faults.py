@@ -8,8 +8,8 @@ import numpy as np
 from allocation.ports import Extension, Offer, Outcome, PartitionReport, Submission, TruthSnapshot
 from allocation.service import ShardService
 from allocation.terms import Rules
-from cluster.domain.ids import JobId, ShardId
-from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerProfile
+from cluster.domain.ids import JobId, ShardId, WorkerId
+from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerProfile, WorkerTotals
 from cluster.errors import ShardUnavailable, StoreBusy
 from cluster.ports import AnswerLog, Stores
 
@@ -46,6 +46,9 @@ class FaultyLog:
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         return self._log.read(job_id, after_seq, limit)
+
+    def totals(self, worker_id: WorkerId) -> WorkerTotals:
+        return self._log.totals(worker_id)
 
     def _perhaps_fail(self) -> None:
         drawn = self._rng.random()

@@ -6,12 +6,12 @@ import numpy as np
 
 from allocation.ports import Offer, Outcome, Submission
 from allocation.router import ShardRouter
-from allocation.sharding import plan_partitions
 from allocation.terms import Rules
 from cluster.domain.ids import JobId, ModelName, ShardId, TenantId
 from cluster.domain.jobs import CrowdTerms, Job, JobSpec, Source
 from cluster.domain.labels import Label, LabelSet
 from cluster.errors import ShardUnavailable, Unavailable
+from cluster.partitioning import plan_partitions
 from cluster.ports import Stores
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects

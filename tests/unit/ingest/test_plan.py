@@ -1,13 +1,10 @@
 """Chunks and partitions: complete, in order, within bounds, the same every time."""
 
-from collections import Counter
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.domain.ids import ItemId, JobId
-from ingest.plan import plan_chunks, plan_partitions, shard_of
+from cluster.domain.ids import ItemId
+from ingest.plan import plan_chunks
 from ingest.rows import Candidate
 
 
@@ -43,32 +40,3 @@ def test_chunks_are_cut_while_items_arrive() -> None:
     endless = (item for size in iter(lambda: 1, 0) for item in items([size]))
     # Then its first chunk comes all the same
     assert len(next(plan_chunks(endless, 3, 100))) == 3
-
-
-@given(items=st.integers(0, 5_000), items_max=st.integers(1, 900), shards=st.integers(1, 9))
-def test_partitions_cover_a_job_without_gap_and_alike(
-    items: int, items_max: int, shards: int
-) -> None:
-    partitions = plan_partitions(JobId("j"), items, items_max, shards)
-    assert sum(p.items for p in partitions) == items
-    assert len(partitions) == -(-items // items_max)
-    first = 0
-    for number, partition in enumerate(partitions):
-        assert (partition.number, partition.first_position) == (number, first)
-        assert 1 <= partition.items <= items_max
-        assert 0 <= partition.shard_id < shards
-        assert partition.epoch == 0
-        first += partition.items
-    sizes = {p.items for p in partitions}
-    assert not sizes or max(sizes) - min(sizes) <= 1
-
-
-@pytest.mark.parametrize("shards", [1, 2, 7])
-def test_many_small_jobs_spread_over_all_shards(shards: int) -> None:
-    owners = Counter(shard_of(JobId(f"job-{job}"), 0, shards) for job in range(700))
-    assert set(owners) == set(range(shards))
-    assert max(owners.values()) < 2 * 700 / shards
-
-
-def test_the_shard_of_a_partition_never_changes() -> None:
-    assert [shard_of(JobId("job-1"), number, 5) for number in range(6)] == [2, 0, 4, 4, 3, 3]

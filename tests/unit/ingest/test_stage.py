@@ -8,13 +8,12 @@ import pytest
 from cluster import paths
 from cluster.domain.items import Chunk, Modality
 from cluster.domain.jobs import JobState
-from cluster.domain.work import Partition
 from cluster.errors import EmptySource, JobCancelled, UnreadableSource
 from cluster.jobs import request_cancel
+from cluster.partitioning import plan_partitions
 from cluster.ports import Stores
 from cluster.settings import AllocatorSettings, IngestSettings, Settings
 from ingest.chunks import items_schema
-from ingest.plan import shard_of
 from ingest.stage import IngestStage
 from tests.unit.ingest.support import (
     JOB,
@@ -62,15 +61,8 @@ def test_a_source_becomes_chunks_and_partitions() -> None:
         (position, row["id"], row["text"]) for position, row in enumerate(ROWS)
     )
     # And two partitions of nine items cover them, each with its shard
-    assert found.stores.partitions.of_job(JOB) == tuple(
-        Partition(
-            job_id=JOB,
-            number=number,
-            first_position=number * 9,
-            items=9,
-            shard_id=shard_of(JOB, number, 3),
-        )
-        for number in range(2)
+    assert found.stores.partitions.of_job(JOB) == plan_partitions(
+        JOB, 18, shards=3, partition_items_max=9
     )
     # And the progress and the history say so
     progress = found.progress

@@ -3,8 +3,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.sharding import plan_partitions
 from cluster.domain.ids import JobId
+from cluster.partitioning import plan_partitions
 
 
 @given(st.integers(0, 5_000), st.integers(1, 9), st.integers(1, 700))
