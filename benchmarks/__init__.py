@@ -1,0 +1,1 @@
+"""Measurements of Muster, each a module that prints a table and, last, one JSON object."""

@@ -1,0 +1,1 @@
+"""A service under fire: its processes, a crowd at its door, blows to its parts, and the audit."""

@@ -1,0 +1,95 @@
+"""The service's SQLite database, read from outside and never written."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from cluster.domain.jobs import JobState, Progress
+
+_PROGRESS = TypeAdapter(Progress)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A job as stored; `chunks` and `predicted` count rows of the chunk ledger."""
+
+    state: JobState
+    revision: int
+    progress: Progress
+    failure: str | None
+    chunks: int
+    predicted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """A partition of a job and who owns it since which epoch."""
+
+    number: int
+    first_position: int
+    items: int
+    shard_id: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnswer:
+    """A row of the answer log; `label` is a code of the job's label set."""
+
+    position: int
+    worker_id: str
+    label: int
+
+
+class Book:
+    """Reads one job's rows; every call sees what is committed at its time."""
+
+    def __init__(self, data_dir: Path, job_id: str) -> None:
+        self._uri, self._job_id = f"file:{data_dir / 'muster.db'}?mode=ro", job_id
+
+    def standing(self) -> Standing:
+        """Return where the job stands."""
+        (row,) = self._rows(
+            "SELECT state, revision, progress, failure,"
+            " (SELECT count(*) FROM chunks WHERE job_id = :job),"
+            " (SELECT count(*) FROM predictions WHERE job_id = :job)"
+            " FROM jobs WHERE job_id = :job"
+        )
+        return Standing(
+            state=JobState(row[0]),
+            revision=row[1],
+            progress=_PROGRESS.validate_json(row[2]),
+            failure=row[3],
+            chunks=row[4],
+            predicted=row[5],
+        )
+
+    def partitions(self) -> tuple[Owned, ...]:
+        """Return the job's partitions by number."""
+        rows = self._rows(
+            "SELECT number, first_position, items, shard_id, epoch FROM partitions"
+            " WHERE job_id = :job ORDER BY number"
+        )
+        return tuple(
+            Owned(number=row[0], first_position=row[1], items=row[2], shard_id=row[3], epoch=row[4])
+            for row in rows
+        )
+
+    def answers(self) -> tuple[StoredAnswer, ...]:
+        """Return the whole answer log of the job, in order."""
+        rows = self._rows(
+            "SELECT position, worker.name, label FROM answers"
+            " JOIN names AS job ON job.ref = job_ref"
+            " JOIN names AS worker ON worker.ref = worker_ref"
+            " WHERE job.name = :job ORDER BY seq"
+        )
+        return tuple(StoredAnswer(position=row[0], worker_id=row[1], label=row[2]) for row in rows)
+
+    def _rows(self, query: str) -> Sequence[Any]:
+        with closing(sqlite3.connect(self._uri, uri=True, timeout=30.0)) as connection:
+            return connection.execute(query, {"job": self._job_id}).fetchall()

@@ -1,0 +1,89 @@
+"""One API key's way to the service: plain HTTP, and the same request again where it must be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Event
+from time import monotonic
+
+import httpx
+
+PROBLEM = "application/problem+json"
+TIMEOUT_S = 30.0
+GIVE_UP_S = 240.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 0.5
+
+_TRY_LATER = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
+
+
+class GaveUp(Exception):
+    """A request had no answer for good in all the time a client waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The answer to a request; `lost` counts the times it was sent and nobody knows what for."""
+
+    status: int
+    content: bytes
+    headers: Mapping[str, str]
+    lost: int
+
+
+class Door:
+    """Sends requests with one key; safe to use from many threads.
+
+    A request is sent again, as it is, where the answer was lost (no connection, no reply, or a
+    server error that is no problem document) and where the service says that it is busy.
+    """
+
+    def __init__(self, url: str, key: str) -> None:
+        self._http = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=TIMEOUT_S
+        )
+        self._pause = Event()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Reply:
+        """Ask for a resource; raises GaveUp."""
+        return self._send("GET", path, params=params)
+
+    def post(
+        self, path: str, body: Mapping[str, object], headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Post a JSON body; raises GaveUp."""
+        return self._send("POST", path, body=body, headers=headers)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        body: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        give_up_at, wait_s, lost = monotonic() + GIVE_UP_S, FIRST_WAIT_S, 0
+        while monotonic() < give_up_at:
+            try:
+                got = self._http.request(method, path, params=params, json=body, headers=headers)
+            except httpx.TransportError:
+                lost += 1
+            else:
+                if _is_final(got):
+                    return Reply(
+                        status=got.status_code, content=got.content, headers=got.headers, lost=lost
+                    )
+                lost += 1
+            self._pause.wait(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        raise GaveUp(f"{method} {path}")
+
+
+def _is_final(got: httpx.Response) -> bool:
+    if got.status_code in _TRY_LATER:
+        return False
+    is_problem = got.headers.get("content-type", "").startswith(PROBLEM)
+    return got.status_code < httpx.codes.INTERNAL_SERVER_ERROR or is_problem
