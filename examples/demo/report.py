@@ -5,22 +5,27 @@ The page asks nothing of any other place: styles and plots are inline, there are
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from examples.demo.charts import (
-    STAGE_TITLES,
+from examples.demo.charts_job import answers_chart, reliability_chart
+from examples.demo.charts_run import (
     TIMED_STAGES,
     WORKERS_SHOWN_MAX,
-    answers_chart,
-    percent,
-    reliability_chart,
     timeline_chart,
     workers_chart,
 )
-from examples.demo.run_data import DemoRun, JobRun, WorkerRun, load_run
+from examples.demo.report_tables import (
+    cost_table,
+    events_table,
+    parts_table,
+    stages_table,
+    workers_table,
+)
+from examples.demo.run_data import DemoRun, JobRun, load_run
+from examples.demo.wording import STAGE_TITLES, percent, percent_or_dash
 
 _KEY_ANSWERS = (
     ("line", "measured against gold"),
@@ -93,7 +98,7 @@ def _job_card(number: int, job: JobRun) -> str:
     )
     certified = job.certified
     entries = (
-        ("Right, against gold", _share(job.overall.accuracy) + status),
+        ("Right, against gold", percent_or_dash(job.overall.accuracy) + status),
         (
             "Certified accuracy",
             "none"
@@ -103,8 +108,8 @@ def _job_card(number: int, job: JobRun) -> str:
         ),
         (
             "Accepted from the model",
-            percent(job.auto.items / max(job.items, 1), 0)
-            + f"<small>{job.auto.items:,} items, {_share(job.auto.accuracy)} right</small>",
+            f"{percent(job.auto.items / max(job.items, 1), 0)}<small>{job.auto.items:,} items, "
+            f"{percent_or_dash(job.auto.accuracy)} right</small>",
         ),
         ("Cost of the answers", f"{job.cost:,.2f}<small>{_savings(job)}</small>"),
     )
@@ -118,7 +123,7 @@ def _job_card(number: int, job: JobRun) -> str:
 
 
 def _answer_bars(job: JobRun) -> str:
-    bars = [("own", "Muster", job.answers_per_item, _share(job.overall.accuracy))]
+    bars = [("own", "Muster", job.answers_per_item, percent_or_dash(job.overall.accuracy))]
     bars += [
         ("", f"{fixed.redundancy} for all", fixed.answers / job.items, percent(fixed.accuracy))
         for fixed in job.fixed
@@ -186,7 +191,7 @@ def _workers_section(run: DemoRun) -> str:
         "Who answered, and how well",
         escape(run.crowd_note) + shown,
         f'<figure class="wide">{_key(key)}{workers_chart(run.workers)}</figure>'
-        + _details("The workers as a table", _workers_table(run.workers)),
+        + _details("The workers as a table", workers_table(run.workers)),
     )
 
 
@@ -200,8 +205,8 @@ def _timeline_section(run: DemoRun) -> str:
         f"The service was ready after {run.startup_s:.0f} seconds; the jobs share its model "
         "replicas and its crowd.",
         f'<figure class="wide"><ul class="key">{key}</ul>{timeline_chart(run)}</figure>'
-        + _details("Stages and their throughput", _stages_table(run))
-        + _details("The jobs' event logs", _events_table(run)),
+        + _details("Stages and their throughput", stages_table(run))
+        + _details("The jobs' event logs", events_table(run)),
     )
 
 
@@ -209,108 +214,7 @@ def _tables_section(run: DemoRun) -> str:
     return _section(
         "The figures",
         "Accuracy is against gold that the service never saw.",
-        "".join(_cost_table(job) + _parts_table(job) for job in run.jobs),
-    )
-
-
-def _cost_table(job: JobRun) -> str:
-    rows = [
-        (
-            "Muster",
-            f"{job.answers:,}",
-            f"{job.answers_per_item:.2f}",
-            f"{job.cost:,.2f}",
-            _share(job.overall.accuracy),
-        )
-    ]
-    rows += [
-        (
-            f"majority of {fixed.redundancy}",
-            f"{fixed.answers:,}",
-            f"{fixed.answers / job.items:.2f}",
-            f"{fixed.cost:,.2f}",
-            percent(fixed.accuracy),
-        )
-        for fixed in job.fixed
-    ]
-    return _table(
-        f"{job.title}: cost of the labels",
-        ("way", "answers", "per item", "cost", "right"),
-        rows,
-    )
-
-
-def _parts_table(job: JobRun) -> str:
-    parts = {"overall": job.overall, "auto": job.auto, "crowd": job.crowd}
-    names = {"overall": "all labels", "auto": "accepted from the model", "crowd": "asked about"}
-    certified = {part.name: part for part in job.certificate}
-    rows = []
-    for key, part in parts.items():
-        promise = certified.get(key)
-        rows.append(
-            (
-                names[key],
-                f"{part.items:,}",
-                _share(part.accuracy),
-                "–" if promise is None else f"≥ {percent(promise.lower)}",
-                "–" if promise is None else percent(promise.estimate),
-                "–" if promise is None else f"{promise.audited:,}",
-            )
-        )
-    return _table(
-        f"{job.title}: what the certificate says, and what is true",
-        ("labels", "items", "right", "certified", "audit's estimate", "audited"),
-        rows,
-    )
-
-
-def _workers_table(workers: Sequence[WorkerRun]) -> str:
-    return _table(
-        "",
-        ("worker", "kind", "answers", "cost", "right", "believed"),
-        [
-            (
-                worker.name,
-                worker.persona,
-                f"{worker.answers:,}",
-                f"{worker.cost:,.2f}",
-                _share(worker.accuracy),
-                _share(worker.estimated),
-            )
-            for worker in workers
-        ],
-    )
-
-
-def _stages_table(run: DemoRun) -> str:
-    return _table(
-        "",
-        ("job", "stage", "from", "seconds", "work", "a second"),
-        [
-            (
-                job.title,
-                STAGE_TITLES.get(span.stage, span.stage),
-                f"{span.start_s:.1f} s",
-                f"{span.end_s - span.start_s:.2f}",
-                f"{span.work:,} {span.unit}",
-                f"{span.work / max(span.end_s - span.start_s, 1e-3):,.1f}",
-            )
-            for job in run.jobs
-            for span in job.spans
-        ],
-    )
-
-
-def _events_table(run: DemoRun) -> str:
-    rows = sorted(
-        ((event.at_s, job.title, event) for job in run.jobs for event in job.events),
-        key=lambda row: row[0],
-    )
-    return _table(
-        "",
-        ("at", "job", "event", "message"),
-        [(f"{at_s:.1f} s", title, event.kind, event.message) for at_s, title, event in rows],
-        text_columns=(1, 2, 3),
+        "".join(cost_table(job) + parts_table(job) for job in run.jobs),
     )
 
 
@@ -349,35 +253,6 @@ def _key(entries: Iterable[tuple[str, str]]) -> str:
 
 def _details(summary: str, body: str) -> str:
     return f"<details><summary>{summary}</summary>{body}</details>"
-
-
-def _table(
-    caption: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    text_columns: Sequence[int] = (),
-) -> str:
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
-    body = "".join(f"<tr>{_cells(row, text_columns)}</tr>" for row in rows)
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return (
-        f'<div class="table"><table>{title}<thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _cells(row: Sequence[str], text_columns: Sequence[int]) -> str:
-    first, *rest = row
-    return f'<th scope="row">{escape(first)}</th>' + "".join(
-        f'<td class="text">{escape(cell)}</td>'
-        if index in text_columns
-        else f"<td>{escape(cell)}</td>"
-        for index, cell in enumerate(rest, start=1)
-    )
-
-
-def _share(share: float | None) -> str:
-    return "–" if share is None else percent(share)
 
 
 def main() -> None:

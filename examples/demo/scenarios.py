@@ -185,6 +185,8 @@ def _recorded_order(dataset: DemoDataset, recording: Recording, goal: float) -> 
         goal=GoalBody(accuracy=goal),
         crowd=CrowdBody(
             answers_per_item_max=max(1, usual - 1),
+            audit_share=0.15,
+            audit_items_min=100,
             audit_answers_max=1,
             lease_ttl_s=30.0,
             instructions=dataset.instructions,

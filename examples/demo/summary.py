@@ -3,9 +3,9 @@
 from rich.console import Console
 from rich.table import Table
 
-from examples.demo.charts import STAGE_TITLES, percent
 from examples.demo.report import headline
 from examples.demo.run_data import DemoRun, JobRun
+from examples.demo.wording import STAGE_TITLES, percent, percent_or_dash
 
 
 def print_summary(run: DemoRun, console: Console) -> None:
@@ -23,7 +23,7 @@ def _results(run: DemoRun) -> Table:
     rows = [
         ("items, classes", *(f"{job.items:,}, {len(job.labels)}" for job in run.jobs)),
         ("goal", *(percent(job.goal_accuracy) for job in run.jobs)),
-        ("right, against gold", *(_share(job.overall.accuracy) for job in run.jobs)),
+        ("right, against gold", *(percent_or_dash(job.overall.accuracy) for job in run.jobs)),
         ("certificate", *map(_certificate, run.jobs)),
         ("accepted from the model", *map(_auto, run.jobs)),
         ("items people were asked", *(f"{job.asked:,}" for job in run.jobs)),
@@ -76,12 +76,8 @@ def _certificate(job: JobRun) -> str:
 
 def _auto(job: JobRun) -> str:
     share = job.auto.items / max(job.items, 1)
-    return f"{percent(share, 0)}, {_share(job.auto.accuracy)} right"
+    return f"{percent(share, 0)}, {percent_or_dash(job.auto.accuracy)} right"
 
 
 def _answers(job: JobRun) -> str:
     return f"{job.label_answers:,}, {job.audit_answers:,}"
-
-
-def _share(share: float | None) -> str:
-    return "–" if share is None else percent(share)

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from cluster.domain.jobs import JobState
-from examples.demo.charts import STAGE_TITLES
 from examples.demo.dataset import DemoDataset
 from examples.demo.measure import promotions, seconds_after, share_right
 from examples.demo.run_data import RunEvent, Sample
+from examples.demo.wording import STAGE_TITLES
 from serve_apps.client import MusterClient
 from serve_apps.gateway.schemas.jobs import EventView, JobView
 
