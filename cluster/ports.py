@@ -1,4 +1,4 @@
-"""What Muster needs of storage, as narrow, batch-first protocols of one to six methods.
+"""What Muster needs of storage, as narrow, batch-first protocols of one to seven methods.
 
 Every adapter in `cluster.stores` passes the same conformance suite (`tests/conformance`). All
 calls block; the edges that are asynchronous run them on threads.
@@ -15,7 +15,7 @@ from cluster.domain.items import Chunk, ChunkPrediction
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent
 from cluster.domain.models import ModelRecord
 from cluster.domain.results import ResultSegment
-from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerProfile
+from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerProfile, WorkerTotals
 
 
 class JobStore(Protocol):
@@ -26,6 +26,13 @@ class JobStore(Protocol):
 
         Keys are scoped to the job's tenant. Raises IdempotencyMismatch where the key came with
         another fingerprint.
+        """
+        ...
+
+    def find(self, tenant_id: TenantId, idempotency: IdempotencyKey) -> Job | None:
+        """Return the job first stored under a tenant's key, None where the key is new.
+
+        Raises IdempotencyMismatch as `create` does, which alone decides between two at once.
         """
         ...
 
@@ -123,6 +130,10 @@ class AnswerLog(Protocol):
         """Return up to `limit` answers numbered above `after_seq`; numbers rise within a job."""
         ...
 
+    def totals(self, worker_id: WorkerId) -> WorkerTotals:
+        """Return what a worker has given so far, at a cost that does not grow with it."""
+        ...
+
 
 class WorkerStore(Protocol):
     """Registered workers."""
@@ -201,7 +212,10 @@ class KeyStore(Protocol):
 
 
 class ObjectStore(Protocol):
-    """Immutable objects by relative path; a write is all or nothing, a reader never sees half."""
+    """Immutable objects by relative path; a write is all or nothing, a reader never sees half.
+
+    A write raises StorageFull where there is no room for it.
+    """
 
     def write(self, path: str, content: bytes) -> None:
         """Store bytes under a path, replacing what was there."""

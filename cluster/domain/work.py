@@ -1,7 +1,7 @@
 """The crowd's side: workers, leases, answers, and the columns answers are read back in."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
@@ -72,6 +72,48 @@ class Answer:
     price: float
     answered_at: UnixSeconds
     duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerTotals:
+    """What one worker has given and earned, over all jobs.
+
+    Audits count as any other answer and are not told apart: a worker must not learn which of its
+    answers they were. The times are None before the first answer.
+    """
+
+    answers: int = 0
+    earned: float = 0.0
+    first_answered_at: UnixSeconds | None = None
+    last_answered_at: UnixSeconds | None = None
+
+    @classmethod
+    def by_worker(cls, answers: Sequence[Answer]) -> Mapping[WorkerId, Self]:
+        """Return what each worker gives in these answers."""
+        given: dict[WorkerId, list[Answer]] = {}
+        for answer in answers:
+            given.setdefault(answer.worker_id, []).append(answer)
+        return {
+            worker_id: cls(
+                answers=len(own),
+                earned=sum(answer.price for answer in own),
+                first_answered_at=min(answer.answered_at for answer in own),
+                last_answered_at=max(answer.answered_at for answer in own),
+            )
+            for worker_id, own in given.items()
+        }
+
+    def plus(self, more: Self) -> Self:
+        """Return the totals of this and of what came besides."""
+        first = (self.first_answered_at, more.first_answered_at)
+        last = (self.last_answered_at, more.last_answered_at)
+        return replace(
+            self,
+            answers=self.answers + more.answers,
+            earned=self.earned + more.earned,
+            first_answered_at=min((at for at in first if at is not None), default=None),
+            last_answered_at=max((at for at in last if at is not None), default=None),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,9 +24,13 @@ def _built() -> typer.Typer:
     for command in (up, submit, jobs.jobs, jobs.watch, results, jobs.cancel, aggregate, backtest):
         built.command()(command)
     built.add_typer(
-        _group(list=workers.list_workers, register=workers.register_worker),
+        _group(
+            list=workers.list_workers,
+            show=workers.show_worker,
+            register=workers.register_worker,
+        ),
         name="workers",
-        help="The crowd: list, register.",
+        help="The crowd: list, show, register.",
     )
     built.add_typer(
         _group(list=models.list_models, versions=models.list_versions, live=models.live_version),

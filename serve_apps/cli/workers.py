@@ -1,5 +1,6 @@
 """`muster workers`: who is in the crowd."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -18,6 +19,34 @@ def list_workers(*, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = Fal
         show_json(WorkerPage(workers=found, next_cursor=None))
     else:
         _show(found)
+
+
+def show_worker(
+    worker: Annotated[str, typer.Argument(help="Id of the worker")],
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show a worker, and what it has answered and earned so far."""
+    with connected(url, key, as_json=as_json) as client:
+        found = client.worker(worker)
+    if as_json:
+        show_json(found)
+    else:
+        _show((found,))
+        totals = found.totals
+        show_table(
+            ("answers", "earned", "first answer", "last answer"),
+            [
+                (
+                    f"{totals.answers:,}",
+                    f"{totals.earned:,.2f}",
+                    _when(totals.first_answered_at),
+                    _when(totals.last_answered_at),
+                )
+            ],
+        )
 
 
 def register_worker(
@@ -49,3 +78,7 @@ def _show(found: tuple[WorkerView, ...]) -> None:
             for each in found
         ],
     )
+
+
+def _when(at: datetime | None) -> str | None:
+    return None if at is None else f"{at:%Y-%m-%d %H:%M:%S}"

@@ -40,6 +40,7 @@ from serve_apps.gateway.schemas.work import (
     OfferView,
     Released,
     TokenRequest,
+    WorkerDetail,
     WorkerPage,
     WorkerRequest,
     WorkerView,
@@ -165,9 +166,9 @@ class MusterClient:
         """Register a worker; not repeated where the answer is lost, for that could make two."""
         return self._calls.post(WorkerView, "/v1/workers", request, repeatable=False)
 
-    def worker(self, worker_id: str) -> WorkerView:
-        """Return a worker."""
-        return self._calls.get(WorkerView, f"/v1/workers/{worker_id}")
+    def worker(self, worker_id: str) -> WorkerDetail:
+        """Return a worker, with what it has answered and earned so far."""
+        return self._calls.get(WorkerDetail, f"/v1/workers/{worker_id}")
 
     def workers(self) -> Iterator[WorkerView]:
         """Yield the key's workers (with an admin key: all)."""

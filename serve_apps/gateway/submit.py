@@ -19,8 +19,13 @@ def submit(
 ) -> tuple[Job, bool]:
     """Store a job and return it, and whether it was there already under its retry key.
 
-    Raises BadInput where the request cannot become a job, UploadNotFound and IdempotencyMismatch.
+    A job that is there already is returned whatever has become of its source since. Raises
+    BadInput where the request cannot become a job, UploadNotFound and IdempotencyMismatch.
     """
+    if idempotency is not None:
+        first = services.stores.jobs.find(caller.tenant_id, idempotency)
+        if first is not None:
+            return first, True
     check(request)
     spec = spec_of(request, _source(request, caller, services))
     now = services.clock.now()

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from cluster.domain.ids import JobId, ModelName, ShardId, TenantId
+from cluster.domain.ids import JobId, ModelName, ShardId, TenantId, WorkerId
 from cluster.domain.jobs import JobState
 from cluster.domain.work import AnswerColumns
 from cluster.errors import MusterError
@@ -46,6 +46,11 @@ class Agreement(RuleBasedStateMachine):
         retry = None if key is None else samples.key(f"key-{key}", f"request-{request}")
         job = samples.job(number, TenantId(tenant))
         self.agree(lambda stores: stores.jobs.create(job, retry))
+
+    @rule(tenant=NAMES, key=SMALL, request=st.integers(0, 1))
+    def find(self, tenant: str, key: int, request: int) -> None:
+        retry = samples.key(f"key-{key}", f"request-{request}")
+        self.agree(lambda stores: stores.jobs.find(TenantId(tenant), retry))
 
     @rule(number=JOB_NUMBERS, state=st.sampled_from(JobState), cancel=st.booleans(), revision=SMALL)
     def save(self, number: int, state: JobState, cancel: bool, revision: int) -> None:
@@ -96,6 +101,7 @@ class Agreement(RuleBasedStateMachine):
         self.agree(lambda stores: stores.jobs.page(samples.TENANT, JobId("job-0002"), 2))
         self.agree(lambda stores: stores.partitions.owned_by(ShardId(1)))
         self.agree(lambda stores: plain(stores.answers.read(samples.JOB, 1, 3)))
+        self.agree(lambda stores: stores.answers.totals(WorkerId("ann")))
         self.agree(lambda stores: stores.models.live(ModelName("acme/pets")))
         self.agree(lambda stores: stores.results.segments(samples.JOB, 2, 2))
 

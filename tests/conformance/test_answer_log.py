@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cluster.domain.ids import JobId, ShardId, WorkerId
-from cluster.domain.work import Answer, AnswerColumns, Partition
+from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerTotals
 from cluster.errors import AlreadyAnswered, StaleEpoch
 from cluster.ports import Stores
 from tests.conformance import samples
@@ -179,6 +179,74 @@ def test_large_batches_with_many_workers_come_back_whole(stores: Stores) -> None
     stores.answers.append(fence, answers)
 
     assert as_answers(stores.answers.read(samples.JOB, 0, 100_000)) == answers
+
+
+def test_a_worker_without_answers_has_totals_of_nothing(stores: Stores) -> None:
+    stores.answers.append(acquired(stores), [samples.answer(1, "zoe")])
+
+    assert stores.answers.totals(WorkerId("ann")) == WorkerTotals()
+
+
+def test_totals_count_a_workers_answers_over_appends_and_jobs(stores: Stores) -> None:
+    # Given a worker that answers in two jobs, to audit too, and not in the order of time
+    other = JobId("job-0002")
+    fence = acquired(stores)
+    stores.answers.append(fence, [samples.answer(7, "ann"), samples.answer(7, "zoe")])
+    stores.answers.append(fence, [samples.answer(3, "ann"), samples.answer(5, "ann", 0, "audit")])
+    stores.answers.append(acquired(stores, job_id=other), [samples.answer(9, "ann", job_id=other)])
+    stores.answers.append(fence, [])
+
+    # Then each answer counts once
+    started = samples.answer(0).answered_at
+    ann, zoe = (stores.answers.totals(WorkerId(name)) for name in ("ann", "zoe"))
+    assert replace(ann, earned=0.0) == WorkerTotals(
+        answers=4, first_answered_at=started + 3, last_answered_at=started + 9
+    )
+    assert ann.earned == pytest.approx(4 * samples.answer().price)
+    assert zoe == WorkerTotals(
+        answers=1,
+        earned=samples.answer().price,
+        first_answered_at=started + 7,
+        last_answered_at=started + 7,
+    )
+
+
+def test_an_append_that_fails_counts_for_nobody(stores: Stores) -> None:
+    # Given an answer that is stored
+    old = acquired(stores)
+    fence = stores.partitions.acquire(samples.JOB, 0, ShardId(1))
+    stores.answers.append(fence, [samples.answer(1)])
+    before = stores.answers.totals(WorkerId("ann"))
+
+    # When appends fail: by a second answer to an item, inside the batch too, and by an old epoch
+    with pytest.raises(AlreadyAnswered):
+        stores.answers.append(
+            fence, [samples.answer(2), samples.answer(2, "new"), samples.answer(1)]
+        )
+    with pytest.raises(AlreadyAnswered):
+        stores.answers.append(fence, [samples.answer(3), samples.answer(3)])
+    with pytest.raises(StaleEpoch):
+        stores.answers.append(old, [samples.answer(4)])
+
+    # Then the totals are as they were
+    assert stores.answers.totals(WorkerId("ann")) == before
+    assert stores.answers.totals(WorkerId("new")) == WorkerTotals()
+
+
+def test_totals_of_one_worker_in_many_partitions_at_once_lose_nothing(stores: Stores) -> None:
+    fences = [acquired(stores, number, JobId(f"job-{number}")) for number in range(4)]
+
+    def append(fence: Partition) -> None:
+        for n in range(10):
+            position = fence.first_position + n
+            given = [samples.answer(position, name, job_id=fence.job_id) for name in ("ann", "zoe")]
+            stores.answers.append(fence, given)
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(append, fence) for fence in fences]:
+            done.result()
+
+    assert [stores.answers.totals(WorkerId(name)).answers for name in ("ann", "zoe")] == [40, 40]
 
 
 def test_parallel_appends_to_many_partitions_lose_and_double_nothing(stores: Stores) -> None:

@@ -72,6 +72,26 @@ def test_a_key_with_another_request_is_a_mismatch_and_stores_nothing(stores: Sto
     assert len(stores.jobs.unfinished()) == 1
 
 
+def test_a_retry_is_found_before_anything_is_created(stores: Stores) -> None:
+    # Given a job that was stored under a key and has moved on since
+    assert stores.jobs.find(samples.TENANT, samples.key()) is None
+    first = stores.jobs.create(samples.job(1), samples.key())
+    first = stores.jobs.save(replace(first, state=JobState.INGESTING))
+
+    # Then its tenant finds it by the key, nobody else does, and no other request
+    assert stores.jobs.find(samples.TENANT, samples.key()) == first
+    assert stores.jobs.find(TenantId("rival"), samples.key()) is None
+    assert stores.jobs.find(samples.TENANT, samples.key("retry-2")) is None
+    with pytest.raises(IdempotencyMismatch):
+        stores.jobs.find(samples.TENANT, samples.key(fingerprint="another"))
+
+
+def test_looking_for_a_key_does_not_use_it_up(stores: Stores) -> None:
+    stores.jobs.find(samples.TENANT, samples.key(fingerprint="one"))
+
+    assert stores.jobs.create(samples.job(2), samples.key(fingerprint="two")).job_id == "job-0002"
+
+
 def test_keys_are_scoped_to_their_tenant(stores: Stores) -> None:
     stores.jobs.create(samples.job(1), samples.key(fingerprint="one"))
 

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from cluster.domain.ids import WorkerId
 from cluster.settings import Settings
 from cluster.stores.objects import FolderObjects
 from cluster.stores.opened import open_stores
@@ -31,6 +32,7 @@ def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_nothing_half(
     stored = stores.answers.read(samples.JOB, 0, 10**9).positions.tolist()
     assert stored == list(range(len(stored)))
     assert len(stored) in {victim.BATCH * (acknowledged[-1] + more) for more in (0, 1)}
+    assert stores.answers.totals(WorkerId("ann")).answers == len(stored)
 
     # And the whole object is there, the half one nowhere to be seen
     assert list(stores.objects.list("")) == ["whole"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cluster.domain.ids import JobId
+from cluster.domain.ids import JobId, WorkerId
 from cluster.settings import Settings
 from cluster.stores.opened import open_stores
 from tests.conformance import crew, samples
@@ -99,6 +99,7 @@ def test_a_reader_that_pages_misses_no_answer(race: Race, settings: Settings) ->
     for done in filling:
         done.result()
     assert sorted(seen) == [1_000 * number + n for number in range(3) for n in range(300)]
+    assert stores.answers.totals(WorkerId("ann")).answers == 900
 
 
 def test_promotions_form_one_chain(race: Race, settings: Settings) -> None:

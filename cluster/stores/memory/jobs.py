@@ -27,10 +27,13 @@ class MemoryJobs:
                 stored = self._insert(job)
                 self._first[scoped] = (idempotency.fingerprint, job.job_id)
                 return stored
-            fingerprint, job_id = self._first[scoped]
-            if fingerprint != idempotency.fingerprint:
-                raise IdempotencyMismatch(idempotency.key)
-            return self._jobs[job_id]
+            return self._replayed(scoped, idempotency)
+
+    def find(self, tenant_id: TenantId, idempotency: IdempotencyKey) -> Job | None:
+        """Return the job first stored under a tenant's key, None where the key is new."""
+        scoped = (tenant_id, idempotency.key)
+        with self._lock:
+            return self._replayed(scoped, idempotency) if scoped in self._first else None
 
     def get(self, tenant_id: TenantId, job_id: JobId) -> Job:
         """Return a tenant's job; raises JobNotFound for another tenant's as for an unknown one."""
@@ -82,6 +85,12 @@ class MemoryJobs:
             raise StaleRevision(f"job {job.job_id}", job.revision)
         self._jobs[job.job_id] = job
         return job
+
+    def _replayed(self, scoped: tuple[TenantId, str], idempotency: IdempotencyKey) -> Job:
+        fingerprint, job_id = self._first[scoped]
+        if fingerprint != idempotency.fingerprint:
+            raise IdempotencyMismatch(idempotency.key)
+        return self._jobs[job_id]
 
     def _stored(self, job_id: JobId) -> Job:
         if job_id not in self._jobs:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from threading import Lock
 
 from cluster.domain.ids import JobId, Position, ShardId, WorkerId
-from cluster.domain.work import Answer, AnswerColumns, Partition
+from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerTotals
 from cluster.errors import AlreadyAnswered, JobNotFound, StaleEpoch
 from cluster.ports import JobStore
 from cluster.stores.fencing import check_within
@@ -71,6 +71,7 @@ class MemoryAnswers:
         self._partitions = partitions
         self._answers: dict[JobId, list[Answer]] = {}
         self._given: dict[JobId, set[tuple[Position, WorkerId]]] = {}
+        self._totals: dict[WorkerId, WorkerTotals] = {}
 
     def append(self, fence: Partition, answers: Sequence[Answer]) -> None:
         """Store answers of one partition, all or none, if `fence.epoch` is the newest."""
@@ -85,9 +86,16 @@ class MemoryAnswers:
                 new.add(pair)
             given |= new
             self._answers.setdefault(fence.job_id, []).extend(answers)
+            for worker_id, more in WorkerTotals.by_worker(answers).items():
+                self._totals[worker_id] = self._totals.get(worker_id, WorkerTotals()).plus(more)
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         """Return up to `limit` answers numbered above `after_seq`; numbers rise within a job."""
         with self._lock:
             found = self._answers.get(job_id, [])[after_seq : after_seq + limit]
         return AnswerColumns.of(found, first_seq=after_seq + 1)
+
+    def totals(self, worker_id: WorkerId) -> WorkerTotals:
+        """Return what a worker has given so far."""
+        with self._lock:
+            return self._totals.get(worker_id, WorkerTotals())

@@ -1,25 +1,29 @@
 """The answer log in SQL: fenced bulk inserts, and reads straight into columns.
 
 An answer's `seq` counts from 1 within its job and is given out inside the append's transaction,
-past `one_writer`, so numbers become visible in order and without gaps.
+past `one_writer`, so numbers become visible in order and without gaps. The same transaction adds
+to the totals of the workers, so that these never disagree with the answers.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from cluster.domain.ids import JobId, WorkerId
-from cluster.domain.work import Answer, AnswerColumns, Partition
+from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerTotals
 from cluster.errors import AlreadyAnswered, StaleEpoch
 from cluster.stores.fencing import check_within
 from cluster.stores.sql import schema
-from cluster.stores.sql.dialect import insert_many, one_writer, raw_rows
+from cluster.stores.sql.dialect import insert_many, insert_or_change, one_writer, raw_rows
 from cluster.stores.sql.engine import Database
 from cluster.stores.sql.names import names_of, ref_of, refs_of
 
-_answers, _partitions = schema.answers.c, schema.partitions.c
+_answers, _partitions, _totals = schema.answers.c, schema.partitions.c, schema.worker_totals.c
 
 _COLUMNS = np.dtype(
     [
@@ -79,6 +83,15 @@ class SqlAnswers:
             worker_ids=tuple(map(WorkerId, names)),
         )
 
+    def totals(self, worker_id: WorkerId) -> WorkerTotals:
+        """Return what a worker has given so far."""
+        statement = select(*(_totals[each.name] for each in fields(WorkerTotals))).where(
+            _totals.worker_ref == ref_of(worker_id)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(statement).mappings().one_or_none()
+        return WorkerTotals() if row is None else WorkerTotals(**row)
+
 
 def _check_epoch(connection: Connection, fence: Partition) -> None:
     """Raise StaleEpoch unless the fence is the newest; it stays so while the transaction runs."""
@@ -100,6 +113,23 @@ def _insert(connection: Connection, job_id: JobId, answers: Sequence[Answer]) ->
         _row_of(answer, seq, refs) for seq, answer in enumerate(answers, start=(newest or 0) + 1)
     ]
     insert_many(connection, schema.answers, rows)
+    more = WorkerTotals.by_worker(answers)
+    # In one order everywhere, so that two appends never wait for each other.
+    counted = [{"worker_ref": refs[worker], **asdict(more[worker])} for worker in sorted(more)]
+    insert_or_change(connection, schema.worker_totals, counted, _added)
+
+
+def _added(more: ReadOnlyColumnCollection[str, Any]) -> Mapping[str, ColumnElement[Any]]:
+    """Return stored totals with these added."""
+    first, last = _totals.first_answered_at, _totals.last_answered_at
+    return {
+        "answers": _totals.answers + more.answers,
+        "earned": _totals.earned + more.earned,
+        "first_answered_at": case(
+            (first < more.first_answered_at, first), else_=more.first_answered_at
+        ),
+        "last_answered_at": case((last > more.last_answered_at, last), else_=more.last_answered_at),
+    }
 
 
 def _row_of(answer: Answer, seq: int, refs: Mapping[str, int]) -> tuple[object, ...]:

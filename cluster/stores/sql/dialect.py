@@ -1,11 +1,12 @@
 """The few statements that SQLite and PostgreSQL spell differently, or only one of them needs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 Row = Mapping[str, object]
 
@@ -38,6 +39,21 @@ def insert_or_raise_version(
         where=table.c[version] <= statement.excluded[version],
     )
     connection.execute(statement, rows)
+
+
+def insert_or_change(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Row],
+    changed: Callable[[ReadOnlyColumnCollection[str, Any]], Mapping[str, ColumnElement[Any]]],
+) -> None:
+    """Insert rows; one whose key is there is changed to what `changed` makes of the new values."""
+    if rows:
+        statement = _insert(connection, table)
+        statement = statement.on_conflict_do_update(
+            index_elements=list(table.primary_key), set_=dict(changed(statement.excluded))
+        )
+        connection.execute(statement, rows)
 
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:

@@ -33,6 +33,12 @@ class SqlJobs:
                 raise StaleRevision(f"job {job.job_id}", job.revision)
         return job
 
+    def find(self, tenant_id: TenantId, idempotency: IdempotencyKey) -> Job | None:
+        """Return the job first stored under a tenant's key, None where the key is new."""
+        with self._database.reading() as connection:
+            first = _first_under(connection, tenant_id, idempotency)
+            return None if first is None else _load(connection, first)
+
     def get(self, tenant_id: TenantId, job_id: JobId) -> Job:
         """Return a tenant's job; raises JobNotFound for another tenant's as for an unknown one."""
         job = self.load(job_id)
@@ -88,11 +94,20 @@ def _claim(connection: Connection, job: Job, idempotency: IdempotencyKey) -> Job
     }
     if insert_if_new(connection, schema.idempotency_keys, row):
         return None
+    return _first_under(connection, job.tenant_id, idempotency)
+
+
+def _first_under(
+    connection: Connection, tenant_id: TenantId, idempotency: IdempotencyKey
+) -> JobId | None:
+    """Return the job a key is tied to, if any; raises IdempotencyMismatch."""
     first = connection.execute(
         select(_keys.fingerprint, _keys.job_id).where(
-            _keys.tenant_id == job.tenant_id, _keys.key == idempotency.key
+            _keys.tenant_id == tenant_id, _keys.key == idempotency.key
         )
-    ).one()
+    ).one_or_none()
+    if first is None:
+        return None
     if first.fingerprint != idempotency.fingerprint:
         raise IdempotencyMismatch(idempotency.key)
     return JobId(first.job_id)

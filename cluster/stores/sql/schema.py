@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-HEAD = "0001"
+HEAD = "0002"
 """The migration that makes a database fit these tables."""
 
 KEY: TypeEngine[str] = String().with_variant(TEXT(collation="C"), "postgresql")
@@ -145,6 +145,20 @@ answers = Table(
     UniqueConstraint("job_ref", "position", "worker_ref"),
     sqlite_with_rowid=False,
 )
+
+worker_totals = Table(
+    "worker_totals",
+    metadata,
+    _col(
+        "worker_ref", BigInteger(), ForeignKey(names.c.ref), primary_key=True, autoincrement=False
+    ),
+    _col("answers", BigInteger()),
+    _col("earned", Float(53)),
+    _col("first_answered_at", Float(53)),
+    _col("last_answered_at", Float(53)),
+    sqlite_with_rowid=False,
+)
+"""What the answers of each worker come to, counted where they are appended."""
 
 workers = Table(
     "workers",

@@ -23,12 +23,14 @@ from serve_apps.gateway.schemas.work import (
     OfferView,
     Released,
     TokenRequest,
+    WorkerDetail,
     WorkerPage,
     WorkerRequest,
     WorkerView,
     lease_view,
     offer_view,
     submissions_of,
+    worker_detail,
     worker_view,
 )
 from serve_apps.gateway.services import Services
@@ -88,9 +90,9 @@ def list_workers(
 
 
 @router.get("/{worker_id}")
-def show_worker(worker: Own) -> WorkerView:
-    """Show a worker."""
-    return worker_view(worker)
+def show_worker(worker: Own, services: Wired) -> WorkerDetail:
+    """Show a worker, and what it has answered and earned so far."""
+    return worker_detail(worker, services.stores.answers.totals(worker.worker_id))
 
 
 @router.post("/{worker_id}/claims")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from allocation.ports import Extension, Offer, Submission
 from cluster.domain.jobs import JobSpec
-from cluster.domain.work import WorkerKind, WorkerProfile
+from cluster.domain.work import WorkerKind, WorkerProfile, WorkerTotals
 from serve_apps.gateway.media import content_type_of
 from serve_apps.gateway.schemas.base import Incoming, Name, Outgoing, Problem, Token, utc
 from serve_apps.gateway.schemas.jobs import LabelView
@@ -33,6 +33,21 @@ class WorkerView(Outgoing):
     price: float
     registered_at: datetime
     paused: bool
+
+
+class TotalsView(Outgoing):
+    """What a worker has given so far, over all jobs; the times are null before the first answer."""
+
+    answers: int
+    earned: float
+    first_answered_at: datetime | None
+    last_answered_at: datetime | None
+
+
+class WorkerDetail(WorkerView):
+    """A registered worker and its own figures."""
+
+    totals: TotalsView
 
 
 class WorkerPage(Outgoing):
@@ -140,6 +155,20 @@ def worker_view(profile: WorkerProfile) -> WorkerView:
         price=profile.price,
         registered_at=utc(profile.registered_at),
         paused=profile.paused,
+    )
+
+
+def worker_detail(profile: WorkerProfile, totals: WorkerTotals) -> WorkerDetail:
+    """Return a worker with its figures as the wire shows them."""
+    first, last = totals.first_answered_at, totals.last_answered_at
+    return WorkerDetail(
+        **worker_view(profile).model_dump(),
+        totals=TotalsView(
+            answers=totals.answers,
+            earned=totals.earned,
+            first_answered_at=None if first is None else utc(first),
+            last_answered_at=None if last is None else utc(last),
+        ),
     )
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from allocation.ports import Submission
 from allocation.service import ShardService
-from cluster.domain.ids import JobId
+from cluster.domain.ids import JobId, WorkerId
 from cluster.domain.jobs import CrowdTerms
-from cluster.domain.work import Answer, AnswerColumns, Partition
+from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerTotals
 from cluster.errors import (
     AlreadyAnswered,
     LeaseExpired,
@@ -331,6 +331,9 @@ class LossyLog:
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         return self._log.read(job_id, after_seq, limit)
+
+    def totals(self, worker_id: WorkerId) -> WorkerTotals:
+        return self._log.totals(worker_id)
 
 
 @pytest.mark.parametrize("lost", [StoreBusy("append"), ConnectionResetError()])

@@ -19,6 +19,7 @@ from serve_apps.cli import options
 from serve_apps.cli.follow import LOOK_EVERY_S, follow
 from serve_apps.cli.main import app
 from serve_apps.client import MusterClient, Retries
+from serve_apps.gateway.schemas.work import AnswerBody
 from tests.unit.gateway.serving import serving
 from tests.unit.gateway.test_results import deliver
 from tests.unit.gateway.world import World
@@ -218,6 +219,24 @@ def test_workers_are_registered_and_listed(muster: Muster) -> None:
     assert last_json(muster("workers", "list", "--json", role="worker"))["workers"] == [worker]
     assert "birds" in muster("workers", "list", role="worker").stdout
     assert muster("workers", "register", "ann", "--price=-1", role="worker").exit_code == 2
+
+
+def test_a_worker_is_shown_with_its_figures(muster: Muster, world: World, url: str) -> None:
+    ann = world.worker("ann", price=0.5)
+    assert last_json(muster("workers", "show", ann, "--json", role="worker"))["totals"] == {
+        "answers": 0,
+        "earned": 0.0,
+        "first_answered_at": None,
+        "last_answered_at": None,
+    }
+    world.asking(["meow"])
+    with MusterClient(url, world.key("worker")) as client:
+        (offer,) = client.claim(ann)
+        client.answer(ann, [AnswerBody(token=offer.token, label="cat")])
+    shown = muster("workers", "show", ann, role="worker").stdout
+    assert "0.50" in shown
+    assert "1970-01-12 13:46:40" in shown
+    assert muster("workers", "show", "wrk-0", role="worker").exit_code == 3
 
 
 def test_models_and_keys(muster: Muster) -> None:

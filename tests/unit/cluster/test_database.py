@@ -13,7 +13,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event, inspect, text
 from sqlalchemy.exc import IntegrityError
 
+from cluster.domain.ids import WorkerId
+from cluster.domain.work import WorkerTotals
 from cluster.errors import StoreBusy
+from cluster.stores.sql.answers import SqlAnswers
 from cluster.stores.sql.engine import Database
 from cluster.stores.sql.schema import HEAD, metadata
 from cluster.stores.upgrade import migration_config, upgrade
@@ -166,6 +169,33 @@ def test_migrations_can_be_taken_back_and_run_again(database: Database) -> None:
 
     add_name(database, "a")
     assert stored_names(database) == ["a"]
+
+
+def test_answers_of_before_the_totals_are_counted_when_these_are_added(path: Path) -> None:
+    # Given a database of the first version with answers in it
+    database = Database(f"sqlite:///{path}")
+    with database.writing("migrate") as connection:
+        command.upgrade(migration_config(connection), "0001")
+        connection.execute(text("INSERT INTO names VALUES (1, 'job'), (2, 'ann'), (3, 'zoe')"))
+        connection.execute(
+            text("INSERT INTO answers VALUES (1, :seq, :seq, :worker, 0, :audit, 0.25, :at, 1.0)"),
+            [
+                {"seq": 1, "worker": 2, "audit": False, "at": 30.0},
+                {"seq": 2, "worker": 2, "audit": True, "at": 10.0},
+                {"seq": 3, "worker": 3, "audit": False, "at": 20.0},
+            ],
+        )
+
+    # When it is brought up to date
+    upgrade(database)
+
+    # Then the totals hold them
+    log = SqlAnswers(database)
+    assert log.totals(WorkerId("ann")) == WorkerTotals(
+        answers=2, earned=0.5, first_answered_at=10.0, last_answered_at=30.0
+    )
+    assert log.totals(WorkerId("zoe")).answers == 1
+    database.close()
 
 
 def test_a_migration_that_fails_half_way_leaves_nothing(path: Path) -> None:

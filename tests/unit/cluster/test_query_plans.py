@@ -19,6 +19,7 @@ PETS = ModelName("acme/pets")
 
 CALLS: dict[str, Callable[[Stores], object]] = {
     "jobs.create": lambda s: s.jobs.create(samples.job(2), samples.key()),
+    "jobs.find": lambda s: s.jobs.find(samples.TENANT, samples.key()),
     "jobs.load": lambda s: s.jobs.load(samples.JOB),
     "jobs.page": lambda s: s.jobs.page(samples.TENANT, samples.JOB, 10),
     "jobs.save": lambda s: s.jobs.save(s.jobs.load(samples.JOB)),
@@ -33,6 +34,7 @@ CALLS: dict[str, Callable[[Stores], object]] = {
     "partitions.of_job": lambda s: s.partitions.of_job(samples.JOB),
     "answers.append": lambda s: s.answers.append(samples.partition(), [samples.answer()]),
     "answers.read": lambda s: s.answers.read(samples.JOB, 0, 10),
+    "answers.totals": lambda s: s.answers.totals(WorkerId("ann")),
     "workers.page": lambda s: s.workers.page(WorkerId("a"), 10),
     "workers.set_paused": lambda s: s.workers.set_paused(WorkerId("ann"), paused=True),
     "models.versions": lambda s: s.models.versions(PETS),

@@ -13,7 +13,7 @@ from cluster.domain.ids import JobId
 from cluster.domain.jobs import JobState
 from serve_apps.client import ClientProblem, MusterClient, Retries, ServiceUnreachable
 from serve_apps.gateway.schemas.job_request import GoalBody, ItemBody, JobRequest, LabelBody
-from serve_apps.gateway.schemas.work import AnswerBody, WorkerRequest
+from serve_apps.gateway.schemas.work import AnswerBody, WorkerRequest, WorkerView
 from tests.unit.gateway.serving import serving
 from tests.unit.gateway.test_results import deliver
 from tests.unit.gateway.world import World, job_body
@@ -109,7 +109,7 @@ def test_a_worker_works_through_the_client(
     client = connect("worker")
     world.asking(["meow", "woof", "hoot"])
     ann = client.register_worker(WorkerRequest(name="ann", price=0.01))
-    assert [client.worker(ann.id), *client.workers()] == [ann, ann]
+    assert [WorkerView(**dict(client.worker(ann.id))), *client.workers()] == [ann, ann]
     first, second = client.claim(ann.id, 2)
     assert client.heartbeat(ann.id, [first.token])[0].expires_at is not None
     assert client.release(ann.id, [second.token]) == 1
@@ -121,6 +121,7 @@ def test_a_worker_works_through_the_client(
     assert [result.status for result in results] == ["accepted", "refused"]
     assert results[1].problem is not None
     assert results[1].problem.status == 410
+    assert client.worker(ann.id).totals.earned == 0.01
 
 
 def test_keys_are_issued_and_revoked(connect: Callable[[Role], MusterClient]) -> None:

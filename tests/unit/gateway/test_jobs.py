@@ -74,6 +74,33 @@ def test_the_same_retry_key_is_the_same_job(world: World) -> None:
     assert len(world.get("/v1/jobs").json()["jobs"]) == 1
 
 
+def test_a_retry_is_the_first_job_even_where_its_source_is_gone(world: World) -> None:
+    # Given jobs over a file and over an upload, each submitted under a key
+    file = world.inbox / "items.jsonl"
+    file.write_text('{"id": "1", "text": "hello"}\n')
+    uploaded = world.call("POST", "/v1/uploads", "client", content=b"id,text\n1,hello\n").json()
+    bodies = {
+        "file": job_body(items=None, uri=f"file://{file}", format="jsonl"),
+        "upload": job_body(items=None, upload_id=uploaded["id"], format="csv"),
+    }
+    first = {
+        key: world.post("/v1/jobs", body, headers={"Idempotency-Key": key}).json()["id"]
+        for key, body in bodies.items()
+    }
+    # When both sources are removed and the same requests come again
+    file.unlink()
+    for path in list(world.stores.objects.list("uploads")):
+        world.stores.objects.delete(path)
+    for key, body in bodies.items():
+        again = world.post("/v1/jobs", body, headers={"Idempotency-Key": key})
+        # Then each is the job it was, while a new request finds nothing to read
+        assert (again.status_code, again.json()["id"]) == (200, first[key])
+        assert again.headers["idempotency-replayed"] == "true"
+        assert world.post("/v1/jobs", body).status_code in (404, 422)
+        assert world.post("/v1/jobs", body, headers={"Idempotency-Key": "new"}).is_client_error
+    assert len(world.get("/v1/jobs").json()["jobs"]) == 2
+
+
 def test_a_retry_key_with_another_body_is_refused(world: World) -> None:
     headers = {"Idempotency-Key": "abc-1"}
     world.post("/v1/jobs", job_body(), headers=headers)

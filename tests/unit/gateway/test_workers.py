@@ -49,7 +49,30 @@ def test_a_worker_is_registered_and_seen_by_its_own_key(world: World) -> None:
     assert response.status_code == 201
     assert shown["skills"] == ["birds", "german"]
     assert (shown["kind"], shown["price"], shown["paused"]) == ("llm", 0.02, False)
-    assert world.get(f"/v1/workers/{shown['id']}", "worker").json() == shown
+    nothing = {"answers": 0, "earned": 0.0, "first_answered_at": None, "last_answered_at": None}
+    seen = world.get(f"/v1/workers/{shown['id']}", "worker").json()
+    assert seen == {**shown, "totals": nothing}
+
+
+def test_a_worker_sees_what_it_has_answered_and_earned(world: World) -> None:
+    # Given two workers of which one has answered three items, some time apart
+    ann, bob = world.worker("ann", price=0.25), world.worker("bob")
+    world.asking(TEXTS)
+    offers = claim(world, ann, 3)
+    for offer in offers:
+        answer(world, ann, (offer["token"], "dog"))
+        world.clock.time += 10
+    # When an answer comes again, and another is refused
+    answer(world, ann, (offers[0]["token"], "dog"), ("forged", "dog"))
+    # Then its own figures say what is stored, and nothing of why it was asked
+    totals = world.get(f"/v1/workers/{ann}", "worker").json()["totals"]
+    assert totals == {
+        "answers": 3,
+        "earned": 0.75,
+        "first_answered_at": "1970-01-12T13:46:40Z",
+        "last_answered_at": "1970-01-12T13:47:00Z",
+    }
+    assert world.get(f"/v1/workers/{bob}", "admin").json()["totals"]["answers"] == 0
 
 
 def test_workers_of_another_key_do_not_exist(world: World, ann: str) -> None:
