@@ -33,6 +33,7 @@
     ├── Unavailable               try again after `retry_after_s`
     │   ├── ShardUnavailable
     │   ├── StoreBusy
+    │   ├── StorageFull           the object store has no room left
     │   ├── ReplicaLost           a model replica died or did not answer in time
     │   └── Overloaded
     └── Fault                     Muster's own work went wrong
@@ -303,6 +304,16 @@ class StoreBusy(Unavailable):
     def __init__(self, operation: str) -> None:
         super().__init__(f"the database is busy: {operation}")
         self.operation = operation
+
+
+class StorageFull(Unavailable):
+    """There is no room for an object: a disk, a quota or a limit on files is used up."""
+
+    retry_after_s = 60.0
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"the object store has no room for {path}; nothing of it was stored")
+        self.path = path
 
 
 class ReplicaLost(Unavailable):

@@ -1,5 +1,6 @@
 """Immutable objects in a folder, in a bucket, or in this process's memory."""
 
+import errno
 import io
 import os
 import shutil
@@ -14,11 +15,12 @@ from typing import BinaryIO, cast
 import pyarrow.fs as pafs
 
 from cluster.domain.ids import UnixSeconds
-from cluster.errors import ForbiddenUri, InvalidField, ObjectMissing
+from cluster.errors import ForbiddenUri, InvalidField, ObjectMissing, StorageFull
 from cluster.ports import ObjectStore
 
 _COPY_BYTES = 4 * 2**20
 _ABANDONED_AFTER_S = 86_400.0
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def open_objects(uri: str) -> ObjectStore:
@@ -79,19 +81,8 @@ class FolderObjects:
     def open_output(self, path: str) -> Iterator[BinaryIO]:
         """Open an object for streamed writing; it appears when the context ends without error."""
         target = self._root / checked(path)
-        _make_folder(self._unfinished)
-        with tempfile.NamedTemporaryFile(dir=self._unfinished, delete=False) as stream:
-            unfinished = Path(stream.name)
-            try:
-                yield cast("BinaryIO", stream)
-                stream.close()
-                _sync(unfinished)
-                _make_folder(target.parent)
-                unfinished.replace(target)
-                _sync(target.parent)
-            except BaseException:
-                unfinished.unlink(missing_ok=True)
-                raise
+        with _room_for(path), self._appearing_at(target) as stream:
+            yield stream
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the paths below a folder, sorted."""
@@ -114,6 +105,22 @@ class FolderObjects:
             with suppress(FileNotFoundError):
                 if abandoned.stat().st_mtime < before:
                     abandoned.unlink()
+
+    @contextmanager
+    def _appearing_at(self, target: Path) -> Iterator[BinaryIO]:
+        _make_folder(self._unfinished)
+        with tempfile.NamedTemporaryFile(dir=self._unfinished, delete=False) as stream:
+            unfinished = Path(stream.name)
+            try:
+                yield cast("BinaryIO", stream)
+                stream.close()
+                _sync(unfinished)
+                _make_folder(target.parent)
+                unfinished.replace(target)
+                _sync(target.parent)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
 
 
 class BucketObjects:
@@ -148,7 +155,7 @@ class BucketObjects:
         that was sent would appear when they are collected.
         """
         key = self._key(path)
-        with tempfile.TemporaryDirectory(prefix="muster-") as folder:
+        with _room_for(path), tempfile.TemporaryDirectory(prefix="muster-") as folder:
             collected = Path(folder) / "object"
             with collected.open("wb") as stream:
                 yield stream
@@ -228,6 +235,17 @@ class _Kept(io.BytesIO):
         if not self.closed:
             self.content = self.getvalue()
         super().close()
+
+
+@contextmanager
+def _room_for(path: str) -> Iterator[None]:
+    """Raise StorageFull where the disk takes no more; a buffered write says so as late as close."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageFull(path) from error
+        raise
 
 
 def _make_folder(folder: Path) -> None:

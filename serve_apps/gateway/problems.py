@@ -58,6 +58,7 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.LeaseInvalid: Kind(422, "lease-invalid", "Not a lease token of this service"),
         e.ShardUnavailable: Kind(503, "shard-unavailable", "An allocator shard is restarting"),
         e.StoreBusy: Kind(503, "store-busy", "The database is busy"),
+        e.StorageFull: Kind(507, "storage-full", "The object store has no room left"),
         e.ReplicaLost: Kind(503, "replica-lost", "A model replica was lost"),
         e.Overloaded: Kind(503, "overloaded", "A queue is full"),
         e.ModelUnusable: Kind(500, "model-unusable", "A model cannot be used"),

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+from fsspec.implementations.memory import (  # type: ignore[import-untyped]
+    MemoryFile,
+    MemoryFileSystem,
+)
 from pyarrow.fs import FSSpecHandler, PyFileSystem
 from sqlalchemy import create_engine, text
 
@@ -21,6 +24,20 @@ from cluster.stores.opened import open_stores
 
 SERVER_URL = os.environ.get("MUSTER_TEST_DATABASE_URL", "")
 DATABASES = ["sqlite", "postgresql"] if SERVER_URL else ["sqlite"]
+
+
+class Upload(MemoryFile):  # type: ignore[misc]
+    def close(self) -> None:
+        self.commit()
+
+
+class Bucket(MemoryFileSystem):  # type: ignore[misc]
+    """Objects in memory that appear whole, when their upload is closed."""
+
+    def _open(self, path: str, mode: str = "rb", **options: object) -> object:
+        if mode == "wb":
+            return Upload(self, self._strip_protocol(path))
+        return super()._open(path, mode, **options)
 
 
 @pytest.fixture(params=["memory", *DATABASES])
@@ -45,7 +62,7 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectSt
     elif request.param == "folder":
         yield FolderObjects(tmp_path / "objects")
     else:
-        filesystem = MemoryFileSystem(skip_instance_cache=True)
+        filesystem = Bucket(skip_instance_cache=True)
         filesystem.store.clear()
         yield BucketObjects(PyFileSystem(FSSpecHandler(filesystem)), "/bucket/prefix")
         filesystem.store.clear()

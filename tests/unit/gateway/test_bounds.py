@@ -2,11 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 from starlette.types import Message
 
-from tests.unit.gateway.world import LIMITS, World
+from serve_apps.gateway.api import build_api
+from tests.conformance.full_disks import KINDS, full_disk
+from tests.unit.gateway.world import LIMITS, World, problem
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -119,6 +124,23 @@ def test_an_upload_may_come_in_pieces_of_any_size(world: World) -> None:
     assert start["status"] == 201
     (path,) = uploads(world)
     assert world.stores.objects.read(path) == b"a" * 34_001 + b"end"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_upload_to_a_full_disk_is_told_so(world: World, tmp_path: Path, kind: str) -> None:
+    # Given a disk that takes one such upload, in a service that would take larger ones
+    limits = LIMITS.model_copy(update={"upload_bytes_max": 10**6})
+    settings = world.services.settings.model_copy(update={"limits": limits})
+    services = replace(world.services, settings=settings)
+    key = {"Authorization": f"Bearer {world.key('client')}"}
+    http = TestClient(build_api(services), headers=key)
+    with full_disk(kind, tmp_path / "objects"):
+        # When an upload finds no room
+        refused = problem(http.post("/v1/uploads", content=bytes(200_000)), 507, "storage-full")
+        # Then it says so and when to come back, it left nothing, and a small one still fits
+        assert refused.retry_after_s == 60.0
+        assert uploads(world) == []
+        assert http.post("/v1/uploads", content=b"x").status_code == 201
 
 
 def test_an_upload_just_within_the_limit_is_taken(world: World) -> None:
