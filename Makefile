@@ -1,0 +1,49 @@
+# One verb for everything; `make` alone lists them.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+LANES := $(PYTHON) scripts/lanes.py
+
+DATA ?=
+SEED ?= 0
+COUNT ?= 1000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench sim format clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(VENV)/.dev ## make .venv with all that development needs
+
+demo: $(VENV)/.demo ## run the whole loop and write a report; DATA=DIR replays recorded answers
+	$(PYTHON) -m examples.demo $(if $(DATA),--data "$(DATA)")
+
+test: $(VENV)/.dev ## run every test lane, as CI does
+	$(LANES) test
+
+check: $(VENV)/.dev ## run the fast test lanes, for every change
+	$(LANES) check
+
+bench: $(VENV)/.dev ## measure side by side with alternatives
+	$(PYTHON) -m benchmarks
+
+sim: $(VENV)/.dev ## simulate COUNT worlds from SEED on
+	$(PYTHON) -m tests.simulation --seed $(SEED) --count $(COUNT)
+
+format: $(VENV)/.dev ## put the code into its one format
+	$(PYTHON) -m ruff check --fix-only --quiet .
+	$(PYTHON) -m ruff format --quiet .
+
+clean: ## remove what can be made again, but neither .venv nor var
+	rm -rf build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# The stamps: an environment is made once, and again when what it is made from changes.
+$(VENV)/.demo: pyproject.toml constraints.txt scripts/setup.sh
+	@scripts/setup.sh $(VENV) demo
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt scripts/setup.sh
+	@scripts/setup.sh $(VENV) demo,dev
+	@touch $(VENV)/.demo $@

@@ -1,0 +1,62 @@
+"""The lane runner: in order, timed, and never green by accident."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.lanes import CHECK, TEST, Lane, Run, every_lane, run_lane, run_lanes, table
+
+ROOT = Path(__file__).resolve().parents[2]
+PASS, FAIL = (sys.executable, "-c", ""), (sys.executable, "-c", "raise SystemExit(3)")
+
+
+def test_lanes_stop_at_the_first_that_fails() -> None:
+    lanes = [
+        Lane(name="good", commands=(PASS, PASS)),
+        Lane(name="bad", commands=(PASS, FAIL)),
+        Lane(name="never", commands=(PASS,)),
+    ]
+    assert [(run.lane, run.outcome) for run in run_lanes(lanes)] == [
+        ("good", "passed"),
+        ("bad", "FAILED"),
+    ]
+
+
+def test_what_a_machine_lacks_is_skipped_at_home_and_fails_in_ci(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lane = Lane(name="browser", commands=(PASS,), lacks=lambda: "no browser")
+    monkeypatch.delenv("CI", raising=False)
+    assert run_lane(lane) == "skipped"
+    monkeypatch.setenv("CI", "true")
+    assert run_lane(lane) == "FAILED"
+
+
+def test_every_folder_of_tests_is_in_a_lane() -> None:
+    named = {lane.name: " ".join(map(" ".join, lane.commands)) for lane in every_lane()}
+    tested = " ".join(named[name] for name in TEST)
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")}
+    assert folders
+    assert {folder for folder in folders if f"tests/{folder}" not in tested} == set()
+    assert set(CHECK) <= set(named)
+
+
+def test_the_table_adds_up() -> None:
+    runs = (
+        Run(lane="lint", outcome="passed", seconds=1.25),
+        Run(lane="types", outcome="FAILED", seconds=2.5),
+    )
+    assert table(runs).splitlines() == [
+        "lint         passed       1.2 s",
+        "types        FAILED       2.5 s",
+        "total                     3.8 s",
+    ]
+
+
+def test_an_unknown_lane_is_refused() -> None:
+    command = [sys.executable, "scripts/lanes.py", "everything"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "everything" in ended.stderr
