@@ -41,6 +41,10 @@ DRAIN_S_MAX = 30.0
 """How long a stopping replica may finish its chunks; any it drops are done again elsewhere."""
 
 
+HEALTH_CHECK_EVERY_S = 2.0
+"""How soon a dead replica is noticed, and its chunks are done elsewhere."""
+
+
 class Prelabel:
     """One replica: keeps its event loop free by working on threads."""
 
@@ -81,6 +85,7 @@ def prelabel_deployment(settings: Settings) -> Application:
     configure = serve.deployment(
         name=DEPLOYMENT_NAME,
         max_ongoing_requests=ONGOING_MAX,
+        health_check_period_s=HEALTH_CHECK_EVERY_S,
         graceful_shutdown_timeout_s=min(prelabel.chunk_timeout_s, DRAIN_S_MAX),
         ray_actor_options={
             "num_cpus": prelabel.cpus_per_replica,
