@@ -7,7 +7,6 @@ and none that was refused.
 """
 
 import argparse
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
 from time import monotonic
-from typing import get_args
 
 from rich.console import Console
 
@@ -42,6 +40,9 @@ RUNNER_STATES = (
     JobState.ASKING,
     JobState.EXPORTING,
 )
+
+EXTRAS: tuple[Part, ...] = ("proxy", "controller", "supervisor")
+"""Parts killed on demand. While the runner is away questions run out: its supervisor goes last."""
 
 RECOVERY_MAX_S: Mapping[tuple[Part, str], float] = {
     ("gateway", "answers again"): 10.0,
@@ -98,8 +99,8 @@ def blows(
         Blow(part="gateway", state=asking, done=0.05),
         Blow(part="runner", state=JobState.LEARNING),
         Blow(part="shard", state=asking, done=0.4),
-        Blow(part="runner", state=asking, done=0.55),
-        *(Blow(part=part, state=asking, done=0.6) for part in extras),
+        *(Blow(part=part, state=asking, done=0.5) for part in sorted(extras, key=EXTRAS.index)),
+        Blow(part="runner", state=asking, done=0.6),
         Blow(part="runner", state=JobState.EXPORTING),
     ]
     return tuple(blow for blow in ordered if blow.part != "runner" or blow.state in runner_in)
@@ -168,7 +169,11 @@ def _of_hit(hit: Hit) -> Iterator[Figure]:
     state = f" ({hit.blow.state})" if hit.blow.part == "runner" else ""
     for what, seconds in hit.back_s:
         name, limit = f"{hit.blow.part}{state}: {what}", RECOVERY_MAX_S.get((hit.blow.part, what))
-        yield informing(name, seconds, "s") if limit is None else at_most(name, seconds, "s", limit)
+        # A job that learns gives no sign of life before its training has ended.
+        if limit is None or hit.blow.state is JobState.LEARNING:
+            yield informing(name, seconds, "s")
+        else:
+            yield at_most(name, seconds, "s", limit)
     if hit.blow.part == "shard":
         yield at_least("leases out over the kill of their shard", hit.held, "leases", 1)
         yield exactly("of these refused as expired", hit.refused, "leases", hit.held)
@@ -192,11 +197,13 @@ def _besiege(
 ) -> list[Hit]:
     """Deal blow after blow, each when it is due, and return once the job has ended."""
     hits: list[Hit] = []
-    left, pause = deque(plan), Event()
+    left, pause = list(plan), Event()
     while not (standing := book.standing()).state.is_terminal:
         crowd.check()
-        if left and left[0].is_due(standing):
-            hits.append(assailant.strike(left.popleft()))
+        due = next((blow for blow in left if blow.is_due(standing)), None)
+        if due is not None:
+            left.remove(due)
+            hits.append(assailant.strike(due))
             log.print(_line(hits[-1], standing))
         pause.wait(LOOK_EVERY_S)
     return hits
@@ -223,7 +230,7 @@ def _arguments() -> argparse.Namespace:
         default=[JobState.ASKING],
         choices=[JobState(state) for state in RUNNER_STATES],
     )
-    parser.add_argument("--also", nargs="*", choices=get_args(Part), default=[])
+    parser.add_argument("--also", nargs="*", choices=EXTRAS, default=[])
     parser.add_argument("--folder", type=Path, help="keep the service's data and log here")
     return parser.parse_args()
 
