@@ -97,20 +97,20 @@ def _job_card(number: int, job: JobRun) -> str:
         else f'<small class="missed">goal was {percent(job.goal_accuracy, 0)}</small>'
     )
     certified = job.certified
+    certificate = (
+        "none"
+        if certified is None
+        else f"≥ {percent(certified.lower)}<small>with {percent(job.confidence, 0)} "
+        f"confidence, from {certified.audited:,} audited items</small>"
+    )
+    auto = (
+        f"{percent(job.auto.items / max(job.items, 1), 0)}<small>{job.auto.items:,} items, "
+        f"{percent_or_dash(job.auto.accuracy)} right</small>"
+    )
     entries = (
         ("Right, against gold", percent_or_dash(job.overall.accuracy) + status),
-        (
-            "Certified accuracy",
-            "none"
-            if certified is None
-            else f"≥ {percent(certified.lower)}<small>with {percent(job.confidence, 0)} "
-            f"confidence, from {certified.audited:,} audited items</small>",
-        ),
-        (
-            "Accepted from the model",
-            f"{percent(job.auto.items / max(job.items, 1), 0)}<small>{job.auto.items:,} items, "
-            f"{percent_or_dash(job.auto.accuracy)} right</small>",
-        ),
+        ("Certified accuracy", certificate),
+        ("Accepted from the model", auto),
         ("Cost of the answers", f"{job.cost:,.2f}<small>{_savings(job)}</small>"),
     )
     figures = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in entries)
