@@ -74,10 +74,11 @@ class _Run:
     def __init__(
         self, config: ResNetHead, shape: Shape, rows: Rows, seed: int, group: Group
     ) -> None:
+        self._config, self._rows, self._group = config, rows, group
+        self._seed = seed % 2**63  # generators take neither negative nor larger numbers
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(self._seed)
             self.heads = ResNetHeads(shape).to(group.device)
-        self._config, self._rows, self._seed, self._group = config, rows, seed, group
         self._replica = group.replicate(self.heads)
         self._optimizer = torch.optim.AdamW(
             self.heads.parameters(), weight_decay=config.weight_decay

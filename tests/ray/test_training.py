@@ -23,7 +23,7 @@ from training.plan import TrainedModel, TrainingPlan
 from training.recipes import image_small, text_head
 from training.trainer import RayTrainer
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 
 @ray.remote(num_cpus=0)
@@ -41,6 +41,8 @@ class Runner:
 def cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_AUTH_MODE", "disabled")
+        environment.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+        environment.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
         ray.init(include_dashboard=False, num_cpus=1, log_to_driver=False)
     yield
     ray.shutdown()
@@ -59,7 +61,7 @@ def runner() -> Any:
 def image_plan(settings: Settings, seed: int = 1) -> TrainingPlan:
     """Return a run of some seconds that is saved ten times on its way."""
     world = World.of_images(96, open_objects(settings.objects))
-    head = ResNetHead(widths=(8, 16), epochs=60, checkpoints=10)
+    head = ResNetHead(widths=(8, 16), epochs=40, steps_min=1, checkpoints=10)
     return TrainingPlan(
         snapshot=build_snapshot(world.stores, world.job, 1),
         recipe=replace(image_small(), head=head),
@@ -116,7 +118,7 @@ def test_a_run_whose_worker_is_killed_ends_with_the_same_weights(
 ) -> None:
     plan = image_plan(settings)
     running = runner().fit.remote(settings, plan)
-    wait_for_condition(lambda: bool(saves(settings, plan)), timeout=120)
+    wait_for_condition(lambda: bool(saves(settings, plan)), timeout=300)
 
     os.kill(train_workers()[-1], signal.SIGKILL)
 
@@ -131,7 +133,7 @@ def test_a_run_whose_runner_is_killed_goes_on_in_the_next_one(
     plan = image_plan(settings)
     first = runner()
     running = first.fit.remote(settings, plan)
-    wait_for_condition(lambda: bool(saves(settings, plan)), timeout=120)
+    wait_for_condition(lambda: bool(saves(settings, plan)), timeout=300)
 
     os.kill(ray.get(first.pid.remote()), signal.SIGKILL)
     with pytest.raises(RayActorError):

@@ -50,6 +50,13 @@ def test_a_network_learns_and_its_seed_repeats_it() -> None:
     assert fit(QUICK, data, seed=6).save() != model.save()
 
 
+@pytest.mark.parametrize("seed", [-1, 2**70])
+def test_any_whole_number_is_a_seed(seed: int) -> None:
+    data = images(8)
+
+    assert fit(QUICK, data, seed).save() == fit(QUICK, data, seed).save()
+
+
 def test_a_run_that_was_cut_off_ends_with_the_very_same_weights() -> None:
     data = images(48)
     whole, states = run(data)
