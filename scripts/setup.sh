@@ -2,11 +2,10 @@
 # Makes a virtual environment with Muster in it: scripts/setup.sh FOLDER EXTRAS
 #
 #   PYTHON       the interpreter to use (otherwise the first that fits of 3.11, 3.12, 3.13)
-#   TORCH_INDEX  a package index to take torch from (otherwise see below)
+#   TORCH_INDEX  a package index to take torch from (otherwise pip's own)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$1 extras=$2
-cpu_index=https://download.pytorch.org/whl/cpu
 
 fits() {
   "$1" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null
@@ -15,11 +14,6 @@ fits() {
 install() {
   "$venv/bin/python" -m pip -qq --disable-pip-version-check install --progress-bar off \
     -c constraints.txt "$@"
-}
-
-answers() {
-  "$venv/bin/python" -c 'import sys, urllib.request as web; web.urlopen(sys.argv[1], timeout=5)' \
-    "$1" 2>/dev/null
 }
 
 if ! fits "$venv/bin/python"; then
@@ -34,12 +28,8 @@ if ! fits "$venv/bin/python"; then
   "$found" -m venv --clear "$venv"
 fi
 
-# Torch comes first and alone. Of one version pip prefers the build marked +cpu wherever an index
-# offers one; for Linux without a GPU PyTorch's own index does, and spares gigabytes of CUDA.
-if [ -z "${TORCH_INDEX:-}" ] && [ "$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null &&
-  answers $cpu_index/torch/; then
-  TORCH_INDEX=$cpu_index
-fi
+# Torch comes first and alone: its builds weigh gigabytes, and pip must not look for another. Of one
+# version pip prefers the build marked +cpu wherever it is offered one.
 echo "installing Muster[$extras] into $venv: at first 2 GB, which takes some minutes"
 torch=$(grep "^torch==" constraints.txt)
 install --no-deps ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} "$torch"
