@@ -23,7 +23,7 @@ from benchmarks.chaos.book import Book, Standing
 from benchmarks.chaos.corpus import Corpus, generate
 from benchmarks.chaos.crowd import Crew, Crowd, Worker
 from benchmarks.chaos.door import Door
-from benchmarks.chaos.service import Keys, MusterUp
+from benchmarks.chaos.service import MusterUp
 from benchmarks.chaos.submit import Submitted, submit
 from benchmarks.figures import Figure, at_least, at_most, exactly, informing, present
 from cluster.domain.jobs import JobState
@@ -106,12 +106,12 @@ def blows(
     return tuple(blow for blow in ordered if blow.part != "runner" or blow.state in runner_in)
 
 
-def run(plan: Plan, service: MusterUp, keys: Keys, log: Console) -> Outcome:
+def run(plan: Plan, service: MusterUp, log: Console) -> Outcome:
     """Carry out a plan on a service that answers."""
     corpus = generate(plan.items, plan.seed)
     with (
-        closing(Door(service.url, keys.client)) as client,
-        closing(Door(service.url, keys.worker)) as gate,
+        closing(Door(service.url, service.keys.client)) as client,
+        closing(Door(service.url, service.keys.worker)) as gate,
     ):
         started_at = monotonic()
         submitted = submit(client, _request(plan, corpus), key=f"kills-{plan.seed}")
@@ -255,7 +255,8 @@ def main() -> None:
         folder = asked.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         with MusterUp(folder, settings) as service:
-            outcome = run(plan, service, service.wait_ready(), log)
+            service.wait_ready()
+            outcome = run(plan, service, log)
     present("kills", figures(outcome), Console(width=100))
 
 

@@ -9,7 +9,7 @@ import httpx
 
 PROBLEM = "application/problem+json"
 TIMEOUT_S = 30.0
-GIVE_UP_S = 240.0
+GIVE_UP_S = 400.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 0.5
 
 _TRY_LATER = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})

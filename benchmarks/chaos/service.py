@@ -18,8 +18,9 @@ from pydantic import BaseModel
 from benchmarks.chaos import processes
 from benchmarks.chaos.processes import Process
 
-READY_TIMEOUT_S = 240.0
+READY_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 60.0
+RESTARTS_MAX = 3
 LOOK_EVERY_S = 0.1
 LOG_TAIL_LINES = 30
 
@@ -68,18 +69,30 @@ class MusterUp:
                 start_new_session=True,
             )
 
-    def wait_ready(self) -> Keys:
-        """Return the keys once every part answers; raises ServiceFailed."""
-        give_up_at = monotonic() + READY_TIMEOUT_S
+    @property
+    def keys(self) -> Keys:
+        """The keys, which are there once the service is ready."""
+        return Keys.model_validate_json((self.data_dir / "keys.json").read_bytes())
+
+    def wait_ready(self) -> None:
+        """Return once every part answers; raises ServiceFailed.
+
+        A service that ends before is started again, as any process supervisor would: on a busy
+        machine Ray itself gives up starting after half a minute.
+        """
+        give_up_at, starts_left = monotonic() + READY_TIMEOUT_S, RESTARTS_MAX
         pause = Event()
         with httpx.Client(base_url=self.url, timeout=5.0) as http:
             while not _is_ready(http):
                 if self._process is None or self._process.poll() is not None:
-                    raise ServiceFailed(f"`muster up` ended:\n{self.log_tail()}")
+                    if not starts_left:
+                        raise ServiceFailed(f"`muster up` ended:\n{self.log_tail()}")
+                    starts_left -= 1
+                    self.kill()
+                    self.start()
                 if monotonic() > give_up_at:
                     raise ServiceFailed(f"not ready in {READY_TIMEOUT_S} s:\n{self.log_tail()}")
                 pause.wait(LOOK_EVERY_S)
-        return Keys.model_validate_json((self.data_dir / "keys.json").read_bytes())
 
     def titled(self, title: str) -> tuple[Process, ...]:
         """Return the service's processes whose title begins so."""

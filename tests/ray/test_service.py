@@ -1,0 +1,209 @@
+"""The whole service as its users meet it: a data folder, a port, and HTTP."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from threading import Event
+from time import monotonic
+
+import pytest
+
+from benchmarks.chaos.audit import audit_answers, audit_export
+from benchmarks.chaos.book import Book, Standing
+from benchmarks.chaos.corpus import Corpus, generate
+from benchmarks.chaos.crowd import Crew, Crowd, Worker
+from benchmarks.chaos.door import Door
+from benchmarks.chaos.service import MusterUp
+from benchmarks.chaos.submit import submit
+from cluster.domain.jobs import JobState
+from serve_apps.gateway.schemas.base import Problem
+from serve_apps.gateway.schemas.jobs import EventPage, JobPage, JobView
+from serve_apps.gateway.schemas.results import ResultPage, ResultView
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+SETTINGS = {
+    "MUSTER_LEARNING__TRAININGS_MAX": "1",
+    "MUSTER_LEARNING__WORKERS": "1",
+    "MUSTER_ASKING__DELIVERY_ROWS_MIN": "1",
+}
+
+ITEMS = 120
+STEP_TIMEOUT_S = 240.0
+LOOK_EVERY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A job of this service and everybody concerned."""
+
+    client: Door
+    gate: Door
+    corpus: Corpus
+    workers: tuple[Worker, ...]
+    job_id: str
+    book: Book
+
+    @property
+    def path(self) -> str:
+        return f"/v1/jobs/{self.job_id}"
+
+    def job(self) -> JobView:
+        return JobView.model_validate_json(self.client.get(self.path).content)
+
+
+@contextmanager
+def site(service: MusterUp, seed: int) -> Iterator[Site]:
+    """Submit a job and register its crowd."""
+    corpus = generate(ITEMS, seed)
+    with (
+        closing(Door(service.url, service.keys.client)) as client,
+        closing(Door(service.url, service.keys.worker)) as gate,
+    ):
+        body = {
+            "name": f"job {seed}",
+            "modality": "text",
+            "labels": corpus.labels,
+            "items": corpus.items,
+            "base_model": "fake",
+            "goal": {"accuracy": 0.9},
+            "crowd": {"lease_ttl_s": 10},
+            "seed": seed,
+        }
+        reply = client.post("/v1/jobs", body, {"Idempotency-Key": f"job-{seed}"})
+        job_id = JobView.model_validate_json(reply.content).id
+        yield Site(
+            client=client,
+            gate=gate,
+            corpus=corpus,
+            workers=tuple(Worker(gate, corpus, number, seed) for number in range(6)),
+            job_id=job_id,
+            book=Book(service.data_dir, job_id),
+        )
+
+
+def crowd_of(here: Site, think_s: float) -> Crowd:
+    return Crowd(here.workers, Crew(claim_items=4, think_s=think_s))
+
+
+def wait_until(here: Site, crowd: Crowd, is_so: Callable[[Standing], bool]) -> Standing:
+    give_up_at, pause = monotonic() + STEP_TIMEOUT_S, Event()
+    while not is_so(standing := here.book.standing()):
+        crowd.check()
+        assert monotonic() < give_up_at, standing
+        pause.wait(LOOK_EVERY_S)
+    return standing
+
+
+def has_ended(standing: Standing) -> bool:
+    return standing.state.is_terminal
+
+
+def follow(here: Site) -> list[tuple[JobState, ResultView]]:
+    """Read results by cursor until there are no more, each with the state it was read in."""
+    read: list[tuple[JobState, ResultView]] = []
+    params: dict[str, str | int] = {"limit": 7}
+    pause = Event()
+    while True:
+        state = here.job().state
+        reply = here.client.get(f"{here.path}/results", params)
+        page = ResultPage.model_validate_json(reply.content)
+        read += [(state, result) for result in page.results]
+        if page.next_cursor is None:
+            return read
+        params["cursor"] = page.next_cursor
+        if not page.results:
+            pause.wait(LOOK_EVERY_S)
+
+
+def jobs(client: Door) -> set[str]:
+    listed = JobPage.model_validate_json(client.get("/v1/jobs").content)
+    return {job.id for job in listed.jobs}
+
+
+def test_a_job_runs_from_submit_to_export(service: MusterUp) -> None:
+    # Given a job and a crowd
+    with site(service, 1) as here, ThreadPoolExecutor(1) as reader:
+        # When somebody reads results by cursor while the crowd answers
+        reading = reader.submit(follow, here)
+        with crowd_of(here, think_s=0.3) as crowd:
+            ended = wait_until(here, crowd, has_ended)
+        read = reading.result(STEP_TIMEOUT_S)
+        # Then the job is complete, and it has learnt
+        assert ended.state is JobState.COMPLETED, ended.failure
+        events = EventPage.model_validate_json(here.client.get(f"{here.path}/events").content)
+        kinds = [event.kind for event in events.events]
+        assert {"ingest.done", "prelabel.done", "learn.done", "export.done"} <= set(kinds)
+        # And each item came once, some of them before the end, as the export has them
+        assert sorted(result.item_id for _, result in read) == list(here.corpus.ids)
+        assert any(not state.is_terminal for state, _ in read)
+        export = audit_export(here.client, here.job_id, here.corpus)
+        assert (export.delivered, export.missing, export.repeated) == (ITEMS, 0, 0)
+        assert export.right / ITEMS > 0.85
+        # And every answer was counted, and the certificate covers every item
+        answers = audit_answers(here.book, crowd.told)
+        assert (answers.lost, answers.uncounted, answers.unheard) == (0, 0, 0)
+        job = here.job()
+        assert job.certificate is not None
+        assert job.certificate.strata[-1].items == ITEMS
+
+
+def test_a_cancelled_job_takes_no_more_answers(service: MusterUp) -> None:
+    # Given a job that asks
+    with site(service, 2) as here, crowd_of(here, think_s=0.3) as crowd:
+        wait_until(here, crowd, lambda standing: standing.progress.answers > 0)
+        # When it is cancelled
+        assert here.client.post(f"{here.path}/cancel", {}).status == 202
+        ended = wait_until(here, crowd, has_ended)
+        stored = len(here.book.answers())
+        seen = len(crowd.told)
+        # Then it ends so, and the crowd finds nothing more to do
+        assert ended.state is JobState.CANCELLED
+        Event().wait(1.0)
+        assert len(here.book.answers()) == stored
+        assert not any(told.acknowledged for told in crowd.told[seen:])
+        # And it cannot be cancelled again
+        again = here.client.post(f"{here.path}/cancel", {})
+        assert again.status == 409
+        problem = Problem.model_validate_json(again.content)
+        assert problem.type == "urn:muster:problem:job-finished"
+
+
+def test_many_submits_under_one_key_are_one_job(service: MusterUp) -> None:
+    corpus = generate(3, 3)
+    body = {
+        "name": "once",
+        "modality": "text",
+        "labels": corpus.labels,
+        "items": corpus.items,
+        "base_model": "fake",
+    }
+    with closing(Door(service.url, service.keys.client)) as client:
+        before = jobs(client)
+        submitted = submit(client, body, key="once")
+        after = jobs(client)
+        client.post(f"/v1/jobs/{submitted.job_id}/cancel", {})
+    assert after - before == {submitted.job_id}
+    assert submitted.created == 1
+    assert submitted.mismatch
+
+
+def test_a_killed_service_goes_on_where_it_was(service: MusterUp) -> None:
+    # Given a job that has some answers, some of its labels delivered perhaps
+    with site(service, 4) as here, crowd_of(here, think_s=0.5) as crowd:
+        wait_until(here, crowd, lambda standing: standing.progress.answers > ITEMS / 4)
+        # When every process of the service is killed, and it is started again
+        service.kill()
+        service.start()
+        service.wait_ready()
+        # Then the job goes on by itself to its end
+        ended = wait_until(here, crowd, has_ended)
+        assert ended.state is JobState.COMPLETED, ended.failure
+    with closing(Door(service.url, service.keys.client)) as client:
+        export = audit_export(client, here.job_id, here.corpus)
+    # And each item is delivered once, and no acknowledged answer is lost
+    assert (export.delivered, export.missing, export.repeated) == (ITEMS, 0, 0)
+    answers = audit_answers(here.book, crowd.told)
+    assert (answers.lost, answers.changed, answers.twice) == (0, 0, 0)
+    assert (answers.smuggled, answers.uncounted) == (0, 0)
