@@ -34,12 +34,12 @@ from serve_apps.client import ClientError, MusterClient
 from serve_apps.gateway.schemas.work import AnswerBody, OfferView, WorkerRequest
 
 PROCESSES = 3
-CLAIM_ITEMS = 4
+CLAIM_ITEMS = 5
 
 VANISH_S = 20.0
 """How long a vanishing worker stays away with what they claimed."""
 
-IDLE_WAIT_S = (0.1, 1.0)
+IDLE_WAIT_S = (0.1, 2.0)
 """The first and the longest wait after a claim that gave nothing; doubled in between."""
 
 

@@ -16,7 +16,7 @@ from examples.demo.wording import STAGE_TITLES
 from serve_apps.client import MusterClient
 from serve_apps.gateway.schemas.jobs import EventView, JobView
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 1.0
 
 ROUND_EVENT = "round"
 """The kind of event that tells of a new consensus, whose labels can then be looked at."""
