@@ -31,7 +31,7 @@ from cluster.domain.jobs import JobState
 PARTITIONS = 8
 """Into how many partitions the job is cut, so that every shard owns some."""
 
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S = 0.05
 
 RUNNER_STATES = (
     JobState.INGESTING,

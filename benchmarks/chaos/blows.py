@@ -30,7 +30,7 @@ TITLES: dict[Part, str] = {
 """How Ray titles the process of each part."""
 
 RECOVERY_TIMEOUT_S = 240.0
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S = 0.05
 IDLE_SHARD_S = 60.0
 STEADY_REPLIES = 20
 """A door answers again once so many requests in a row are answered."""

@@ -21,7 +21,7 @@ from benchmarks.chaos.processes import Process
 READY_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 60.0
 RESTARTS_MAX = 3
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.25
 LOG_TAIL_LINES = 30
 
 
