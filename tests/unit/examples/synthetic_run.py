@@ -65,18 +65,7 @@ def _job(
     rng: np.random.Generator,
 ) -> JobRun:
     bought = round(items * per_item)
-    moments = np.linspace(0.0, 1.0, 60)
-    samples = tuple(
-        Sample(
-            at_s=START_S + 120 * float(moment),
-            answers=round(bought * float(moment)),
-            final=round(items * float(moment) ** 2),
-            promotions=int(moment > 0.2) + int(moment > 0.55),
-            accuracy=start + (0.962 - start) * float(1 - np.exp(-4.5 * moment)),
-            expected_accuracy=start - 0.1 + (1.05 - start) * float(1 - np.exp(-3.8 * moment)),
-        )
-        for moment in moments
-    )
+    samples = _samples(items, bought, start)
     said = 1 - 0.6 * rng.beta(0.5, 5, items)
     right = rng.random(items) < said * 0.985
     states = [
@@ -125,4 +114,18 @@ def _job(
             RunEvent(at_s=at_s, kind="state", message=f"the job is {state}")
             for at_s, state in states
         ),
+    )
+
+
+def _samples(items: int, bought: int, start: float) -> tuple[Sample, ...]:
+    return tuple(
+        Sample(
+            at_s=START_S + 120 * moment,
+            answers=round(bought * moment),
+            final=round(items * moment**2),
+            promotions=int(moment > 0.2) + int(moment > 0.55),
+            accuracy=start + (0.962 - start) * float(1 - np.exp(-4.5 * moment)),
+            expected_accuracy=start - 0.1 + (1.05 - start) * float(1 - np.exp(-3.8 * moment)),
+        )
+        for moment in np.linspace(0.0, 1.0, 60).tolist()
     )
