@@ -1,6 +1,5 @@
 """One shard over memory stores: claims, answers, budgets, restarts."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,18 +7,16 @@ import pytest
 
 from allocation.ports import Submission
 from allocation.service import ShardService
-from cluster.domain.ids import JobId, WorkerId
+from cluster.domain.ids import JobId
 from cluster.domain.jobs import CrowdTerms
-from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerTotals
 from cluster.errors import (
     AlreadyAnswered,
     LeaseExpired,
     LeaseForeign,
     LeaseInvalid,
-    StoreBusy,
     UnknownLabel,
 )
-from cluster.ports import AnswerLog, Stores
+from cluster.ports import Stores
 from tests.unit.allocation.worlds import (
     JOB,
     ManualClock,
@@ -314,104 +311,3 @@ def test_a_closed_job_is_forgotten(service: ShardService) -> None:
 
     assert service.claim(worker("bob"), 1) == ()
     assert isinstance(submit(service, worker("ann"), offer).error, LeaseExpired)
-
-
-class LossyLog:
-    """An answer log that stores the next answers and then loses its reply, if told to."""
-
-    def __init__(self, log: AnswerLog) -> None:
-        self._log = log
-        self.loses: Exception | None = None
-
-    def append(self, fence: Partition, answers: Sequence[Answer]) -> None:
-        self._log.append(fence, answers)
-        if self.loses is not None:
-            lost, self.loses = self.loses, None
-            raise lost
-
-    def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
-        return self._log.read(job_id, after_seq, limit)
-
-    def totals(self, worker_id: WorkerId) -> WorkerTotals:
-        return self._log.totals(worker_id)
-
-
-@pytest.mark.parametrize("lost", [StoreBusy("append"), ConnectionResetError()])
-def test_an_answer_whose_reply_was_lost_is_found_in_the_log(
-    stores: Stores, clock: ManualClock, lost: Exception
-) -> None:
-    log = LossyLog(stores.answers)
-    service = shard(replace(stores, answers=log), clock)
-    service.open(JOB, 0)
-    service.publish(replace(snapshot(ITEMS), answers_left=3, answers_seen=0))
-    first, second = service.claim(worker("ann"), 2)
-    log.loses = lost
-    if isinstance(lost, StoreBusy):
-        assert isinstance(submit(service, worker("ann"), first).error, StoreBusy)
-    else:
-        with pytest.raises(ConnectionResetError):
-            submit(service, worker("ann"), first)
-
-    # The budget of 3 has one answer and one lease on it: one more may go out, not two.
-    assert len(service.claim(worker("bob"), 2)) == 1
-    assert submit(service, worker("ann"), first).replayed
-    assert isinstance(submit(service, worker("ann"), first, "dog").error, AlreadyAnswered)
-    assert submit(service, worker("ann"), second).error is None
-    assert len(stored(stores)) == 2
-
-
-def test_a_shard_that_lost_a_partition_does_not_take_it_back(
-    stores: Stores, clock: ManualClock
-) -> None:
-    log = LossyLog(stores.answers)
-    service = shard(replace(stores, answers=log), clock)
-    service.open(JOB, 0)
-    service.publish(snapshot(ITEMS))
-    (offer,) = service.claim(worker("ann"), 1)
-    log.loses = StoreBusy("append")
-    submit(service, worker("ann"), offer)
-    heir = shard(stores, clock)
-    heir.open(JOB, 0)
-    heir.publish(snapshot(ITEMS))
-
-    assert service.claim(worker("bob"), 1) == ()
-    (kept,) = heir.claim(worker("bob"), 1)
-    assert submit(heir, worker("bob"), kept).error is None
-
-
-def test_reviewers_audit_and_do_nothing_else(clock: ManualClock) -> None:
-    reviewed = job(crowd=CrowdTerms(audit_skills=frozenset({"review"})))
-    stores = stores_with(reviewed)
-    stores.partitions.add([partition(ITEMS)])
-    service = shard(stores, clock)
-    service.recover()
-    service.publish(audited(snapshot(ITEMS), [1, 2]))
-
-    by_reviewer = service.claim(worker("rae", skills=["review"]), ITEMS)
-    by_others = service.claim(worker("ann"), ITEMS)
-
-    assert {(offer.position, offer.purpose) for offer in by_reviewer} == {
-        (1, "audit"),
-        (2, "audit"),
-    }
-    assert {offer.purpose for offer in by_others} == {"label"}
-
-
-def test_a_snapshot_bounds_the_answers_of_an_item(service: ShardService) -> None:
-    service.publish(replace(snapshot(ITEMS), label_answers_max=2))
-
-    taken = 0
-    for number in range(5):
-        offers = service.claim(worker(f"w{number}"), ITEMS)
-        taken += sum(submit(service, worker(f"w{number}"), found).error is None for found in offers)
-
-    assert taken == 2 * ITEMS
-
-
-def test_a_worker_who_tells_nothing_is_not_asked(service: ShardService) -> None:
-    guesses = np.log(np.full((1, 3, 3), 1 / 3)).astype(np.float32)
-    known = replace(snapshot(ITEMS), worker_ids=(worker("eve").worker_id,), log_confusion=guesses)
-    service.publish(replace(known, worth_ratio_min=0.1))
-
-    assert service.claim(worker("eve"), 1) == ()
-    assert len(service.claim(worker("ann"), 1)) == 1

@@ -1,0 +1,120 @@
+"""One shard whose log does not answer, or whose partition another shard took."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from allocation.service import ShardService
+from cluster.domain.ids import JobId, WorkerId
+from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerTotals
+from cluster.errors import (
+    AlreadyAnswered,
+    StoreBusy,
+)
+from cluster.ports import AnswerLog, Stores
+from tests.unit.allocation.worlds import (
+    JOB,
+    ManualClock,
+    job,
+    partition,
+    shard,
+    snapshot,
+    stores_with,
+    submit,
+    worker,
+)
+
+ITEMS = 12
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def stores() -> Stores:
+    stores = stores_with(job())
+    stores.partitions.add([partition(ITEMS)])
+    return stores
+
+
+@pytest.fixture
+def service(stores: Stores, clock: ManualClock) -> ShardService:
+    service = shard(stores, clock)
+    service.open(JOB, 0)
+    return service
+
+
+def stored(stores: Stores) -> list[tuple[int, str, int, bool]]:
+    columns = stores.answers.read(JOB, 0, 10_000)
+    return [
+        (int(position), columns.worker_ids[found], int(label), bool(audit))
+        for position, found, label, audit in zip(
+            columns.positions, columns.workers, columns.labels, columns.audit, strict=True
+        )
+    ]
+
+
+class LossyLog:
+    """An answer log that stores the next answers and then loses its reply, if told to."""
+
+    def __init__(self, log: AnswerLog) -> None:
+        self._log = log
+        self.loses: Exception | None = None
+
+    def append(self, fence: Partition, answers: Sequence[Answer]) -> None:
+        self._log.append(fence, answers)
+        if self.loses is not None:
+            lost, self.loses = self.loses, None
+            raise lost
+
+    def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
+        return self._log.read(job_id, after_seq, limit)
+
+    def totals(self, worker_id: WorkerId) -> WorkerTotals:
+        return self._log.totals(worker_id)
+
+
+@pytest.mark.parametrize("lost", [StoreBusy("append"), ConnectionResetError()])
+def test_an_answer_whose_reply_was_lost_is_found_in_the_log(
+    stores: Stores, clock: ManualClock, lost: Exception
+) -> None:
+    log = LossyLog(stores.answers)
+    service = shard(replace(stores, answers=log), clock)
+    service.open(JOB, 0)
+    service.publish(replace(snapshot(ITEMS), answers_left=3, answers_seen=0))
+    first, second = service.claim(worker("ann"), 2)
+    log.loses = lost
+    if isinstance(lost, StoreBusy):
+        assert isinstance(submit(service, worker("ann"), first).error, StoreBusy)
+    else:
+        with pytest.raises(ConnectionResetError):
+            submit(service, worker("ann"), first)
+
+    # The budget of 3 has one answer and one lease on it: one more may go out, not two.
+    assert len(service.claim(worker("bob"), 2)) == 1
+    assert submit(service, worker("ann"), first).replayed
+    assert isinstance(submit(service, worker("ann"), first, "dog").error, AlreadyAnswered)
+    assert submit(service, worker("ann"), second).error is None
+    assert len(stored(stores)) == 2
+
+
+def test_a_shard_that_lost_a_partition_does_not_take_it_back(
+    stores: Stores, clock: ManualClock
+) -> None:
+    log = LossyLog(stores.answers)
+    service = shard(replace(stores, answers=log), clock)
+    service.open(JOB, 0)
+    service.publish(snapshot(ITEMS))
+    (offer,) = service.claim(worker("ann"), 1)
+    log.loses = StoreBusy("append")
+    submit(service, worker("ann"), offer)
+    heir = shard(stores, clock)
+    heir.open(JOB, 0)
+    heir.publish(snapshot(ITEMS))
+
+    assert service.claim(worker("bob"), 1) == ()
+    (kept,) = heir.claim(worker("bob"), 1)
+    assert submit(heir, worker("bob"), kept).error is None
