@@ -1,6 +1,7 @@
 """Every module is used by another, and Ray stays in the files that are named for it."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from tests.tidy.tree import Source, product, source, sources
@@ -45,6 +46,8 @@ def test_an_unused_module_is_found() -> None:
     assert list(unused([one, other], [user])) == ["allocation.other"]
     user = source("def f():\n    import allocation.other", "cluster/user.py")
     assert list(unused([one, other], [user])) == ["allocation.one"]
+    user = source("LATER = {'x': 'other:f'}", "allocation/user.py")
+    assert list(unused([one, other], [user])) == ["allocation.one"]
 
 
 def test_an_import_of_ray_is_found() -> None:
@@ -67,13 +70,19 @@ def unused(found: Iterable[Source], users: Iterable[Source]) -> Iterator[str]:
 
 
 def imports(found: Source) -> Iterator[str]:
-    """Yield every name that may be a module: `a.b`, and of `from a import b` both a and a.b."""
+    """Yield every name that may be a module: `a.b`, and of `from a import b` both a and a.b.
+
+    A text `module:function` names a module of the same package that is imported later.
+    """
+    package = found.module.rpartition(".")[0]
     for node in ast.walk(found.tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"\w+:\w+", str(node.value)):
+            yield f"{package}.{str(node.value).partition(':')[0]}"
 
 
 def imports_ray(found: Source) -> bool:

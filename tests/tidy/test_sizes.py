@@ -1,5 +1,6 @@
 """Small things: functions of a screen, files of one idea, lines that fit beside one another."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from tests.tidy.tree import Function, Source, source, sources, texts
@@ -13,6 +14,9 @@ LONG_FUNCTIONS = {
     "serve_apps/cli/submit.py:submit": 73,
 }
 """The functions that may be longer, and how long they are. This list only shrinks."""
+
+PRAGMA = re.compile(r"\s*# (?:type: ignore|noqa)\b.*$")
+"""A remark to a tool does not count, as with ruff."""
 
 MEASURED = (".py", ".sh", ".toml", "Makefile")
 
@@ -42,7 +46,7 @@ def test_a_long_file_is_found() -> None:
 
 def test_a_wide_line_is_found() -> None:
     fits, wide = "ä" * COLUMNS_MAX, "ä" * (COLUMNS_MAX + 1)
-    assert list(wide_lines([("a.py", f"{fits}\n{wide}\n")])) == ["a.py:2"]
+    assert list(wide_lines([("a.py", f"{fits}\n{wide}\n{fits}  # noqa: A001\n")])) == ["a.py:2"]
 
 
 def long_functions(found: Iterable[Source]) -> Iterator[tuple[str, int]]:
@@ -63,5 +67,5 @@ def is_long(found: Source) -> bool:
 def wide_lines(found: Iterable[tuple[str, str]]) -> Iterator[str]:
     for path, text in found:
         for number, line in enumerate(text.splitlines(), start=1):
-            if len(line) > COLUMNS_MAX:
+            if len(PRAGMA.sub("", line)) > COLUMNS_MAX:
                 yield f"{path}:{number}"

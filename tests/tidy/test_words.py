@@ -33,7 +33,7 @@ def test_nothing_is_left_to_do() -> None:
 def test_a_skipped_test_says_why() -> None:
     """Ruff's PT rules ask it of `pytest.skip`; marks are looked at here."""
     found = [each for each in sources() if each.path.startswith("tests/")]
-    unexplained = re.compile(r"@pytest\.mark\.(?:skip|xfail|skipif)(?!\(.*?reason=)", re.DOTALL)
+    unexplained = re.compile(r"@pytest\.mark\.(?:skipif|skip|xfail)\b(?!\(.*?reason=)", re.DOTALL)
     assert list(places(unexplained, ((each.path, each.text) for each in found))) == []
 
 
