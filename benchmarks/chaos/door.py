@@ -32,8 +32,8 @@ class Reply:
 class Door:
     """Sends requests with one key; safe to use from many threads.
 
-    A request is sent again, as it is, where the answer was lost (no connection, no reply, or a
-    server error that is no problem document) and where the service says that it is busy.
+    A request is sent again, as it is, where the answer was lost (no connection, no reply, or an
+    error that is no problem document, so not the service's own) and where the service is busy.
     """
 
     def __init__(self, url: str, key: str) -> None:
@@ -86,4 +86,4 @@ def _is_final(got: httpx.Response) -> bool:
     if got.status_code in _TRY_LATER:
         return False
     is_problem = got.headers.get("content-type", "").startswith(PROBLEM)
-    return got.status_code < httpx.codes.INTERNAL_SERVER_ERROR or is_problem
+    return got.status_code < httpx.codes.BAD_REQUEST or is_problem

@@ -174,6 +174,8 @@ class Calls:
 def _worth_repeating(response: httpx.Response, *, repeatable: bool) -> bool:
     if response.status_code in _NOT_DONE:
         return True
+    if response.status_code == HTTPStatus.NOT_FOUND and not _is_problem(response):
+        return True  # a proxy that knows no gateway yet; Muster itself says what is not found
     return repeatable and response.status_code in _UNKNOWN and not _is_problem(response)
 
 

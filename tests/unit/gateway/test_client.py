@@ -231,10 +231,13 @@ def test_what_was_certainly_not_done_is_repeated() -> None:
         "paused": False,
     }
     client, requests, _ = scripted(
-        httpx.ConnectError("refused"), problem_reply(503), httpx.Response(201, json=shown)
+        httpx.ConnectError("refused"),
+        httpx.Response(404, text="Path '/v1/workers' not found."),
+        problem_reply(503),
+        httpx.Response(201, json=shown),
     )
     assert client.register_worker(WorkerRequest(name="ann")).id == "wrk-1"
-    assert len(requests) == 3
+    assert len(requests) == 4
 
 
 def test_a_refusal_is_final_and_carries_its_problem() -> None:
