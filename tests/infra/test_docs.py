@@ -2,8 +2,10 @@
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ FOLDERS = (
 )
 
 PATH = re.compile(rf"`((?:{FOLDERS})/[\w./*-]*)(?:::(\w+))?`")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]*\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 COMMAND = re.compile(
     r"(?:^|`)(?:\$ )?muster ([a-z]+)(?: (list|show|register|versions|live|issue|revoke))?\b",
@@ -92,6 +95,18 @@ def test_every_module_that_can_be_run_is_where_the_pages_say(page: Path) -> None
     ):
         path = ROOT / name.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), name
+
+
+def test_every_example_could_be_run(page: Path) -> None:
+    for language, code in BLOCK.findall(page.read_text()):
+        if language == "sh":
+            checked = subprocess.run(["bash", "-n", "-c", code], capture_output=True, check=False)
+            assert checked.returncode == 0, checked.stderr.decode()
+        elif language == "python":
+            for node in ast.parse(code).body:
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    module = import_module(node.module)
+                    assert all(hasattr(module, alias.name) for alias in node.names), node.module
 
 
 def anchors(page: Path) -> Iterator[str]:
