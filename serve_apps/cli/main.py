@@ -1,15 +1,82 @@
 """The `muster` command: every subcommand in one place."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import typer
 
-from serve_apps.cli import jobs, keys, models, workers
-from serve_apps.cli.aggregate import aggregate
-from serve_apps.cli.backtest import backtest
-from serve_apps.cli.results import results
-from serve_apps.cli.submit import submit
-from serve_apps.cli.up import up
+from serve_apps.cli.lazy import add_lazily
+
+Commands = Mapping[str, tuple[str, str]]
+"""By name: where a command's function is, and what it does."""
+
+COMMANDS: Commands = MappingProxyType(
+    {
+        "up": ("up:up", "Start Muster on this machine and serve until stopped."),
+        "submit": ("submit:submit", "Submit a job; a local file is uploaded first."),
+        "jobs": ("jobs:jobs", "List your jobs, newest first."),
+        "watch": (
+            "jobs:watch",
+            "Follow a job until it ends; the exit code is 1 where it fails or is cancelled.",
+        ),
+        "results": (
+            "results:results",
+            "Print final labels as JSON Lines, also while the job runs.",
+        ),
+        "cancel": ("jobs:cancel", "Cancel a job; labels delivered until then stay."),
+        "aggregate": (
+            "aggregate:aggregate",
+            "Infer one label an item from many workers' answers, and how good the workers are.",
+        ),
+        "backtest": (
+            "backtest:backtest",
+            "Replay a recorded crowd: what would this accuracy have cost?",
+        ),
+    }
+)
+
+GROUPS: Mapping[str, tuple[str, Commands]] = MappingProxyType(
+    {
+        "workers": (
+            "The crowd: list, show, register.",
+            {
+                "list": ("workers:list_workers", "List your workers; with an admin key, all."),
+                "show": (
+                    "workers:show_worker",
+                    "Show a worker, and what it has answered and earned so far.",
+                ),
+                "register": (
+                    "workers:register_worker",
+                    "Register a worker that this key may act for.",
+                ),
+            },
+        ),
+        "models": (
+            "What pre-labels your jobs: list, versions, live.",
+            {
+                "list": ("models:list_models", "List your model lines."),
+                "versions": ("models:list_versions", "List the versions of a model line."),
+                "live": (
+                    "models:live_version",
+                    "Show the version of a model line that pre-labels now.",
+                ),
+            },
+        ),
+        "keys": (
+            "API keys: issue, revoke.",
+            {
+                "issue": (
+                    "keys:issue_key",
+                    "Issue an API key (with an admin key); it is shown this once.",
+                ),
+                "revoke": (
+                    "keys:revoke_key",
+                    "Make an API key useless from now on (with an admin key).",
+                ),
+            },
+        ),
+    }
+)
 
 
 def _built() -> typer.Typer:
@@ -21,35 +88,20 @@ def _built() -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
-    for command in (up, submit, jobs.jobs, jobs.watch, results, jobs.cancel, aggregate, backtest):
-        built.command()(command)
-    built.add_typer(
-        _group(
-            list=workers.list_workers,
-            show=workers.show_worker,
-            register=workers.register_worker,
-        ),
-        name="workers",
-        help="The crowd: list, show, register.",
-    )
-    built.add_typer(
-        _group(list=models.list_models, versions=models.list_versions, live=models.live_version),
-        name="models",
-        help="What pre-labels your jobs: list, versions, live.",
-    )
-    built.add_typer(
-        _group(issue=keys.issue_key, revoke=keys.revoke_key),
-        name="keys",
-        help="API keys: issue, revoke.",
-    )
+    _add(built, COMMANDS)
+    for name, (about, commands) in GROUPS.items():
+        group = typer.Typer(no_args_is_help=True)
+        _add(group, commands)
+        built.add_typer(group, name=name, help=about)
     return built
 
 
-def _group(**commands: Callable[..., None]) -> typer.Typer:
-    group = typer.Typer(no_args_is_help=True)
-    for name, command in commands.items():
-        group.command(name)(command)
-    return group
+def _add(app: typer.Typer, commands: Commands) -> None:
+    for name, (place, about) in commands.items():
+        add_lazily(app, name, place, about)
 
 
 app = _built()
+
+if __name__ == "__main__":
+    app()

@@ -41,7 +41,10 @@ def results(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Print final labels as JSON Lines, also while the job runs; Parquet once it has completed."""
+    """Print final labels as JSON Lines, also while the job runs.
+
+    Parquet is there once it has completed.
+    """
     with checked():
         if file_format == "parquet" and output is None:
             raise InvalidField("output", "parquet is not for the terminal; give -o FILE")
