@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 _MIB = 2**20
 
 PREFIX = "MUSTER_"
-NOT_SETTINGS = frozenset({"MUSTER_URL", "MUSTER_KEY", "MUSTER_DATA"})
+NOT_SETTINGS = frozenset({"MUSTER_URL", "MUSTER_KEY", "MUSTER_DATA", "MUSTER_TEST_DATABASE_URL"})
 """Variables that the command line and the tests read, which say nothing to the service."""
 
 

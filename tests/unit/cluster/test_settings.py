@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from cluster.settings import Settings
+from cluster.settings import Settings, unknown_variables
 
 VARIABLES = [
     "MUSTER_DATA_DIR",
@@ -121,6 +121,37 @@ def test_a_wrong_value_or_name_is_refused(
 
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_every_setting_there_is_is_known_in_any_case() -> None:
+    assert unknown_variables([*VARIABLES, *(name.lower() for name in VARIABLES)]) == ()
+
+
+def test_variables_of_the_command_and_of_others_are_no_settings_and_no_mistakes() -> None:
+    others = ["MUSTER_URL", "MUSTER_KEY", "MUSTER_DATA", "PATH", "MUSTERING", "XMUSTER_HTTP"]
+
+    assert unknown_variables([*others, "MUSTER_TEST_DATABASE_URL"]) == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["MUSTER_HTPP__PORT", "MUSTER_PORT", "MUSTER_HTTP_PORT", "MUSTER_", "MUSTER___"]
+)
+def test_a_branch_that_does_not_exist_is_found(name: str) -> None:
+    assert unknown_variables(["MUSTER_HTTP__PORT", name]) == (name,)
+
+
+def test_what_is_wrong_below_a_branch_is_found_by_the_tree_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MUSTER_HTTP__PROT", "1")
+
+    assert unknown_variables(["MUSTER_HTTP__PROT"]) == ()
+    with pytest.raises(ValidationError, match="prot"):
+        Settings()
+
+
+def test_unknown_variables_come_sorted() -> None:
+    assert unknown_variables(["MUSTER_B", "MUSTER_A"]) == ("MUSTER_A", "MUSTER_B")
 
 
 def test_settings_cannot_change() -> None:
