@@ -6,7 +6,9 @@ The model's opinion on an item must not contain answers to that item: versions a
 (`cluster.domain.items.fold_of`), which is what makes it a witness of its own.
 
 Answers of two kinds are kept apart. Label answers decide an item's label; audit answers check it
-and take no part in it until the job ends. Both tell how good the workers are.
+and take no part in it until the job ends. Answers of a crowd that audits itself tell how good the
+workers are, whatever they were given for. What reviewers say does not: workers fitted to it would
+look better on the audited items than on all others, and so would the labels the audit is about.
 """
 
 from dataclasses import dataclass
@@ -64,9 +66,9 @@ def fuse(witnesses: Witnesses) -> Truth:
     label_votes, audit_votes = witnesses.label_votes, witnesses.audit_votes
     crowd_votes = label_votes if witnesses.reviewed else _joined(label_votes, audit_votes)
     reference = _reference(audit_votes) if witnesses.reviewed else None
-    alone = _fit(crowd_votes, reference)
+    alone = _fit(crowd_votes, None)
     log_prior, temperature = _calibrated(witnesses, alone, reference)
-    together = _fit(crowd_votes, log_prior if reference is None else log_prior + reference)
+    together = _fit(crowd_votes, log_prior)
     base_rates = np.log(alone.class_prior)
     label_evidence = _evidence(label_votes, together.log_confusion)
     audit_evidence = (
