@@ -54,6 +54,7 @@ class Service:
             "MUSTER_DATA_DIR": str(self._folder / "data"),
             "MUSTER_HTTP__PORT": str(self._port),
             "MUSTER_ASKING__CONSENSUS_EVERY_S": "2",
+            "MUSTER_LEARNING__TRAININGS_MAX": "2",
             **self._settings,
         }
         with self._log.open("wb") as log:
