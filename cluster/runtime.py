@@ -2,6 +2,9 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import ray
 
@@ -12,23 +15,35 @@ LOCAL_CPUS_MIN = 4.0
 """Logical CPUs of a local cluster: its actors wait more than they compute."""
 
 
-def join_ray(settings: RaySettings) -> None:
-    """Join the cluster at `settings.address`, or start one in this machine's processes."""
+@contextmanager
+def joined_ray(settings: RaySettings) -> Iterator[None]:
+    """Join the cluster at `settings.address`, or start one in this machine's processes, and leave.
+
+    A thread does so, in which no signal cuts the start short: half a Ray leaves processes behind
+    that look for the other half for a minute. It stays meanwhile, since the processes of a local
+    Ray end with the thread that started them. Ray takes SIGTERM for itself at the end of its start;
+    whoever has another use for it takes it back.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
+        try:
+            thread.submit(_join, settings).result()
+            yield
+        finally:
+            thread.submit(ray.shutdown).result()
+
+
+def _join(settings: RaySettings) -> None:
     if settings.address:
         ray.init(
             address=settings.address, namespace=NAMESPACE, log_to_driver=settings.log_to_driver
         )
         return
     ray.init(
+        address="local",  # else Ray joins any cluster that happens to be about
         namespace=NAMESPACE,
         num_cpus=int(settings.cpus or max(os.cpu_count() or 1, LOCAL_CPUS_MIN)),
         include_dashboard=False,
         log_to_driver=settings.log_to_driver,
-        logging_level=logging.WARNING,
+        logging_level=logging.ERROR,  # its warnings tell of what is meant: tokens, no signals
         configure_logging=True,
     )
-
-
-def leave_ray() -> None:
-    """Leave the cluster; a local one ends."""
-    ray.shutdown()

@@ -29,7 +29,18 @@ class RunningService:
 
 
 def start_service(settings: Settings) -> RunningService:
-    """Start shards, replicas, gateways and the job supervisor, and return once all answer."""
+    """Start shards, replicas, gateways and the job supervisor, and return once all answer.
+
+    Where that fails or is interrupted, what was started is ended again.
+    """
+    try:
+        return _started(settings)
+    except BaseException:
+        serve.shutdown()  # type: ignore[no-untyped-call]
+        raise
+
+
+def _started(settings: Settings) -> RunningService:
     quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
     serve.start(
         http_options=HTTPOptions(host=settings.http.host, port=settings.http.port),
