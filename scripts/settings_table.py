@@ -65,8 +65,9 @@ def paragraph(below: type[BaseModel]) -> str:
 
 def allowed(info: FieldInfo) -> Iterator[str]:
     """Yield the words that tell a field's type and bounds."""
-    kinds = get_args(info.annotation) if isinstance(info.annotation, UnionType) else ()
-    (kind,) = [each for each in kinds if each is not NoneType] or [info.annotation]
+    annotation: object = info.annotation
+    kinds: tuple[object, ...] = get_args(annotation) if isinstance(annotation, UnionType) else ()
+    (kind,) = [each for each in kinds if each is not NoneType] or [annotation]
     names = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path"}
     yield names.get(kind, "JSON list of texts") if isinstance(kind, type) else "JSON list of texts"
     for bound in info.metadata:
