@@ -7,6 +7,7 @@ stores, so a stage that dies is simply run again.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,11 +17,11 @@ from allocation.consensus_file import write_consensus
 from allocation.log import read_all
 from allocation.ports import PartitionReport, Shard
 from allocation.prediction_files import read_predictions
-from cluster.domain.ids import UnixSeconds
+from cluster.domain.ids import JobId, UnixSeconds
 from cluster.domain.jobs import Job, JobState, Progress
 from cluster.domain.models import ZERO_SHOT
 from cluster.domain.work import Partition
-from cluster.errors import JobCancelled, ShardUnavailable, Unavailable
+from cluster.errors import Unavailable
 from cluster.ports import Stores
 from cluster.result_writer import DecidedLabels, ResultWriter
 from cluster.runner import JobDesk
@@ -47,11 +48,7 @@ class AskStage:
         """Ask until it is time to learn or enough is known; raises JobCancelled."""
         session = AskSession(self._stores, self._settings, self._trainings_max, self._shards, desk)
         while True:
-            try:
-                desk.check()
-            except JobCancelled:
-                session.close()
-                raise
+            desk.check()
             step = session.tick()
             if step == "learn":
                 session.prepare_learning()
@@ -87,10 +84,6 @@ class _Board:
         owners = dict.fromkeys(partition.shard_id for partition in self.partitions)
         job_id = self.partitions[0].job_id
         return [report for owner in owners for report in self.shards[owner].reports(job_id)]
-
-    def close(self) -> None:
-        for owner in dict.fromkeys(partition.shard_id for partition in self.partitions):
-            self.shards[owner].close(self.partitions[0].job_id)
 
     def _of(self, partition: Partition) -> Shard:
         return self.shards[partition.shard_id]
@@ -133,8 +126,8 @@ class AskSession:
         self._report(write=True)
 
     def finish(self) -> None:
-        """Deliver every label that is left, certify them all, and release the crowd."""
-        self._drain()
+        """Dismiss the crowd, deliver every label that is left, and certify them all."""
+        dismiss_crowd(self._stores, self._board.shards, self._desk.job.job_id)
         self._absorb()
         self._campaign.refit()
         left = np.flatnonzero(~self._campaign.final)
@@ -152,7 +145,6 @@ class AskSession:
             accuracy_estimate=overall.accuracy_estimate,
             audited=overall.audited,
         )
-        self.close()
 
     def _reports(self) -> list[PartitionReport]:
         """Return how the partitions stand under a snapshot that knows every answer so far."""
@@ -241,26 +233,26 @@ class AskSession:
         self._desk.report(progress)
         return progress
 
-    def _drain(self) -> None:
-        """Stop asking; what workers hold is still taken until the partitions close."""
-        try:
-            self._board.publish(self._campaign, self._budgets(), accepting=False)
-        except ShardUnavailable as error:
-            self._desk.record("shard.unavailable", str(error))
-
-    def close(self) -> None:
-        """Void every lease of the job and forget it on the shards."""
-        try:
-            self._board.close()
-        except ShardUnavailable as error:
-            self._desk.record("shard.unavailable", str(error))
-
     def _time_left_s(self) -> UnixSeconds | None:
         job = self._desk.job
         deadline_s = job.spec.budget.deadline_s
         if deadline_s is None:
             return None
         return job.created_at + deadline_s - self._desk.clock.now()
+
+
+def dismiss_crowd(stores: Stores, shards: Sequence[Shard], job_id: JobId) -> None:
+    """Void every lease of a job; once this returns no answer to it is stored any more.
+
+    Shards that can be reached forget the job, and new epochs fence off those that cannot. Asking
+    may begin anew. Raises StoreBusy.
+    """
+    partitions = stores.partitions.of_job(job_id)
+    for shard_id in dict.fromkeys(partition.shard_id for partition in partitions):
+        with suppress(Unavailable):
+            shards[shard_id].close(job_id)
+    for partition in partitions:
+        stores.partitions.acquire(job_id, partition.number, partition.shard_id)
 
 
 def _campaign(stores: Stores, job: Job, trainings_max: int, delivered: Positions) -> Campaign:

@@ -4,7 +4,7 @@ A stage does the work of one state and says which state comes next. All it has d
 stores, so a runner that starts anew on another machine goes on from the job's stored state.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -102,12 +102,21 @@ class Stage(Protocol):
 
 
 class JobRunner:
-    """Runs jobs, each from its stored state to its end."""
+    """Runs jobs, each from its stored state to its end.
+
+    `dismiss` releases a job's crowd, and is called before the job is seen as cancelled or failed.
+    """
 
     def __init__(
-        self, jobs: JobStore, events: EventLog, stages: Mapping[JobState, Stage], clock: Clock
+        self,
+        jobs: JobStore,
+        events: EventLog,
+        stages: Mapping[JobState, Stage],
+        clock: Clock,
+        dismiss: Callable[[JobId], None],
     ) -> None:
         self._jobs, self._events, self._stages, self._clock = jobs, events, stages, clock
+        self._dismiss = dismiss
 
     def run(self, job_id: JobId) -> Job:
         """Drive the job until it has ended and return it; raises JobNotFound.
@@ -129,6 +138,11 @@ class JobRunner:
                 return
             desk.move(self._stages[desk.job.state].run(desk))
         except JobCancelled:
-            desk.move(JobState.CANCELLED)
+            self._end(desk, JobState.CANCELLED)
         except (BadInput, Fault) as error:
-            desk.move(JobState.FAILED, failure=str(error))
+            self._end(desk, JobState.FAILED, failure=str(error))
+
+    def _end(self, desk: JobDesk, state: JobState, failure: str | None = None) -> None:
+        """End a job before its time; whatever it was at, its crowd may still be answering."""
+        self._dismiss(desk.job.job_id)
+        desk.move(state, failure)

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from threading import Event
 from typing import Any, cast
@@ -13,6 +14,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayTaskError
 
 from allocation.actor import NAMESPACE, RemoteShard
+from allocation.stage import dismiss_crowd
 from cluster.clock import SystemClock
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import JobState
@@ -42,20 +44,21 @@ class JobActor:
 
     def run(self, job_id: JobId, settings: Settings) -> None:
         """Run the job until it has ended; raises Unavailable where a part cannot be reached."""
-        stores, clock = open_stores(settings), SystemClock()
+        stores, clock, shards = open_stores(settings), SystemClock(), _shards(settings)
         predictor = RemotePredictor(serve.get_app_handle(PRELABEL_APP), settings.prelabel)
         stages = job_stages(
             stores,
             settings,
             predictor=predictor,
-            shards=[RemoteShard(shard_id) for shard_id in range(settings.allocator.shards)],
+            shards=shards,
             trainer=RayTrainer(settings),
             clock=clock,
             wait=_waiter(),
             code_version=version("muster"),
         )
         try:
-            JobRunner(stores.jobs, stores.events, stages, clock).run(job_id)
+            dismiss = partial(dismiss_crowd, stores, shards)
+            JobRunner(stores.jobs, stores.events, stages, clock, dismiss).run(job_id)
         finally:
             predictor.close()
 
@@ -111,6 +114,7 @@ class Supervisor:
         ray.kill(actor)
 
     def _fail(self, job_id: JobId) -> None:
+        dismiss_crowd(self._stores, _shards(self._settings), job_id)
         desk = JobDesk(
             self._stores.jobs.load(job_id), self._stores.jobs, self._stores.events, SystemClock()
         )
@@ -139,6 +143,10 @@ def _actor(plain: type, **options: object) -> Any:
     """Return a plain class as a Ray actor class; Ray types it in a way mypy cannot follow."""
     remote: Any = ray.remote
     return remote(plain).options(**options)
+
+
+def _shards(settings: Settings) -> tuple[RemoteShard, ...]:
+    return tuple(RemoteShard(shard_id) for shard_id in range(settings.allocator.shards))
 
 
 def _waiter() -> Callable[[float], object]:

@@ -38,7 +38,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def shard(settings: Settings) -> Iterator[RemoteShard]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_AUTH_MODE", "disabled")
-        ray.init(include_dashboard=False, num_cpus=1, log_to_driver=False)
+        ray.init("local", include_dashboard=False, num_cpus=1, log_to_driver=False)
     allocator = start_allocator(SHARD, settings, detached=False)
     yield RemoteShard(SHARD)
     del allocator

@@ -50,7 +50,7 @@ def keys(settings: Settings) -> Iterator[dict[str, str]]:
     """The development keys of a served gateway, by role."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_AUTH_MODE", "disabled")
-        ray.init(include_dashboard=False, num_cpus=2, log_to_driver=False)
+        ray.init("local", include_dashboard=False, num_cpus=2, log_to_driver=False)
     made = ensure_development_keys(open_stores(settings).keys, TenantId("dev"), 1.0, os.urandom)
     allocator = start_allocator(SHARD, settings, detached=False)
     serve.start(http_options={"host": "127.0.0.1", "port": settings.http.port})

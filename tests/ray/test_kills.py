@@ -23,7 +23,7 @@ PLAN = Plan(
     blows=blows(),
     base_model="fake:20",
     lease_ttl_s=20.0,
-    crew=Crew(workers=8, claim_items=4, think_s=0.2),
+    crew=Crew(claim_items=4, think_s=0.3),
     seed=20,
 )
 """Twenty milliseconds an item, so that the replica dies over chunks and not between them."""

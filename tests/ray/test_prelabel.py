@@ -48,7 +48,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def handle(settings: Settings) -> Iterator[DeploymentHandle[Prelabel]]:
-    ray.init(include_dashboard=False, num_cpus=2, log_to_driver=False)
+    ray.init("local", include_dashboard=False, num_cpus=2, log_to_driver=False)
     serve.start(proxy_location="Disabled")
     yield serve.run(prelabel_deployment(settings), name="prelabel", route_prefix=None)
     serve.shutdown()  # type: ignore[no-untyped-call]

@@ -77,7 +77,7 @@ def site(service: MusterUp, seed: int) -> Iterator[Site]:
             client=client,
             gate=gate,
             corpus=corpus,
-            workers=tuple(Worker(gate, corpus, number, seed) for number in range(6)),
+            workers=tuple(Worker(gate, corpus, number, seed) for number in range(12)),
             job_id=job_id,
             book=Book(service.data_dir, job_id),
         )

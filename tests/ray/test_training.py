@@ -43,7 +43,7 @@ def cluster() -> Iterator[None]:
         environment.setenv("RAY_AUTH_MODE", "disabled")
         environment.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         environment.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
-        ray.init(include_dashboard=False, num_cpus=1, log_to_driver=False)
+        ray.init("local", include_dashboard=False, num_cpus=1, log_to_driver=False)
     yield
     ray.shutdown()
 

@@ -6,9 +6,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from allocation.ports import Offer, Submission
+from allocation.service import ShardService
+from allocation.stage import dismiss_crowd
 from cluster import paths
+from cluster.domain.ids import JobId
 from cluster.domain.jobs import Budget, CrowdTerms, Goal, JobSpec, JobState
-from cluster.errors import JobCancelled
+from cluster.errors import JobCancelled, ShardUnavailable
 from cluster.jobs import request_cancel
 from tests.unit.allocation.crowds import CrowdWorld, answers_of
 from tests.unit.allocation.worlds import JOB, job, worker
@@ -18,6 +22,16 @@ GOOD_CROWD = (0.95, 0.9, 0.9, 0.85, 0.85, 0.8, 0.9, 0.9)
 
 def spec(**changes: object) -> JobSpec:
     return replace(job().spec, goal=Goal(accuracy=0.85), **changes)  # type: ignore[arg-type]
+
+
+class Unreachable(ShardService):
+    """A shard whose process cannot be reached."""
+
+    def __init__(self) -> None:
+        """Have nothing."""
+
+    def close(self, _: JobId) -> None:
+        raise ShardUnavailable(0)
 
 
 def world(
@@ -143,7 +157,7 @@ def test_a_shard_that_dies_is_given_its_work_again() -> None:
     assert len(given.delivered()) == given.items
 
 
-def test_a_cancelled_job_stops_asking_at_once() -> None:
+def test_a_stage_stops_at_once_when_its_job_is_cancelled() -> None:
     # Given a job that is cancelled while its crowd works
     given = world(spec())
     given.predict(accuracy=0.6)
@@ -156,12 +170,44 @@ def test_a_cancelled_job_stops_asking_at_once() -> None:
 
     stage._wait = cancelled
 
-    # When the stage notices, it says so
+    # When the stage notices, it says so, and the crowd is dismissed
     with pytest.raises(JobCancelled):
         stage.run(given.desk())
+    dismiss_crowd(given.stores, given.shards, JOB)
 
     # Then nobody is offered anything any more
     assert all(not shard.claim(worker("late"), 10) for shard in given.shards)
+
+
+def test_a_shard_that_cannot_be_told_to_stop_is_fenced_off() -> None:
+    # Given a job whose crowd holds leases of a shard that its runner cannot reach
+    given = world(spec())
+    given.predict(accuracy=0.6)
+    stage = given.stage()
+    held: list[Offer] = []
+
+    def cut_off(seconds: float) -> None:
+        given.wait(seconds)
+        held.extend(given.shards[0].claim(worker("late"), 4))
+        raise KeyboardInterrupt
+
+    stage._wait = cut_off
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(given.desk())
+
+    # When the crowd is dismissed
+    dismiss_crowd(given.stores, (Unreachable(), given.shards[1]), JOB)
+
+    # Then that shard takes no answer to what it leased
+    stored = len(answers_of(given))
+    said = [
+        Submission(token=offer.token, label=given.spec.label_set.names[0], duration_s=1)
+        for offer in held
+    ]
+    outcomes = given.shards[0].answer(worker("late"), said)
+    assert held
+    assert all(outcome.error is not None for outcome in outcomes)
+    assert len(answers_of(given)) == stored
 
 
 def test_a_job_without_a_trained_model_asks_a_seed_sample_and_then_learns() -> None:

@@ -39,6 +39,10 @@ class Step:
         return self.work(desk)
 
 
+def _nobody(_: JobId) -> None:
+    """Dismiss a crowd that never came."""
+
+
 def _straight_to(state: JobState) -> Work:
     return lambda _: state
 
@@ -49,6 +53,7 @@ class World:
 
     stores: Stores = field(default_factory=lambda: memory_stores(MemoryObjects()))
     ran: list[str] = field(default_factory=list)
+    dismissed: list[tuple[JobId, JobState]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.stores.jobs.create(samples.job(), None)
@@ -81,8 +86,13 @@ class World:
 
         usual = {state: _straight_to(following) for state, following in straight.items()}
         stages = {state: noted(state, work) for state, work in {**usual, **(works or {})}.items()}
-        runner = JobRunner(self.stores.jobs, self.stores.events, stages, TickingClock())
+        runner = JobRunner(
+            self.stores.jobs, self.stores.events, stages, TickingClock(), self._dismiss
+        )
         return runner.run(samples.JOB)
+
+    def _dismiss(self, job_id: JobId) -> None:
+        self.dismissed.append((job_id, self.job.state))
 
 
 def test_a_job_goes_through_its_stages_to_the_end() -> None:
@@ -92,6 +102,7 @@ def test_a_job_goes_through_its_stages_to_the_end() -> None:
 
     assert job == world.job
     assert job.state == JobState.COMPLETED
+    assert world.dismissed == []
     assert world.ran == ["ingesting", "prelabelling", "asking", "exporting"]
     assert [event.message for event in world.stores.events.read(samples.JOB, 0, 99)] == [
         "the job is ingesting",
@@ -140,7 +151,7 @@ def test_an_unknown_job_is_not_found() -> None:
     stores = memory_stores(MemoryObjects())
 
     with pytest.raises(JobNotFound):
-        JobRunner(stores.jobs, stores.events, {}, TickingClock()).run(JobId("nobody's"))
+        JobRunner(stores.jobs, stores.events, {}, TickingClock(), _nobody).run(JobId("nobody's"))
 
 
 def test_a_job_cancelled_before_it_began_does_nothing() -> None:
@@ -172,6 +183,8 @@ def test_a_job_is_cancelled_in_the_middle_of_a_stage() -> None:
     assert job.state == JobState.CANCELLED
     assert pieces == [0, 1, 2]
     assert world.job == job
+    # And its crowd was dismissed before anybody could see that
+    assert world.dismissed == [(samples.JOB, JobState.PRELABELLING)]
 
 
 def test_a_cancel_request_that_crosses_a_report_is_not_lost() -> None:
@@ -213,6 +226,7 @@ def test_bad_input_and_faults_end_the_job_with_a_reason(error: Exception) -> Non
     job = world.run({JobState.PRELABELLING: fail})
 
     assert (job.state, job.failure) == (JobState.FAILED, str(error))
+    assert world.dismissed == [(samples.JOB, JobState.PRELABELLING)]
     assert world.stores.events.read(samples.JOB, 0, 99)[-1].message == str(error)
 
 
