@@ -89,7 +89,8 @@ def every_lane() -> tuple[Lane, ...]:
         Lane(name="unit", commands=((*parallel, "tests/unit", "tests/tidy"),)),
         Lane(name="conformance", commands=((*parallel, "tests/conformance"),)),
         Lane(name="simulation", commands=((*parallel, "tests/simulation"),)),
-        Lane(name="ray", commands=((*pytest, "tests/ray"),)),
+        # A process each: Serve's threads outlive its cluster, and would start the next one.
+        Lane(name="ray", commands=tuple((*pytest, name) for name in _files("tests/ray"))),
         Lane(name="browser", commands=((*pytest, "tests/browser"),), lacks=lacks_chromium),
         Lane(name="infra", commands=((*pytest, "tests/infra"),)),
         Lane(
@@ -139,6 +140,10 @@ def lacks_chromium() -> str | None:
     if any(map(shutil.which, CHROMIUM_NAMES)):
         return None
     return "there is no Chromium on this machine: scripts/apt.sh installs one"
+
+
+def _files(folder: str) -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for path in (ROOT / folder).glob("test_*.py"))
 
 
 def _beside_python(command: str) -> str:
