@@ -59,13 +59,15 @@ class Recipe:
     """A whole training run but for its data and seed.
 
     `balance` in [0, 1] weighs classes: 0 leaves the data as it is, which keeps the probabilities
-    calibrated to it, and 1 gives every class the same total weight.
+    calibrated to it, and 1 gives every class the same total weight. With fewer than
+    `rows_per_worker_min` rows each, more workers would take longer to start than they save.
     """
 
     name: str
     folds: int
     head: LinearHead | ResNetHead
     balance: float = 0.0
+    rows_per_worker_min: int = 1
 
     def shape(self, features: int, classes: int) -> Shape:
         """Return the architecture this recipe trains on (n, `features`) rows."""

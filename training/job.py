@@ -50,7 +50,7 @@ def run_on_ray(plan: TrainingPlan, settings: Settings) -> TrainedModel:
     filesystem, root = pafs.FileSystem.from_uri(settings.objects)
     trainer = TorchTrainer(
         WorkerLoop(plan, settings.objects),
-        scaling_config=_scaling(settings.learning, plan.snapshot.train.shards),
+        scaling_config=_scaling(settings.learning, plan),
         run_config=RunConfig(
             name=plan.name,
             storage_path=f"{root}/{plan.snapshot.folder}/runs",
@@ -119,13 +119,12 @@ class WorkerGroup:
         return prepare_model(module)
 
 
-def _scaling(learning: LearningSettings, shards: int) -> ScalingConfig:
-    """Return the workers to train with: no more than there are shards."""
+def _scaling(learning: LearningSettings, plan: TrainingPlan) -> ScalingConfig:
     resources = {"CPU": learning.cpus_per_worker}
     if learning.gpus_per_worker > 0:
         resources["GPU"] = learning.gpus_per_worker
     return ScalingConfig(
-        num_workers=max(1, min(learning.workers, shards)),
+        num_workers=plan.workers(learning.workers),
         use_gpu=learning.gpus_per_worker > 0,
         resources_per_worker=resources,
     )

@@ -26,6 +26,11 @@ class TrainingPlan:
         """The run's name: another snapshot, recipe or seed is another run."""
         return f"{self.snapshot.name}-{self.recipe.name}-{self.seed}-{self.snapshot.hash[:12]}"
 
+    def workers(self, most: int) -> int:
+        """Return how many workers are worth their start, at most `most`; each gets some rows."""
+        train = self.snapshot.train
+        return max(1, min(most, train.shards, train.rows // self.recipe.rows_per_worker_min))
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TrainedModel:

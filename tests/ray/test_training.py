@@ -64,7 +64,7 @@ def image_plan(settings: Settings, seed: int = 1) -> TrainingPlan:
     head = ResNetHead(widths=(8, 16), epochs=40, steps_min=1, checkpoints=10)
     return TrainingPlan(
         snapshot=build_snapshot(world.stores, world.job, 1),
-        recipe=replace(image_small(), head=head),
+        recipe=replace(image_small(), head=head, rows_per_worker_min=1),
         seed=seed,
     )
 
@@ -102,7 +102,8 @@ def test_two_workers_train_the_model_of_one_process(settings: Settings) -> None:
     objects = open_objects(settings.objects)
     world = World.after_round(objects=objects)
     snapshot = build_snapshot(world.stores, world.job, 1)
-    plan = TrainingPlan(snapshot=snapshot, recipe=text_head(), seed=1)
+    recipe = replace(text_head(), rows_per_worker_min=1)
+    plan = TrainingPlan(snapshot=snapshot, recipe=recipe, seed=1)
     here = LocalTrainer(objects).fit(plan)
 
     there: TrainedModel = ray.get(runner().fit.remote(settings, plan))

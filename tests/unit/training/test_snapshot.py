@@ -14,6 +14,7 @@ from cluster.errors import TrainingFailed
 from tests.unit.training.worlds import JOB, LINE, NAMES, World, a_job
 from training.building import build_snapshot
 from training.data import TrainingData
+from training.plan import TrainingPlan
 from training.recipes import text_head
 from training.snapshot import find_snapshot, read_audit, read_training
 from training.tables import lists_of
@@ -47,6 +48,21 @@ def test_folds_are_those_of_the_contents() -> None:
     expected = [fold_of(hashes[position], text_head().folds) for position in audit.positions]
     assert audit.folds.tolist() == expected
     assert snapshot.folds == text_head().folds
+
+
+def test_a_run_has_no_more_workers_than_are_worth_their_start() -> None:
+    world = World.after_round(items=430)
+    snapshot = build_snapshot(world.stores, world.job, 1)
+    rows = snapshot.train.rows
+
+    def workers(most: int, rows_per_worker_min: int) -> int:
+        recipe = replace(text_head(), rows_per_worker_min=rows_per_worker_min)
+        return TrainingPlan(snapshot=snapshot, recipe=recipe, seed=1).workers(most)
+
+    assert workers(2, rows // 2) == 2
+    assert workers(2, rows // 2 + 1) == 1
+    assert workers(4, 10 * rows) == 1
+    assert workers(10_000, 1) == snapshot.train.shards
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
