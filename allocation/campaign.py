@@ -17,6 +17,7 @@ from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.quality import dawid_skene
 from allocation.quality.certificate import Audit, certify
 from allocation.quality.fusion import Truth, Witnesses, fuse
+from allocation.quality.spam import spammers
 from allocation.quality.votes import Floats, Votes
 from allocation.reference import ReferenceGap, certify_reviewed
 from allocation.sampling import audit_sample, seed_sample
@@ -39,10 +40,6 @@ WORTH_RATIO = 0.8
 
 GOAL_ERROR_MIN = 0.005
 """No crowd is asked for more certainty than this, whatever the goal."""
-
-SPAM_ANSWERS_MIN = 15
-SPAM_INFORMATION_RATIO = 0.05
-"""A worker known by 15 answers who tells less than a twentieth of the average one is paused."""
 
 Step = Literal["ask", "learn", "finish"]
 
@@ -199,11 +196,13 @@ class Campaign:
             raise RuntimeError("a campaign has no truth before its first refit")
         return self._truth
 
-    def snapshot(self, partition: Partition, budget_left: int, *, accepting: bool) -> TruthSnapshot:
+    def snapshot(
+        self, partition: Partition, budget_left: int, *, audits_only: bool
+    ) -> TruthSnapshot:
         """Return what the shard that owns a partition should act on."""
         here = slice(partition.first_position, partition.first_position + partition.items)
         truth = self.truth
-        closed = self._final | ~self._seed if self.seeding else self._final
+        closed = self._closed(audits_only=audits_only)
         answers_max = self._spec.crowd.answers_per_item_max
         in_partition = _inside(self._answers.positions, partition)
         return TruthSnapshot(
@@ -219,7 +218,6 @@ class Campaign:
             audit=self._audit[here],
             goal_error=0.0 if self.seeding else max(self._goal_error(), GOAL_ERROR_MIN),
             answers_left=budget_left,
-            accepting=accepting,
             answers_seen=int(in_partition.sum()),
             label_answers_max=min(SEED_ANSWERS, answers_max) if self.seeding else answers_max,
             worth_ratio_min=0.0 if self.seeding else self._worth_ratio,
@@ -325,6 +323,12 @@ class Campaign:
     def _reviewed(self) -> bool:
         return bool(self._spec.crowd.audit_skills)
 
+    def _closed(self, *, audits_only: bool) -> Bools:
+        """Return the items that take no label questions now, (items,)."""
+        if audits_only:
+            return np.ones(self._items, dtype=np.bool_)
+        return self._final | ~self._seed if self.seeding else self._final
+
     def _goal_error(self) -> float:
         return self._gap().error_allowed(self._goal)
 
@@ -370,19 +374,10 @@ class Campaign:
         )
 
     def _paused(self) -> frozenset[WorkerId]:
-        truth, answers = self.truth, self._answers
-        told = _information(truth.log_confusion)
-        average = float(_information(truth.log_pooled[None])[0])
-        counts = np.bincount(answers.workers, minlength=len(told))
-        spam = (counts >= SPAM_ANSWERS_MIN) & (told < SPAM_INFORMATION_RATIO * average)
-        return frozenset(answers.worker_ids[worker] for worker in np.flatnonzero(spam))
-
-
-def _information(log_confusion: Floats) -> Floats:
-    """Return what an answer tells about a label drawn evenly, in nats, (workers,)."""
-    confusion = np.exp(log_confusion)
-    marginal = confusion.mean(axis=1, keepdims=True)
-    return np.asarray((confusion * (log_confusion - np.log(marginal))).sum(axis=2).mean(axis=1))
+        truth, ids = self.truth, self._answers.worker_ids
+        counts = np.bincount(self._answers.workers, minlength=len(truth.log_confusion))
+        found = np.flatnonzero(spammers(truth.log_confusion, truth.log_pooled, counts))
+        return frozenset(ids[worker] for worker in found)
 
 
 def _mask(items: int, positions: Positions) -> Bools:

@@ -90,7 +90,7 @@ class TruthSnapshot:
     Label questions stop when the mean expected error of the partition is at most `goal_error`.
     Nothing is asked once `answers_left` more answers (labels and audits) are taken or leased out;
     they count from the `answers_seen`-th answer of the partition, or where that is None from the
-    moment of publication. Nothing is asked while `accepting` is False.
+    moment of publication.
     """
 
     job_id: JobId
@@ -105,7 +105,6 @@ class TruthSnapshot:
     audit: npt.NDArray[np.bool_]
     goal_error: float
     answers_left: int
-    accepting: bool
     answers_seen: int | None = None
     label_answers_max: int = 7
     worth_ratio_min: float = 0.0

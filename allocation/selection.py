@@ -59,7 +59,7 @@ def pick(
 def answers_left(partition: PartitionState) -> int:
     """Return how many more leases may go out under the present snapshot's budget."""
     belief = partition.belief
-    if belief is None or not belief.snapshot.accepting:
+    if belief is None:
         return 0
     return max(0, partition.answers_end - len(partition.answers) - len(partition.leases))
 

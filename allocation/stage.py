@@ -71,11 +71,11 @@ class _Board:
             self._of(partition).open(partition.job_id, partition.number)
 
     def publish(
-        self, campaign: Campaign, budgets: dict[int, int], *, accepting: bool
+        self, campaign: Campaign, budgets: dict[int, int], *, audits_only: bool
     ) -> list[PartitionReport]:
         return [
             self._of(partition).publish(
-                campaign.snapshot(partition, budgets[partition.number], accepting=accepting)
+                campaign.snapshot(partition, budgets[partition.number], audits_only=audits_only)
             )
             for partition in self.partitions
         ]
@@ -121,9 +121,17 @@ class AskSession:
         return self._campaign.step(reports, time_left_s=self._time_left_s())
 
     def prepare_learning(self) -> None:
-        """Store the consensus a model is to learn from, and note that it is about to."""
+        """Store the consensus a model is to learn from, and note that it is about to.
+
+        Until the new model has spoken the crowd only audits: what is worth asking is its to say.
+        """
         self._campaign.note_training()
         self._report(write=True)
+        self._campaign.refit()
+        try:
+            self._publish(audits_only=True)
+        except Unavailable as error:
+            self._desk.record("shard.unavailable", str(error))
 
     def finish(self) -> None:
         """Dismiss the crowd, deliver every label that is left, and certify them all."""
@@ -182,8 +190,8 @@ class AskSession:
         self._desk.record("crowd.relaxed", "any worker is welcome: the better ones do not come")
         return self._publish()
 
-    def _publish(self) -> list[PartitionReport]:
-        reports = self._board.publish(self._campaign, self._budgets(), accepting=True)
+    def _publish(self, *, audits_only: bool = False) -> list[PartitionReport]:
+        reports = self._board.publish(self._campaign, self._budgets(), audits_only=audits_only)
         self._published = True
         return reports
 

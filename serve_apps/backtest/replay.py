@@ -159,7 +159,7 @@ class Replay:
         self._frontier.append(point)
         on_point(point)
         snapshot = self._campaign.snapshot(
-            self._partition, self._campaign.budget_left(), accepting=True
+            self._partition, self._campaign.budget_left(), audits_only=False
         )
         return self._shard.publish(snapshot)
 

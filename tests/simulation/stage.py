@@ -75,6 +75,7 @@ class Stage:
             log_posterior[position] += pooled(self._labels)[:, label]
         log_posterior -= np.logaddexp.reduce(log_posterior, axis=1, keepdims=True)
         seen = int(here.sum())
+        left = self.budgets[partition.number] - seen
         known, confusions = self._workers(columns)
         paused = [] if self.calm else [found for found in known if self._rng.random() < 0.05]
         return TruthSnapshot(
@@ -89,9 +90,8 @@ class Stage:
             final=np.exp(log_posterior.max(axis=1)) > SURE,
             audit=self._audit(partition),
             goal_error=0.0,
-            answers_left=self.budgets[partition.number] - seen,
+            answers_left=left if self.calm or self._rng.random() < 0.95 else 0,
             answers_seen=seen,
-            accepting=self.calm or self._rng.random() < 0.95,
             label_answers_max=self.job.spec.crowd.answers_per_item_max,
         )
 

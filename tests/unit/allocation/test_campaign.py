@@ -70,7 +70,7 @@ def test_before_any_training_only_the_seed_sample_is_open() -> None:
     given.refit()
 
     # When its snapshot is taken
-    snapshot = given.snapshot(WHOLE, 1_000, accepting=True)
+    snapshot = given.snapshot(WHOLE, 1_000, audits_only=False)
 
     # Then 30 seeds are open for two answers each, apart from the audit sample
     assert (~snapshot.final).sum() == 30
@@ -84,11 +84,21 @@ def test_after_training_everything_is_open_to_workers_who_tell_enough() -> None:
     given.set_model(1, certain_model(0.6))
     given.refit()
 
-    snapshot = given.snapshot(WHOLE, 1_000, accepting=True)
+    snapshot = given.snapshot(WHOLE, 1_000, audits_only=False)
 
     assert not snapshot.final.any()
     assert snapshot.worth_ratio_min > 0.0
     assert 0.0 < snapshot.goal_error < 0.15
+
+
+def test_a_snapshot_for_audits_only_has_no_label_question() -> None:
+    given = campaign(trainings_max=2)
+    given.refit()
+
+    snapshot = given.snapshot(WHOLE, 1_000, audits_only=True)
+
+    assert snapshot.final.all()
+    assert snapshot.audit.any()
 
 
 def test_a_relaxed_campaign_takes_anybody() -> None:
@@ -99,7 +109,7 @@ def test_a_relaxed_campaign_takes_anybody() -> None:
     given.relax()
 
     assert (choosy_before, given.choosy) == (True, False)
-    assert given.snapshot(WHOLE, 10, accepting=True).worth_ratio_min == 0.0
+    assert given.snapshot(WHOLE, 10, audits_only=False).worth_ratio_min == 0.0
 
 
 def test_a_campaign_learns_once_its_seeds_are_answered() -> None:
@@ -215,7 +225,7 @@ def test_a_worker_who_answers_at_random_is_paused() -> None:
     given.refit()
 
     # Then the snapshot pauses that one alone
-    assert given.snapshot(WHOLE, 10, accepting=True).paused_workers == {"spam"}
+    assert given.snapshot(WHOLE, 10, audits_only=False).paused_workers == {"spam"}
     assert given.standing().paused == 1
 
 
@@ -225,7 +235,7 @@ def test_snapshots_speak_of_their_own_partition() -> None:
     given.refit()
     second = replace(WHOLE, number=1, first_position=150, items=50)
 
-    snapshot = given.snapshot(second, 10, accepting=True)
+    snapshot = given.snapshot(second, 10, audits_only=False)
 
     assert snapshot.log_prior.shape == (50, 3)
     assert snapshot.answers_seen == 50
@@ -248,4 +258,4 @@ def test_a_goal_no_crowd_reaches_is_said_to_be_out_of_reach() -> None:
 
 
 def _audited(given: Campaign) -> np.ndarray:
-    return given.snapshot(WHOLE, 0, accepting=False).audit
+    return given.snapshot(WHOLE, 0, audits_only=False).audit

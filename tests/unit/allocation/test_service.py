@@ -298,9 +298,9 @@ def test_a_claim_may_be_narrowed_to_eligible_items(service: ShardService) -> Non
 def test_an_older_snapshot_is_ignored(service: ShardService) -> None:
     service.publish(replace(snapshot(ITEMS), round=5))
 
-    assert service.publish(replace(snapshot(ITEMS), round=4, accepting=False)).round == 5
+    assert service.publish(replace(snapshot(ITEMS), round=4, answers_left=0)).round == 5
     assert len(service.claim(worker("ann"), 1)) == 1
-    assert service.publish(replace(snapshot(ITEMS), round=6, accepting=False)).wanted == 0
+    assert service.publish(replace(snapshot(ITEMS), round=6, answers_left=0)).wanted == 0
     assert service.claim(worker("bob"), 1) == ()
 
 

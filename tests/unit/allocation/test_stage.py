@@ -179,6 +179,19 @@ def test_a_stage_stops_at_once_when_its_job_is_cancelled() -> None:
     assert all(not shard.claim(worker("late"), 10) for shard in given.shards)
 
 
+def test_while_a_model_learns_the_crowd_only_audits() -> None:
+    # Given a job that learns while there is much left to ask
+    given = world(spec())
+    given.predict(accuracy=0.6)
+    assert given.stage(trainings_max=1).run(given.desk()) is JobState.LEARNING
+
+    # When somebody comes for work meanwhile
+    offers = [offer for shard in given.shards for offer in shard.claim(worker("late"), 100)]
+
+    # Then no label is asked that the new model may know
+    assert {offer.purpose for offer in offers} == {"audit"}
+
+
 def test_a_shard_that_cannot_be_told_to_stop_is_fenced_off() -> None:
     # Given a job whose crowd holds leases of a shard that its runner cannot reach
     given = world(spec())

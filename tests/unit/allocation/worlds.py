@@ -96,7 +96,6 @@ def snapshot(items: int, job_id: JobId = JOB, *, labels: int = 3) -> TruthSnapsh
         audit=np.zeros(items, dtype=np.bool_),
         goal_error=0.0,
         answers_left=1_000_000,
-        accepting=True,
     )
 
 
