@@ -75,7 +75,8 @@ def every_lane() -> tuple[Lane, ...]:
     """Return every lane there is."""
     python = (sys.executable, "-m")
     pytest = (*python, "pytest")
-    parallel = (*pytest, "-n", str(min(len(os.sched_getaffinity(0)), CPUS_MAX)))
+    workers = str(min(len(os.sched_getaffinity(0)), CPUS_MAX))
+    parallel = (*pytest, "-n", workers)
     return (
         Lane(
             name="lint",
@@ -84,7 +85,7 @@ def every_lane() -> tuple[Lane, ...]:
                 (*python, "ruff", "format", "--check", "--quiet", "."),
             ),
         ),
-        Lane(name="types", commands=((*python, "mypy", "."),)),
+        Lane(name="types", commands=((*python, "mypy", "--num-workers", workers, "."),)),
         Lane(name="contracts", commands=((_beside_python("lint-imports"),),)),
         Lane(name="unit", commands=((*parallel, "tests/unit", "tests/tidy"),)),
         Lane(name="conformance", commands=((*parallel, "tests/conformance"),)),
