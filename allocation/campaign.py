@@ -131,7 +131,8 @@ class Campaign:
     @property
     def seeding(self) -> bool:
         """Whether the campaign still asks only about its seed sample."""
-        return self._trainings_max > 0 and self._version == ZERO_SHOT and self.trainings == 0
+        untrained = self._version == ZERO_SHOT and self.trainings == 0
+        return untrained and self._trainings_max > 0 and bool(self._seed.any())
 
     def set_model(self, version: int, probabilities: Floats | None) -> None:
         """Take the model's own probabilities (items, K) of the live version; None for no model."""

@@ -79,6 +79,20 @@ def test_before_any_training_only_the_seed_sample_is_open() -> None:
     assert given.seeding
 
 
+def test_a_job_too_small_for_a_seed_sample_asks_at_once() -> None:
+    # Given a job whose every item is audited, so that a model could learn from none
+    given = campaign(spec(crowd=CrowdTerms(audit_items_min=ITEMS)), trainings_max=2)
+    given.refit()
+
+    # When its snapshot is taken
+    snapshot = given.snapshot(WHOLE, 1_000, audits_only=False)
+
+    # Then it does not wait for one
+    assert not given.seeding
+    assert not snapshot.final.any()
+    assert snapshot.label_answers_max == CrowdTerms().answers_per_item_max
+
+
 def test_after_training_everything_is_open_to_workers_who_tell_enough() -> None:
     given = campaign(trainings_max=2, trainings=1, trained_items=10)
     given.set_model(1, certain_model(0.6))
