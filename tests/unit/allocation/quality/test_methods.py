@@ -1,13 +1,16 @@
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from allocation.quality import majority, one_coin
+from allocation.quality import dawid_skene, majority, one_coin, opinion_pool
 from allocation.quality.methods import DEFAULT_METHOD, METHODS
-from allocation.quality.votes import Votes
-from tests.unit.allocation.quality.crowds import any_votes, crowd
+from allocation.quality.votes import Fit, Votes
+from tests.unit.allocation.quality.crowds import Crowd, any_votes, crowd, draw
+
+Method = Callable[[Votes], Fit]
 
 
 def test_default_is_registered() -> None:
@@ -92,6 +95,53 @@ class TestOneCoin:
 
         assert (fit.labels() == truth).all()
         assert np.exp(fit.log_confusion[3, 0, 0]) < 0.1
+
+
+class TestOpinionPool:
+    def test_it_holds_where_either_of_its_members_collapses(self) -> None:
+        # Given crowds whose answers are too few for confusions, or who mix up two labels
+        sparse = [
+            crowd(seed, n_items=120, n_workers=60, n_labels=5, answers_per_item=3)
+            for seed in range(5)
+        ]
+        biased = [contrary_crowd(seed) for seed in range(5)]
+
+        # When each method labels them
+        def mean(method: Method, crowds: list[Crowd]) -> float:
+            found = [(method(each.votes).labels() == each.truth).mean() for each in crowds]
+            return float(np.mean(found))
+
+        # Then the pool is close to the better member on both
+        for crowds in (sparse, biased):
+            members = [mean(majority.fit, crowds), mean(dawid_skene.fit, crowds)]
+            assert mean(opinion_pool.fit, crowds) > max(members) - 0.03
+        assert mean(majority.fit, biased) < mean(opinion_pool.fit, biased) - 0.05
+
+    def test_a_vote_weighs_what_its_worker_is_worth(self) -> None:
+        # Given a worker who agreed with the majority twice in three, and two who always did
+        votes = Votes.of(
+            [0, 0, 0, 1, 1, 1, 2, 2, 2],
+            [0, 1, 2] * 3,
+            [0, 0, 0, 1, 1, 1, 1, 0, 0],
+            **sizes(3, 3, 2),
+        )
+
+        posterior = opinion_pool.weighted_vote(votes).posterior
+
+        np.testing.assert_allclose(posterior[2], [2 / (2 + 2 / 3), (2 / 3) / (2 + 2 / 3)])
+
+
+def contrary_crowd(seed: int) -> Crowd:
+    """Return a crowd in which most workers take every third label for the next one."""
+    rng, k = np.random.default_rng(seed), 3
+    truth = rng.integers(k, size=200)
+    confused = np.array([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05], [0.45, 0.15, 0.4]])
+    expert = np.full((k, k), 0.05) + 0.85 * np.eye(k)
+    confusion = np.stack([confused] * 6 + [expert] * 3)
+    items, workers = (each.ravel() for each in np.indices((200, 9)))
+    labels = draw(rng, confusion[workers], truth[items])
+    votes = Votes.of(items, workers, labels, **sizes(200, 9, k))
+    return Crowd(votes=votes, truth=truth, confusion=confusion)
 
 
 def test_votes_of_one_label_are_certain() -> None:
