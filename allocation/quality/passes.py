@@ -4,9 +4,11 @@
 add up, so a table may as well lie in many processes (`allocation/job.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 from typing import Protocol, Self
 
 import numpy as np
@@ -44,6 +46,20 @@ class Sheet:
         totals = np.zeros(self.n_workers * self.n_labels)
         kernels.tally(self.cells, totals)
         return totals
+
+    def cuts(self, blocks: int) -> list[int]:
+        """Return where to cut the items into blocks of about as many answers each."""
+        answers = len(self.cells)
+        wanted = [answers * cut // blocks for cut in range(1, blocks)]
+        return [0, *(int(np.searchsorted(self.ends, each)) for each in wanted), len(self.ends)]
+
+    def split(self, blocks: int) -> Iterator[Self]:
+        """Yield runs of items with about as many answers each, in order; workers stay as coded."""
+        for first, last in pairwise(self.cuts(blocks)):
+            begin = self.ends[first - 1] if first else 0
+            ends = self.ends[first:last]
+            cells = self.cells[begin : ends[-1] if len(ends) else begin]
+            yield replace(self, cells=cells, ends=ends - begin)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -124,12 +140,16 @@ class LocalPasses:
         self._item_prior: Reals = np.empty((0, k), dtype=precision)
         if log_item_prior is not None:
             self._item_prior = np.ascontiguousarray(log_item_prior, dtype=precision)
-        self._bounds = _bounds(sheet, threads)
+        self._bounds = sheet.cuts(threads)
         self._counts: Reals = np.empty((threads, sheet.n_workers * k, k - 1), dtype=precision)
         self._class_mass = np.empty((threads, k))
         self._known_min = 1 if log_item_prior is None else 0
         self.posterior: Reals = np.empty((items, k), dtype=precision)
-        self.answers_per_cell = sheet.answers_per_cell()
+
+    @cached_property
+    def answers_per_cell(self) -> Floats:
+        """How often each worker gave each label, (workers * K,)."""
+        return self._sheet.answers_per_cell()
 
     def begin(self) -> Counted:
         """Count the answers under the posterior that EM starts from."""
@@ -191,13 +211,6 @@ class LocalPasses:
             entropy=sum(entropy for _, entropy in found),
             item_evidence=float(np.vdot(self.posterior[: len(self._item_prior)], self._item_prior)),
         )
-
-
-def _bounds(sheet: Sheet, blocks: int) -> list[int]:
-    """Return where to cut the items into blocks of about as many answers each."""
-    answers = len(sheet.cells)
-    cuts = [int(np.searchsorted(sheet.ends, answers * cut // blocks)) for cut in range(1, blocks)]
-    return [0, *cuts, len(sheet.ends)]
 
 
 def _shares(log_item_prior: Reals) -> Reals:
