@@ -75,13 +75,14 @@ class OnlineTruth:
     def log_confusion(self) -> Floats:
         """Return log P(answer | truth) as [worker, truth, answer], (workers, K, K)."""
         workers, k = self._totals.shape
-        by_cell = self._counts.reshape(workers, k, k) / self._totals[:, None, :]
-        log_confusion: Floats = np.log(by_cell)
+        by_answer = self._counts.reshape(workers, k, k) / self._totals[:, None, :]
+        log_confusion: Floats = np.log(by_answer)
         return log_confusion.transpose(0, 2, 1)
 
     def class_prior(self) -> Floats:
         """Return the share of each label among the items with answers, (K,)."""
-        return self._class_mass / self._class_mass.sum()
+        share: Floats = self._class_mass / self._class_mass.sum()
+        return share
 
     def _reserve(self, answers: int) -> None:
         if answers > len(self._cells):
