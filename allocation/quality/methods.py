@@ -13,10 +13,12 @@ from allocation.quality import (
     random_effects,
 )
 from allocation.quality.numeric import Numbers, NumericFit
+from allocation.quality.pairs import PairFit, Pairs, bradley_terry, crowd_bradley_terry
 from allocation.quality.votes import Fit, Votes
 
 DEFAULT_METHOD = "dawid-skene"
 DEFAULT_NUMERIC_METHOD = "random-effects"
+DEFAULT_PAIR_METHOD = "crowd-bradley-terry"
 
 METHODS: Mapping[str, Callable[[Votes], Fit]] = MappingProxyType(
     {
@@ -39,3 +41,8 @@ NUMERIC_METHODS: Mapping[str, Callable[[Numbers], NumericFit]] = MappingProxyTyp
     }
 )
 """The methods for answers that are numbers."""
+
+PAIR_METHODS: Mapping[str, Callable[[Pairs], PairFit]] = MappingProxyType(
+    {"bradley-terry": bradley_terry, "crowd-bradley-terry": crowd_bradley_terry}
+)
+"""The methods for answers that are comparisons."""
