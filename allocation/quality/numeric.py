@@ -11,6 +11,9 @@ from allocation.quality.votes import Codes, Floats
 CONFIDENCE = 0.95
 """Every interval of a `NumericFit` is meant to hold with this probability."""
 
+KEPT, KEPT_SHARE = 0.95, 0.7588
+"""The share of errors that set the scale, and how much of a normal variance lies in them."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Numbers:
@@ -128,5 +131,7 @@ def pooled_variance(numbers: Numbers, centre: Floats) -> float:
 
 
 def _trimmed(squares: Floats) -> float:
-    kept = np.sort(squares)[: int(np.ceil(0.95 * len(squares)))]
-    return float(kept.mean()) or float(squares.mean())
+    """Return the mean of the smaller squares; of normal errors that is their variance."""
+    kept = np.sort(squares)[: int(np.ceil(KEPT * len(squares)))]
+    share = KEPT_SHARE if len(kept) < len(squares) else 1.0
+    return float(kept.mean()) / share or float(squares.mean())

@@ -1,6 +1,7 @@
 """`muster aggregate` of answers that are not classes: numbers, comparisons, texts."""
 
 import csv
+import os
 import re
 import sys
 from dataclasses import fields
@@ -111,6 +112,22 @@ class TestNumbers:
         assert figures(run(path, "--json"))["kind"] == "classes"
         assert "--kind numbers" in run(path).stdout
         assert figures(run(path, "--kind", "numbers", "--json"))["kind"] == "numbers"
+
+    @pytest.mark.skipif("MUSTER_DATA" not in os.environ, reason="set MUSTER_DATA to real answers")
+    def test_a_recorded_crowd_has_the_errors_documented(self) -> None:
+        folder = Path(os.environ["MUSTER_DATA"]) / "truth" / "n_emotion"
+
+        mean = figures(run(folder, "-m", "mean", "--json"))
+        default = figures(run(folder, "--json"))
+
+        assert (mean["mae"], mean["rmse"]) == (
+            pytest.approx(12.02, abs=0.01),
+            pytest.approx(17.84, abs=0.01),
+        )
+        assert (default["mae"], default["rmse"]) == (
+            pytest.approx(12.14, abs=0.05),
+            pytest.approx(18.66, abs=0.1),
+        )
 
     @pytest.mark.parametrize(
         ("table", "said"),
