@@ -10,6 +10,7 @@ import pyarrow as pa
 from rich.table import Table
 
 from allocation.quality.votes import Floats
+from cluster.errors import TooLarge
 from serve_apps.answer_tables import ColumnNames
 from serve_apps.cli.inferred import Inferred, chosen
 from serve_apps.prelabel.encode import encode
@@ -20,6 +21,8 @@ from serve_apps.structured_tables import TextTable, read_text_truth, read_texts
 
 METHODS = ("rover", "rasa")
 TOKENS_A_BATCH = 4_096
+WORDS_MAX = 1_000
+"""Aligning two texts takes time and memory by the product of their words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ def aggregate_texts(
     if name == "rasa":
         found = rasa(table.items, table.workers, table.texts, _embedded)
     else:
+        _check_lengths(table, answers)
         found = rover(table.items, table.workers, table.texts)
     texts = [found[code] for code in range(len(table.item_ids))]
     summary = _summarise(table, known, texts, name)
@@ -69,6 +73,12 @@ def word_errors(text: str, reference: str) -> int:
         for place, other in enumerate(wanted, start=1):
             row.append(min(before[place] + 1, row[-1] + 1, before[place - 1] + (word != other)))
     return row[-1]
+
+
+def _check_lengths(table: TextTable, answers: Path) -> None:
+    for row, text in enumerate(table.texts, start=1):
+        if (words := len(text.split())) > WORDS_MAX:
+            raise TooLarge(f"row {row} of {answers}", words, WORDS_MAX, "words")
 
 
 def _embedded(texts: Sequence[str]) -> Floats:

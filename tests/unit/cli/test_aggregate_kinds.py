@@ -250,6 +250,14 @@ class TestTexts:
         assert result.exit_code == 2
         assert "pip install 'muster[structured]'" in result.stderr
 
+    def test_a_text_too_long_to_align_is_named_by_row_and_limit(self, tmp_path: Path) -> None:
+        long = "word " * 1_001
+
+        result = run(write(tmp_path, f"item,worker,text\na,v,short\na,w,{long}\n"))
+
+        assert result.exit_code == 2
+        assert_said(result.stderr, "row 2 .* has 1,001 words; the limit is 1,000")
+
     @pytest.mark.parametrize(
         ("text", "reference", "errors"),
         [("a b c", "a b c", 0), ("a c", "a b c", 1), ("a x c d", "a b c", 2), ("", "a b", 2)],

@@ -232,6 +232,22 @@ class TestRandomEffects:
         gains = [after - before for before, after in itertools.pairwise(history)]
         assert min(gains, default=0.0) >= -1e-7 * max(1.0, abs(history[0]) if history else 0.0)
 
+    def test_truths_move_with_the_bias_taken_from_the_crowd(self) -> None:
+        # Given a crowd of whom the least exact third says 30 too much
+        rng = np.random.default_rng(8)
+        bias, deviation = np.repeat([30.0, 0.0, 0.0], 3), np.repeat([9.0, 1.0, 1.0], 3)
+        values = rng.normal(bias, deviation, (300, 9))
+        items, workers = np.indices(values.shape)
+
+        # When the model has hardly begun
+        fit = random_effects.fit(
+            table(items.ravel(), workers.ravel(), values.ravel()), iterations_max=2
+        )
+
+        # Then biases are about the mean of the crowd, and truths and biases make up the answers
+        assert fit.bias.mean() == pytest.approx(0.0, abs=1e-9)
+        assert fit.estimate.mean() + fit.bias[3:].mean() == pytest.approx(0.0, abs=1.0)
+
     def test_one_wild_answer_moves_nothing_far(self) -> None:
         given_panel = panel(5)
         numbers = given_panel.numbers
