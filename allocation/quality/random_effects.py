@@ -39,7 +39,7 @@ WILD = 10.0
 """An answer this many of the crowd's deviations from the median of its item is no measurement."""
 
 TAIL_SHAPE = 10.0
-"""Half the degrees of freedom of a single answer; heavier tails cost accuracy on recorded crowds."""
+"""Half the degrees of freedom of an answer; heavier tails cost accuracy on recorded crowds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
