@@ -18,7 +18,7 @@ from allocation.matching.model import Demand, Floats, Ints, Supply, Values
 from allocation.matching.problem import Problem, Solution, blocks, classify, covers, formulate
 
 EXACT_MAX = 100_000
-"""Variables up to which the linear program is solved: about a second."""
+"""Variables up to which the linear program is solved: a second or two."""
 
 
 PAIRS_EXACT_MAX = 1 << 18

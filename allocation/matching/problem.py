@@ -148,6 +148,15 @@ def covers(have: Masks, need: Masks) -> npt.NDArray[np.bool_]:
     return found
 
 
+def worth_of_slots(problem: Problem, held: Held) -> float:
+    """Return what the answers that slots hold are worth together."""
+    busy = np.flatnonzero(held != FREE)
+    of_class, slots = held[busy], problem.slots
+    wait_s = slots.wait_s[busy].astype(np.float64)
+    net = problem.net[slots.worker[busy], of_class].astype(np.float64)
+    return float((net - problem.weight[of_class] * wait_s).sum())
+
+
 def blocks(rows: int, columns: int) -> list[slice]:
     """Return slices over rows such that a block of each has a bounded number of cells."""
     step = max(1, BLOCK_CELLS // max(columns, 1))

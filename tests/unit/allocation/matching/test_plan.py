@@ -71,7 +71,8 @@ def test_workers_all_alike_are_no_harder() -> None:
 
 
 def test_the_same_crowd_is_matched_the_same_way() -> None:
-    first, second = (match(*crowd(items=3_000, workers=800, seed=6)) for _ in range(2))
+    crowds = [crowd(items=3_000, workers=800, seed=6) for _ in range(2)]
+    first, second = (match(*found, exact_max=BY_AUCTION) for found in crowds)
 
     assert np.array_equal(first.item, second.item)
     assert np.array_equal(first.worker, second.worker)
