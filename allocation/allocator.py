@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from allocation.commands import (
+    Assign,
     Claim,
     Command,
     Dropped,
@@ -31,6 +32,7 @@ from allocation.commands import (
     Submit,
     Taken,
 )
+from allocation.dispatch import spread
 from allocation.leases import Ticket
 from allocation.ports import TruthSnapshot
 from allocation.selection import Pick, pick
@@ -44,8 +46,8 @@ from cluster.errors import AlreadyAnswered, LeaseExpired, LeaseForeign, UnknownL
 def decide(state: ShardState, command: Command, now: UnixSeconds) -> tuple[Event, ...]:
     """Return what a command brings about. Every entry of a `Submit` gets exactly one event."""
     match command:
-        case Claim():
-            return tuple(_claimed(state, command, now))
+        case Claim() | Assign():
+            return tuple(_granted(state, command, now))
         case Submit(entries=entries):
             return tuple(_submitted(state, entries, now))
         case Release(worker_id=worker_id, tickets=tickets):
@@ -94,6 +96,12 @@ def _drop(state: ShardState, partition: PartitionState, lease_id: int) -> None:
         partition.drop(lease_id)
 
 
+def _granted(state: ShardState, command: Claim | Assign, now: UnixSeconds) -> Iterator[Granted]:
+    if isinstance(command, Assign):
+        return _assigned(state, command, now)
+    return _claimed(state, command, now)
+
+
 def _claimed(state: ShardState, claim: Claim, now: UnixSeconds) -> Iterator[Granted]:
     """Share a claim out among the jobs, one question at a time, by weighted fair queueing."""
     room = min(claim.count, state.rules.leases_per_worker_max - state.held(claim.worker.worker_id))
@@ -115,6 +123,15 @@ def _claimed(state: ShardState, claim: Claim, now: UnixSeconds) -> Iterator[Gran
         yield _grant(partition, chosen, claim, granted[partition.key], now)
         granted[partition.key] += 1
         room -= 1
+
+
+def _assigned(state: ShardState, assign: Assign, now: UnixSeconds) -> Iterator[Granted]:
+    """Match the workers with the questions of all jobs in one pass."""
+    granted: Counter[PartitionKey] = Counter()
+    for partition, number, chosen in spread(state, assign.workers, assign.counts):
+        claim = Claim(worker=assign.workers[number], count=1)
+        yield _grant(partition, chosen, claim, granted[partition.key], now)
+        granted[partition.key] += 1
 
 
 def _partitions_by_job(state: ShardState) -> dict[JobId, list[PartitionState]]:

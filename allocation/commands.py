@@ -34,6 +34,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """Lease items to many workers at once, up to `counts` to each: push mode."""
+
+    workers: tuple[WorkerProfile, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One answer of a `Submit`, its token already opened."""
 
@@ -78,7 +86,7 @@ class Publish:
     snapshot: TruthSnapshot
 
 
-Command = Claim | Submit | Release | Extend | Expire | Publish
+Command = Claim | Assign | Submit | Release | Extend | Expire | Publish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from allocation.allocator import apply, decide
 from allocation.commands import (
+    Assign,
     Claim,
     Command,
     Dropped,
@@ -37,7 +38,7 @@ from allocation.selection import report
 from allocation.state import PartitionState, ShardState
 from allocation.terms import Rules, Terms
 from cluster.clock import Clock
-from cluster.domain.ids import JobId, ShardId
+from cluster.domain.ids import JobId, ShardId, WorkerId
 from cluster.domain.work import PURPOSES, AnswerColumns, Partition, WorkerProfile
 from cluster.errors import (
     AlreadyAnswered,
@@ -122,6 +123,20 @@ class ShardService:
         self._begin()
         events = self._do(Claim(worker=worker, count=count, eligible=eligible))
         return tuple(self._offer(event) for event in events if isinstance(event, Granted))
+
+    def assign(
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+    ) -> tuple[tuple[Offer, ...], ...]:
+        """Lease items to many workers at once, up to `counts` to each, by one matching.
+
+        A worker who comes twice is served once.
+        """
+        self._begin()
+        offers: dict[WorkerId, list[Offer]] = {worker.worker_id: [] for worker in workers}
+        for event in self._do(Assign(workers=tuple(workers), counts=tuple(counts))):
+            if isinstance(event, Granted):
+                offers[event.worker_id].append(self._offer(event))
+        return tuple(tuple(offers.pop(worker.worker_id, [])) for worker in workers)
 
     def answer(
         self, worker: WorkerProfile, submissions: Sequence[Submission]

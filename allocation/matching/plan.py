@@ -17,8 +17,8 @@ from allocation.matching.dealing import Dealt, deal
 from allocation.matching.model import Demand, Floats, Ints, Supply, Values
 from allocation.matching.problem import Problem, Solution, blocks, classify, covers, formulate
 
-EXACT_MAX = 100_000
-"""Variables up to which the linear program is solved: a second or two."""
+EXACT_MAX = 20_000
+"""Variables up to which the linear program is solved: about a second."""
 
 
 PAIRS_EXACT_MAX = 1 << 18
