@@ -56,6 +56,13 @@ class AllocatorActor:
         with self._alone:
             return self._service().claim(worker, count)
 
+    def assign(
+        self, workers: tuple[WorkerProfile, ...], counts: tuple[int, ...]
+    ) -> tuple[tuple[Offer, ...], ...]:
+        """See `allocation.ports.Shard`."""
+        with self._alone:
+            return self._service().assign(workers, counts)
+
     def answer(
         self, worker: WorkerProfile, submissions: tuple[Submission, ...]
     ) -> tuple[Outcome, ...]:
@@ -143,6 +150,13 @@ class RemoteShard:
     def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
         """See `allocation.ports.Crowd`."""
         offers: tuple[Offer, ...] = self._call("claim", worker, count)
+        return offers
+
+    def assign(
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+    ) -> tuple[tuple[Offer, ...], ...]:
+        """See `allocation.ports.Shard`."""
+        offers: tuple[tuple[Offer, ...], ...] = self._call("assign", tuple(workers), tuple(counts))
         return offers
 
     def answer(

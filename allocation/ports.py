@@ -136,6 +136,12 @@ class Shard(Crowd, Protocol):
         """Take ownership of a partition and rebuild its state from the stores; idempotent."""
         ...
 
+    def assign(
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+    ) -> tuple[tuple[Offer, ...], ...]:
+        """Lease items to many workers at once, up to `counts` to each, by one matching."""
+        ...
+
     def publish(self, snapshot: TruthSnapshot) -> PartitionReport:
         """Use a newer snapshot from now on; an older round than the present one is ignored."""
         ...

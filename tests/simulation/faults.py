@@ -86,6 +86,11 @@ class Node:
     def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
         return self._call(lambda service: service.claim(worker, count))
 
+    def assign(
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+    ) -> tuple[tuple[Offer, ...], ...]:
+        return self._call(lambda service: service.assign(workers, counts))
+
     def answer(
         self, worker: WorkerProfile, submissions: Sequence[Submission]
     ) -> tuple[Outcome, ...]:
