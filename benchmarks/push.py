@@ -29,6 +29,7 @@ from allocation.matching.problem import (
     formulate,
     worth_of_slots,
 )
+from benchmarks import push_shard
 from benchmarks.figures import Figure, at_least, at_most, informing, present
 from benchmarks.push_cases import SHAPES, Case, cases, optimum
 from benchmarks.push_peers import best_pair_first, best_pair_first_of_items, round_robin
@@ -163,7 +164,12 @@ def figures(items: int, workers: int, limit_s: float) -> list[Figure]:
     """Return every figure."""
     with get_context("spawn").Pool(1) as pool:
         at_scale = pool.apply(large, (items, workers))
-    return [*small(CASES_PER_SHAPE), *largest_program(limit_s), *at_scale]
+    return [
+        *small(CASES_PER_SHAPE),
+        *largest_program(limit_s),
+        *at_scale,
+        *push_shard.figures(),
+    ]
 
 
 def _share(name: str, value: float, peer: str) -> Figure:

@@ -70,6 +70,18 @@ def test_workers_all_alike_are_no_harder() -> None:
     assert plan.share > 0.998
 
 
+def test_prices_that_a_sample_made_too_high_come_down_again() -> None:
+    # Given classes of 23 units, of which a sample of one slot in sixteen has one unit instead of 1.4
+    rng = np.random.default_rng(8)
+    demand = Demand.of(np.arange(2_300) % 100)
+    supply = Supply.of(rng.random(4_100) / 10, capacity=20)
+    values = Factors(of_kind=rng.random((100, 4)), of_worker=rng.random((4_100, 4)))
+
+    plan = match(demand, supply, values)
+
+    assert plan.share > 0.999
+
+
 def test_the_same_crowd_is_matched_the_same_way() -> None:
     crowds = [crowd(items=3_000, workers=800, seed=6) for _ in range(2)]
     first, second = (match(*found, exact_max=BY_AUCTION) for found in crowds)
