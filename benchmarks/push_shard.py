@@ -46,10 +46,8 @@ def figures() -> list[Figure]:
         pushed, pulled = _ask(items, _assigned), _ask(items, _claimed)
         name = f"shard, {items:,} items"
         rows += [
-            informing(
-                f"{name}: information, assigned / claimed", pushed.nats / pulled.nats, "ratio"
-            ),
-            informing(f"{name}: money, assigned / claimed", pushed.price / pulled.price, "ratio"),
+            informing(f"{name}: information over claims", pushed.nats / pulled.nats, "ratio"),
+            informing(f"{name}: money over claims", pushed.price / pulled.price, "ratio"),
             informing(f"{name}: time to assign", pushed.took_s, "s"),
             informing(f"{name}: time to claim", pulled.took_s, "s"),
         ]

@@ -71,7 +71,7 @@ def test_workers_all_alike_are_no_harder() -> None:
 
 
 def test_prices_that_a_sample_made_too_high_come_down_again() -> None:
-    # Given classes of 23 units, of which a sample of one slot in sixteen has one unit instead of 1.4
+    # Given classes of 23 units, of which a sample of one slot in sixteen has 1 instead of 1.4
     rng = np.random.default_rng(8)
     demand = Demand.of(np.arange(2_300) % 100)
     supply = Supply.of(rng.random(4_100) / 10, capacity=20)
