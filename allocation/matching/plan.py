@@ -89,6 +89,7 @@ def match(
     dealt = deal(demand, problem, solution)
     worker, item, due_s = in_order(demand, supply, dealt)
     total = worth(demand, supply, values, item, worker, due_s)
+    optimum = solution.optimum
     left = demand.wanted - np.bincount(item, minlength=len(demand))
     return Plan(
         item=item,
@@ -97,7 +98,7 @@ def match(
         left=left,
         reason=_reasons(demand, supply, problem, left, worker),
         worth=total,
-        bound=max(total, upper_bound(problem, solution)),
+        bound=max(total, upper_bound(problem, solution) if optimum is None else optimum),
     )
 
 

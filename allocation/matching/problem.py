@@ -74,11 +74,12 @@ class Solution:
     """Which class each slot answers, -1 for none, and a price of each class's units.
 
     Prices are multipliers of the units' constraint: any that are not negative give a bound, and
-    good ones a close one.
+    good ones a close one. `optimum` is what the linear program is worth, where it was solved.
     """
 
     held: Held
     prices: Singles
+    optimum: float | None = None
 
 
 def classify(demand: Demand, *, exact: bool) -> Classes:

@@ -40,7 +40,7 @@ def solve(problem: Problem) -> Solution | None:
     if not len(columns.of_class):
         nothing = np.empty(0, dtype=np.int64)
         prices = np.zeros(len(problem.units), dtype=np.float32)
-        return Solution(held=seated(problem, nothing, nothing), prices=prices)
+        return Solution(held=seated(problem, nothing, nothing), prices=prices, optimum=0.0)
     limit = _limits(problem, columns)
     net = problem.net[columns.worker, columns.of_class].astype(np.float64)
     wait = problem.slots.wait_s[columns.slot].astype(np.float64) * weights[columns.slot_weight]
@@ -58,7 +58,7 @@ def solve(problem: Problem) -> Solution | None:
     answers = np.rint(found.x[: len(net)]).astype(np.int64)
     prices = np.maximum(-found.ineqlin.marginals[: len(problem.units)], 0.0)
     held = seated(problem, np.repeat(columns.worker, answers), np.repeat(columns.of_class, answers))
-    return Solution(held=held, prices=prices.astype(np.float32))
+    return Solution(held=held, prices=prices.astype(np.float32), optimum=-float(found.fun))
 
 
 def _columns(problem: Problem, weights: int) -> _Columns:

@@ -48,6 +48,15 @@ def test_one_answer_an_item_is_an_assignment_problem() -> None:
     assert plan.worth == pytest.approx(value[rows, columns].sum())
 
 
+def test_one_worker_with_room_for_thousands_is_no_harder() -> None:
+    value = np.linspace(-1, 1, 6_000)[:, None]
+
+    plan = match(Demand.of(np.arange(6_000)), Supply.of([0.0], capacity=9_000), Table(worth=value))
+
+    assert plan.worth == pytest.approx(value[value > 0].sum())
+    assert plan.share > 1 - 1e-5
+
+
 def test_many_items_and_workers_are_within_a_thousandth_of_the_bound() -> None:
     # Given more than the linear program is asked to solve
     demand, supply, values = crowd(items=20_000, workers=3_000, seed=5)
