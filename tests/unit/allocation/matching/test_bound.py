@@ -10,7 +10,7 @@ from benchmarks.push_cases import SHAPES, cases, optimum
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_prices_whatever_give_a_bound_below_the_optimum(shape: str) -> None:
     rng = np.random.default_rng(11)
-    for case in cases(SHAPES[shape], 4, seed=11):
+    for case in cases(SHAPES[shape], 2, seed=11):
         best = optimum(case)
         for exact in (True, False):
             classes = classify(case.demand, exact=exact)
@@ -30,7 +30,7 @@ def test_no_prices_whatever_give_a_bound_below_the_optimum(shape: str) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_at_the_optimum_the_bound_is_the_optimum(shape: str) -> None:
-    for case in cases(SHAPES[shape], 6, seed=12):
+    for case in cases(SHAPES[shape], 3, seed=12):
         classes = classify(case.demand, exact=True)
         problem = formulate(case.demand, case.supply, case.values, classes)
 
