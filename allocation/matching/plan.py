@@ -21,7 +21,7 @@ EXACT_MAX = 20_000
 """Variables up to which the linear program is solved: about a second."""
 
 
-PAIRS_EXACT_MAX = 1 << 18
+PAIRS_EXACT_MAX = 1 << 16
 """Pairs of class and worker up to which items are told apart that differ in who may answer."""
 
 SLOTS_LIMITED_MAX = 128
