@@ -51,7 +51,7 @@ class Truth:
     may learn from, and what it may be judged by. `log_confusion` (workers, K, K) is
     log P(answer | truth), `log_pooled` (K, K) the same for a worker nobody knows. `temperature` is
     the factor by which the model's log probabilities were scaled, `sharpness` that of the labels'
-    where reviewers checked them.
+    where reviewers checked them: a crowd cannot judge how far to believe itself.
     """
 
     log_prior: Floats
@@ -75,11 +75,14 @@ def fuse(witnesses: Witnesses) -> Truth:
     together = opinion_pool.learn(crowd_votes, log_prior)
     base_rates = np.log(np.maximum(alone.class_prior, DOUBT_MIN))[None]
     log_label = believe(label_votes, together, log_prior)
-    findings = _evidence(audit_votes, together) if reference is None else reference
-    sharpness = _sharpness(log_label, audit_votes, findings)
-    log_label = normalised(sharpness * log_label)
-    log_full = normalised(log_label + findings)
-    log_audit = normalised(base_rates + findings)
+    if reference is None:
+        sharpness = 1.0
+        log_full = believe(crowd_votes, together, log_prior)
+        log_audit = believe(audit_votes, together, base_rates)
+    else:
+        sharpness = _sharpness(log_label, audit_votes, reference)
+        log_label = normalised(sharpness * log_label)
+        log_full, log_audit = normalised(log_label + reference), normalised(base_rates + reference)
     counts = dawid_skene.expected_counts(crowd_votes, np.exp(log_full))
     return Truth(
         log_prior=log_prior,
