@@ -56,7 +56,7 @@ def trials(folder: Path, seed: int) -> Iterator[Trial]:
     blind = replace(pilot, truth=np.full(items, -1))
     rest = Prepared(recording=part(recording, order[items:], None, rng), learner=None)
     outlooks = forecast(
-        Pilot.of(Prepared(recording=blind, learner=None)),
+        Pilot.of(Prepared(recording=blind, learner=None), rng),
         Plan(items=len(order) - items),
         GOALS,
         crowd=CROWD,

@@ -25,6 +25,9 @@ AGREEMENT_STRENGTH = 4.0
 ANSWER_WORTH = 0.6
 """What one more answer adds to a pooled belief, as a share of its own log odds."""
 
+LEARNED_BASE_RATES_MIN = 4.0
+"""Answers for each entry of the workers' confusions from which on base rates are learned."""
+
 ITERATIONS_MAX = 50
 
 
@@ -34,7 +37,7 @@ class Opinions:
 
     `vote_weight` (workers,) is how often each one's vote counts, `log_diagonal` and `log_pooled`
     (workers, K, K) are log P(answer | truth) under the two priors of `dawid_skene`, and
-    `class_prior` (K,) the mean share of votes.
+    `class_prior` (K,) the base rates.
     """
 
     vote_weight: Floats
@@ -66,17 +69,19 @@ def learn(votes: Votes, log_item_prior: Floats | None = None) -> Opinions:
     """Return what votes, and perhaps one more witness of each item, tell of the workers.
 
     `log_item_prior` (items, K) is that witness's log probability of each label, base rates
-    included; without it the base rates are the mean shares of votes, which unlike learned ones
-    cannot drift where answers are few.
+    included. Without it base rates are learned where answers are many; where they are few, learned
+    ones drift, and the mean shares of votes are better.
     """
     voted = majority.fit(votes)
-    class_prior = voted.class_prior if log_item_prior is None else _uniform(votes.n_labels)
+    entries = votes.n_workers * votes.n_labels**2
+    learned = log_item_prior is None and len(votes) >= LEARNED_BASE_RATES_MIN * entries
+    fixed = voted.class_prior if log_item_prior is None else _uniform(votes.n_labels)
     diagonal, pooled = (
         dawid_skene.fit(
             votes,
             prior=prior,
             log_item_prior=log_item_prior,
-            class_prior=class_prior,
+            class_prior=None if learned else fixed,
             iterations_max=ITERATIONS_MAX,
         )
         for prior in ("diagonal", "pooled")
@@ -85,7 +90,7 @@ def learn(votes: Votes, log_item_prior: Floats | None = None) -> Opinions:
         vote_weight=_agreement(votes, log_item_prior),
         log_diagonal=diagonal.log_confusion,
         log_pooled=pooled.log_confusion,
-        class_prior=voted.class_prior,
+        class_prior=pooled.class_prior if learned else voted.class_prior,
         iterations=diagonal.iterations + pooled.iterations,
     )
 

@@ -39,6 +39,8 @@ def forecast(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> None:
     """Forecast cost, time and accuracy of a job from a pilot of 200 to 500 answered items."""
+    import numpy as np  # noqa: PLC0415 - slow to import
+
     from serve_apps.backtest.run import prepare  # noqa: PLC0415 - imports torch
     from serve_apps.forecast.outlook import Plan, forecast  # noqa: PLC0415 - imports torch
     from serve_apps.forecast.pilot import Pilot  # noqa: PLC0415 - imports torch
@@ -48,7 +50,7 @@ def forecast(
     try:
         with errors.status("reading and encoding items") as status:
             outlooks = forecast(
-                Pilot.of(prepare(folder)),
+                Pilot.of(prepare(folder), np.random.default_rng(seed)),
                 plan,
                 sorted(set(target_accuracy or GOALS)),
                 crowd=CrowdTerms(answers_per_item_max=answers_per_item_max),

@@ -35,7 +35,7 @@ def pilot(accuracy: float, seed: int = 0, hard: int = 0) -> Pilot:
         contents=None,
         modality="text",
     )
-    return Pilot.of(Prepared(recording=recording, learner=None))
+    return Pilot.of(Prepared(recording=recording, learner=None), rng)
 
 
 def outlook(given: Pilot, goal: float, plan: Plan) -> Outlook:
@@ -110,7 +110,7 @@ def test_known_labels_of_a_pilot_are_believed() -> None:
     known = given.prepared.recording.truth.copy()
     known[:10] = 1
     recording = replace(given.prepared.recording, truth=known)
-    told = Pilot.of(Prepared(recording=recording, learner=None))
+    told = Pilot.of(Prepared(recording=recording, learner=None), np.random.default_rng(0))
     assert (told.truth[:10, 1] == 1.0).all()
     np.testing.assert_array_equal(told.truth[10:], given.truth[10:])
 
