@@ -9,6 +9,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from allocation.combining import Combiner
+from allocation.commands import Claim
 from allocation.ports import (
     Extension,
     Offer,
@@ -17,7 +18,8 @@ from allocation.ports import (
     Submission,
     TruthSnapshot,
 )
-from allocation.service import Request, ShardService
+from allocation.service import ShardService
+from allocation.settlement import Request
 from allocation.terms import Rules
 from cluster.clock import SystemClock
 from cluster.domain.ids import JobId, ShardId
@@ -39,7 +41,8 @@ def allocator_name(shard_id: int) -> str:
 class AllocatorActor:
     """One shard, rebuilt from the stores at the first call after the actor started.
 
-    Calls run one at a time, in some order; answers that wait for their turn together are
+    Calls run one at a time, in some order, but claims and all else go on while answers are being
+    written. Claims that wait for their turn together are served in one look, answers that do are
     committed together. Where the stores cannot be read the call fails as Unavailable and the next
     one tries again. Ray does not retry calls (an error may follow success), so whoever answers
     must be ready to send the same answer again.
@@ -49,12 +52,12 @@ class AllocatorActor:
         self._shard_id, self._settings = ShardId(shard_id), settings
         self._rebuilt: ShardService | None = None
         self._alone = Lock()
-        self._answers = Combiner(self._answer_all, self._alone)
+        self._claims = Combiner(self._claim_all)
+        self._answers = Combiner(self._answer_all)
 
     def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
         """See `allocation.ports.Crowd`."""
-        with self._alone:
-            return self._service().claim(worker, count)
+        return self._claims.call(Claim(worker=worker, count=count))
 
     def answer(
         self, worker: WorkerProfile, submissions: tuple[Submission, ...]
@@ -97,8 +100,22 @@ class AllocatorActor:
         with self._alone:
             self._service().close(job_id)
 
+    def _claim_all(self, claims: Sequence[Claim]) -> tuple[tuple[Offer, ...], ...]:
+        with self._alone:
+            return self._service().claim_all(claims)
+
     def _answer_all(self, requests: Sequence[Request]) -> tuple[tuple[Outcome, ...], ...]:
-        return self._service().answer_all(requests)
+        """Take answers, and let other calls have the shard while these are written."""
+        with self._alone:
+            service = self._service()
+            settlement = service.decide_answers(requests)
+        while settlement.writes:
+            try:
+                service.store_answers(settlement)
+            finally:
+                with self._alone:
+                    service.settle_answers(settlement)
+        return settlement.replies()
 
     def _service(self) -> ShardService:
         if self._rebuilt is None:

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from allocation.policy import Floats
 from allocation.tables import Bools, Ints
 
-_TIE = np.float32(1e-3)
+TIE = np.float32(1e-3)
+"""Values closer than this share of the largest count as equal."""
 
 
 class Shortlist:
@@ -74,16 +75,16 @@ class Shortlist:
         """Return every candidate."""
         return np.concatenate([self._pool, np.array(self._freed, dtype=np.int32)])
 
-    def granted(self) -> None:
-        """Note that a question was asked."""
-        self._grants_until_worn -= 1
-        self._grants_until_unranked -= 1
+    def granted(self, count: int) -> None:
+        """Note that questions were asked."""
+        self._grants_until_worn -= count
+        self._grants_until_unranked -= count
 
-    def freed(self, position: int) -> None:
-        """Note that an item came free."""
-        if position not in self._known:
-            self._known.add(position)
-            self._freed.append(position)
+    def freed(self, positions: Ints) -> None:
+        """Note that items came free."""
+        new = set(positions.tolist()) - self._known
+        self._known |= new
+        self._freed += sorted(new)
 
     def rank(self, error: Floats, is_open: Bools, key: int) -> None:
         """Bring the most uncertain to the front, given error and openness of `everything`."""
@@ -104,7 +105,7 @@ def largest(values: Floats, ties: Floats, count: int) -> npt.NDArray[np.intp]:
     """
     if not len(values):
         return np.empty(0, dtype=np.intp)
-    score = values + ties * (_TIE * np.maximum(values.max(), _TIE))
+    score = values + ties * (TIE * np.maximum(values.max(), TIE))
     if count >= len(score):
         return np.argsort(-score, kind="stable")
     kept = np.argpartition(score, len(score) - count)[len(score) - count :]

@@ -1,6 +1,6 @@
 """Small numbers for long names, so that the table with the most rows stays small."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from sqlalchemy import Connection, ScalarSelect, select
@@ -15,9 +15,32 @@ _names = schema.names.c
 _VARIABLES_MAX = 10_000
 """Bound values in one statement; SQLite takes 32,766, PostgreSQL 65,535."""
 
+_REFS_MAX = 1_000_000
+"""Names remembered at most, at some hundred bytes each."""
 
-def refs_of(connection: Connection, names: Iterable[str]) -> dict[str, int]:
-    """Return the number of each name, giving new names one."""
+
+class KnownRefs:
+    """The numbers of stored names, remembered by this process; they never change."""
+
+    def __init__(self) -> None:
+        self._refs: dict[str, int] = {}
+
+    def find(self, connection: Connection, names: Sequence[str]) -> dict[str, int]:
+        """Return the number of each name, giving new names one."""
+        known = self._refs
+        found = {name: known[name] for name in names if name in known}
+        if len(found) < len(names):
+            found |= _refs_of(connection, [name for name in names if name not in found])
+        return found
+
+    def keep(self, refs: Mapping[str, int]) -> None:
+        """Remember numbers; call it once the transaction that found them is committed."""
+        if len(self._refs) + len(refs) > _REFS_MAX:
+            self._refs = {}
+        self._refs.update(refs)
+
+
+def _refs_of(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     unique = sorted(set(names))
     known = _known(connection, unique)
     missing = [name for name in unique if name not in known]

@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event, Lock
+from threading import Event
 
 import pytest
 
@@ -41,7 +41,7 @@ def submit_behind(
 
 def test_callers_that_wait_together_are_served_together() -> None:
     recorder = Recorder()
-    combiner = Combiner(recorder.serve, Lock())
+    combiner = Combiner(recorder.serve)
     with ThreadPoolExecutor(6) as pool:
         first = pool.submit(combiner.call, 1)
         assert recorder.started.wait(10)
@@ -55,7 +55,7 @@ def test_callers_that_wait_together_are_served_together() -> None:
 
 def test_an_error_reaches_one_caller_and_the_others_are_served_again() -> None:
     recorder = Recorder()
-    combiner = Combiner(recorder.serve, Lock())
+    combiner = Combiner(recorder.serve)
     with ThreadPoolExecutor(6) as pool:
         first = pool.submit(combiner.call, 1)
         assert recorder.started.wait(10)
@@ -73,7 +73,7 @@ def test_an_error_reaches_one_caller_and_the_others_are_served_again() -> None:
 def test_a_single_caller_needs_nobody() -> None:
     recorder = Recorder()
     recorder.go.set()
-    combiner = Combiner(recorder.serve, Lock())
+    combiner = Combiner(recorder.serve)
 
     assert [combiner.call(number) for number in (1, 2)] == [2, 4]
     with pytest.raises(ValueError, match="a bad batch"):
