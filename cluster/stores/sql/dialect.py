@@ -1,10 +1,22 @@
 """The few statements that SQLite and PostgreSQL spell differently, or only one of them needs."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, func, literal, select
+from sqlalchemy import (
+    TEXT,
+    ColumnElement,
+    Connection,
+    Insert,
+    Select,
+    Table,
+    func,
+    literal,
+    select,
+    true,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
@@ -23,6 +35,19 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Row]) -> Non
     """Insert the rows whose key is not there yet."""
     if rows:
         connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+
+
+def each_of(dialect: str, values: Sequence[str]) -> Select[tuple[str]]:
+    """Return texts as rows of a query, bound as one value however many they are."""
+    if dialect == "postgresql":
+        return select(func.unnest(literal(list(values), postgresql.ARRAY(TEXT))))
+    return select(func.json_each(json.dumps(list(values))).table_valued("value").c.value)
+
+
+def insert_new_from(connection: Connection, table: Table, rows: Select[Any], column: str) -> None:
+    """Insert a row for each value a query finds that is not in a column yet."""
+    insert = _insert(connection, table).from_select([column], rows.where(true()))
+    connection.execute(insert.on_conflict_do_nothing())
 
 
 def insert_or_raise_version(

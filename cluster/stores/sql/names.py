@@ -6,7 +6,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, ScalarSelect, select
 
 from cluster.stores.sql import schema
-from cluster.stores.sql.dialect import insert_new
+from cluster.stores.sql.dialect import each_of, insert_new_from, raw_rows
 
 T = TypeVar("T")
 
@@ -45,7 +45,8 @@ def _refs_of(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     known = _known(connection, unique)
     missing = [name for name in unique if name not in known]
     if missing:
-        insert_new(connection, schema.names, [{"name": name} for name in missing])
+        new = each_of(connection.dialect.name, missing)
+        insert_new_from(connection, schema.names, new, "name")
         known |= _known(connection, missing)
     return known
 
@@ -65,11 +66,9 @@ def names_of(connection: Connection, refs: Sequence[int]) -> tuple[str, ...]:
 
 
 def _known(connection: Connection, names: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for some in _batches(names):
-        rows = connection.execute(select(_names.name, _names.ref).where(_names.name.in_(some)))
-        found.update((row.name, row.ref) for row in rows)
-    return found
+    wanted = _names.name.in_(each_of(connection.dialect.name, names))
+    rows = raw_rows(connection, select(_names.name, _names.ref).where(wanted))
+    return dict(rows)
 
 
 def _batches(values: Sequence[T]) -> Iterator[Sequence[T]]:
