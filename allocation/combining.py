@@ -1,71 +1,50 @@
 """Group commit: calls that arrive while one is served are served together by the next."""
 
-from collections.abc import Callable, Sequence
-from threading import Lock
+import asyncio
+from asyncio import Future, Task
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
 Reply = TypeVar("Reply")
 
-
-class _Slot(Generic[Asked, Reply]):
-    """One caller's request; `turn` is locked until it is served or must serve."""
-
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
-        self.reply: list[Reply] = []
-        self.turn = Lock()
-        self.turn.acquire()
+Serve = Callable[[Sequence[Asked]], Awaitable[Sequence[Reply]]]
 
 
 class Combiner(Generic[Asked, Reply]):
-    """Gathers the requests of many threads into batches (flat combining, Hendler et al. 2010).
+    """Gathers the calls of one event loop into batches (flat combining, Hendler et al. 2010).
 
-    The first caller serves; whoever comes meanwhile waits, and one of them then serves all who
-    wait, so one look at the state or one synced write pays for many callers. Every caller is
-    woken once, in the order in which they came. If serving a batch raises, the caller that served
-    it gets the error and the others are served again.
+    One batch is served at a time and takes all who wait, in the order in which they came, so one
+    look at the state or one synced write pays for many callers. If serving a batch raises, its
+    first caller gets the error and the others are served again.
     """
 
-    def __init__(self, serve: Callable[[Sequence[Asked]], Sequence[Reply]]) -> None:
+    def __init__(self, serve: Serve[Asked, Reply]) -> None:
         self._serve = serve
-        self._mutex = Lock()
-        self._waiting: list[_Slot[Asked, Reply]] = []
-        self._serving = False
+        self._waiting: list[tuple[Asked, Future[Reply]]] = []
+        self._serving: Task[None] | None = None
 
-    def call(self, asked: Asked) -> Reply:
+    async def call(self, asked: Asked) -> Reply:
         """Return the reply to one request."""
-        own: _Slot[Asked, Reply] = _Slot(asked)
-        with self._mutex:
-            self._waiting.append(own)
-            first = not self._serving
-            self._serving = True
-        if not first:
-            own.turn.acquire()
-        if not own.reply:
-            self._serve_all()
-        return own.reply[0]
+        reply: Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting.append((asked, reply))
+        if self._serving is None:
+            self._serving = asyncio.create_task(self._serve_all())
+        return await reply
 
-    def _serve_all(self) -> None:
-        """Serve all who wait; then let one of those that came meanwhile do the same."""
-        with self._mutex:
-            batch = self._waiting
-            self._waiting = []
-        left = batch[1:]
-        try:
-            replies = self._serve([slot.asked for slot in batch])
-            for slot, reply in zip(batch, replies, strict=True):
-                slot.reply.append(reply)
-            left = []
-        finally:
-            self._hand_over(left)
-        for slot in batch[1:]:
-            slot.turn.release()
-
-    def _hand_over(self, left: list[_Slot[Asked, Reply]]) -> None:
-        with self._mutex:
-            self._waiting = left + self._waiting
-            self._serving = bool(self._waiting)
-            heir = self._waiting[0] if self._waiting else None
-        if heir is not None:
-            heir.turn.release()
+    async def _serve_all(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            work = asyncio.ensure_future(self._serve([asked for asked, _ in batch]))
+            await asyncio.wait([work])
+            error = work.exception()
+            if error is not None:
+                self._waiting = batch[1:] + self._waiting
+                _, first = batch[0]
+                if not first.done():
+                    first.set_exception(error)
+                continue
+            for (_, reply), found in zip(batch, work.result(), strict=True):
+                if not reply.done():  # its caller may have gone
+                    reply.set_result(found)
+        self._serving = None

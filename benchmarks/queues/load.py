@@ -4,6 +4,7 @@ A `Queue` is made in the parent and handed to the processes of its clients, so i
 but what can be pickled; a `Client` is one connection's worth of claims and answers.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,18 @@ class Client(Protocol):
 
     def close(self) -> None:
         """Give back what the client holds of the machine."""
+        ...
+
+
+class AsyncClient(Protocol):
+    """One of many who ask at once, as a coroutine."""
+
+    async def claim(self) -> int:
+        """See `Client`."""
+        ...
+
+    async def answer(self) -> int:
+        """See `Client`."""
         ...
 
 
@@ -129,6 +142,38 @@ def _work(client: Client, start: float, load: Load) -> Measured:
         if not claimed:
             break
         given = client.answer()
+        answered_at = time.perf_counter()
+        if start <= answered_at < end:
+            stored += given
+            claims.append(claimed_at - now)
+            answers.append(answered_at - claimed_at)
+        now = answered_at
+    return Measured(
+        answers=stored, seconds=load.seconds, claim_s=np.array(claims), answer_s=np.array(answers)
+    )
+
+
+def drive_together(clients: Sequence[AsyncClient], load: Load) -> Measured:
+    """Run clients as coroutines of one event loop, in this process."""
+
+    async def run() -> list[Measured]:
+        start = time.perf_counter() + load.warmup_s
+        return await asyncio.gather(*(_work_async(client, start, load) for client in clients))
+
+    return joined(asyncio.run(run()), load)
+
+
+async def _work_async(client: AsyncClient, start: float, load: Load) -> Measured:
+    claims: list[float] = []
+    answers: list[float] = []
+    stored, now = 0, time.perf_counter()
+    end = start + load.seconds
+    while now < end:
+        claimed = await client.claim()
+        claimed_at = time.perf_counter()
+        if not claimed:
+            break
+        given = await client.answer()
         answered_at = time.perf_counter()
         if start <= answered_at < end:
             stored += given

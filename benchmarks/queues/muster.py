@@ -101,26 +101,23 @@ class MusterClient:
         self._worker = _profile(workers[number % len(workers)])
         self._held: tuple[Offer, ...] = ()
 
-    def claim(self) -> int:
+    async def claim(self) -> int:
         """Lease questions for the next worker."""
         self._worker = replace(
             self._worker, worker_id=self._workers[self._next % len(self._workers)]
         )
         self._next += self._stride
-        self._held = self._crowd.claim(self._worker, self._count)
+        self._held = await self._crowd.claim(self._worker, self._count)
         return len(self._held)
 
-    def answer(self) -> int:
+    async def answer(self) -> int:
         """Answer them all."""
         sent = tuple(
             Submission(token=offer.token, label=f"label-{offer.position % 10}", duration_s=1.0)
             for offer in self._held
         )
-        outcomes = self._crowd.answer(self._worker, sent)
+        outcomes = await self._crowd.answer(self._worker, sent)
         return sum(outcome.error is None for outcome in outcomes)
-
-    def close(self) -> None:
-        """Nothing to give back."""
 
 
 def _profile(worker_id: WorkerId) -> WorkerProfile:
