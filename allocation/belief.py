@@ -45,6 +45,11 @@ class Belief:
         """The expected share of wrong labels among all items."""
         return self._error_sum / max(len(self.error), 1)
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory the posteriors take, without what the snapshot says of workers."""
+        return self.log_posterior.nbytes + self.error.nbytes
+
     def log_confusion(self, worker_id: WorkerId) -> Floats:
         """Return log P(answer | truth) of a worker (K, K); the pool's where nobody knows it."""
         row = self._row(worker_id)

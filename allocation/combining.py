@@ -35,7 +35,8 @@ class Combiner(Generic[Asked, Reply]):
     async def _serve_all(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
-            work = asyncio.ensure_future(self._serve([asked for asked, _ in batch]))
+            asked = [found for found, _ in batch]
+            work: Future[Sequence[Reply]] = asyncio.ensure_future(self._serve(asked))
             await asyncio.wait([work])
             error = work.exception()
             if error is not None:

@@ -60,6 +60,14 @@ class PartitionState:
         self._workers: dict[WorkerId, int] = {}
         self._histories: list[History] = []
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory the items, answers and leases take, without what is known of workers."""
+        counts = (*self.answer_counts.values(), *self.lease_counts.values(), self.final)
+        belief = 0 if self.belief is None else self.belief.nbytes
+        tables = self.answers.nbytes + self.leases.nbytes + self.shortlist.nbytes
+        return belief + tables + sum(column.nbytes for column in counts)
+
     def local(self, position: Position) -> int:
         """Return an absolute position as a local one."""
         return position - self.partition.first_position
@@ -227,15 +235,28 @@ class PartitionState:
             np.add.at(counts["audit"], positions[audit], step)
 
     def _keep_shortlist(self) -> None:
-        belief, shortlist = self.belief, self.shortlist
+        belief, shortlist, key = self.belief, self.shortlist, self.terms.seed
         if belief is None:
             return
+        stretch = shortlist.stretch()
+        if stretch is not None:
+            is_open = self.open_labels(belief, stretch)
+            shortlist.gather(stretch, belief.error[stretch], is_open, key)
         if shortlist.worn:
-            self._refresh_shortlist(belief)
+            self._renew_shortlist(belief)
         elif shortlist.unranked:
             items = shortlist.everything()
-            is_open = self.open_labels(belief, items)
-            shortlist.rank(belief.error[items], is_open, self.terms.seed)
+            shortlist.rank(belief.error[items], self.open_labels(belief, items), key)
+
+    def _renew_shortlist(self, belief: Belief) -> None:
+        found, renewed = self.shortlist.gathered(), None
+        if found is not None:
+            is_open = self.open_labels(belief, found)
+            renewed = self.shortlist.next(found, belief.error[found], is_open, self.terms.seed)
+        if renewed is None:
+            self._refresh_shortlist(belief)
+        else:
+            self.shortlist = renewed
 
     def _refresh_shortlist(self, belief: Belief) -> None:
         rules, labels = self.rules, len(self.terms.codes)

@@ -1,14 +1,12 @@
-"""A closed load: clients that claim, answer and claim again, and what they waited for.
-
-A `Queue` is made in the parent and handed to the processes of its clients, so it holds nothing
-but what can be pickled; a `Client` is one connection's worth of claims and answers.
-"""
+"""A closed load: clients that claim, answer and claim again, and what they waited for."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from threading import Thread
 from typing import Protocol
@@ -20,7 +18,7 @@ Seconds = npt.NDArray[np.float64]
 
 
 class Client(Protocol):
-    """One of many who ask at once."""
+    """One of many who ask at once, on a thread of its own."""
 
     def claim(self) -> int:
         """Lease questions and return how many there were."""
@@ -36,7 +34,7 @@ class Client(Protocol):
 
 
 class AsyncClient(Protocol):
-    """One of many who ask at once, as a coroutine."""
+    """One of many who ask at once, as a coroutine of one event loop."""
 
     async def claim(self) -> int:
         """See `Client`."""
@@ -48,7 +46,10 @@ class AsyncClient(Protocol):
 
 
 MakeClient = Callable[[int], Client]
-"""Return client number n; called in the thread, and the process, that will use it."""
+"""Return client number n."""
+
+MakeAsyncClients = Callable[[Sequence[int]], AbstractAsyncContextManager[Sequence[AsyncClient]]]
+"""Open the clients of these numbers, in the event loop that will use them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measured:
-    """What a load saw: answers stored, and how long every call took that fell into the time."""
+    """Answers stored within the time, and how long every call that ended within it took."""
 
     answers: int
     seconds: float
@@ -75,111 +76,117 @@ class Measured:
         return self.answers / self.seconds
 
 
-def drive(make: MakeClient, load: Load, processes: int = 1) -> Measured:
-    """Run the clients on threads, over so many processes; 1 means this one."""
-    if processes == 1:
-        return joined(_threads(make, range(load.clients), load, None), load)
+class _Tally:
+    """What one client saw."""
+
+    def __init__(self, start: float, load: Load) -> None:
+        self.start, self.end = start, start + load.seconds
+        self.stored = 0
+        self.claims: list[float] = []
+        self.answers: list[float] = []
+
+    def note(self, asked_at: float, claimed_at: float, answered_at: float, stored: int) -> None:
+        if self.start <= answered_at < self.end:
+            self.stored += stored
+            self.claims.append(claimed_at - asked_at)
+            self.answers.append(answered_at - claimed_at)
+
+
+def drive_threads(make: MakeClient, load: Load, processes: int) -> Measured:
+    """Run the clients on threads, dealt out over processes."""
+
+    def work(numbers: Sequence[int], ready: Barrier) -> list[_Tally]:
+        clients = [make(number) for number in numbers]
+        ready.wait()
+        start = time.perf_counter() + load.warmup_s
+        tallies = [_Tally(start, load) for _ in clients]
+        threads = [Thread(target=_work, args=pair) for pair in zip(clients, tallies, strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for client in clients:
+            client.close()
+        return tallies
+
+    return _over_processes(work, load, processes)
+
+
+def drive_async_processes(make: MakeAsyncClients, load: Load, processes: int) -> Measured:
+    """Run the clients as coroutines, dealt out over processes."""
+
+    def work(numbers: Sequence[int], ready: Barrier) -> list[_Tally]:
+        async def run() -> list[_Tally]:
+            async with make(numbers) as clients:
+                ready.wait()
+                return await _gather(clients, load)
+
+        return asyncio.run(run())
+
+    return _over_processes(work, load, processes)
+
+
+def drive_async(clients: Sequence[AsyncClient], load: Load) -> Measured:
+    """Run clients as coroutines of one event loop, in this process."""
+    return _joined(asyncio.run(_gather(clients, load)), load)
+
+
+async def _gather(clients: Sequence[AsyncClient], load: Load) -> list[_Tally]:
+    start = time.perf_counter() + load.warmup_s
+    tallies = [_Tally(start, load) for _ in clients]
+    await asyncio.gather(
+        *(_work_async(client, tally) for client, tally in zip(clients, tallies, strict=True))
+    )
+    return tallies
+
+
+def _work(client: Client, tally: _Tally) -> None:
+    now = time.perf_counter()
+    while now < tally.end and client.claim():
+        claimed_at = time.perf_counter()
+        stored = client.answer()
+        answered_at = time.perf_counter()
+        tally.note(now, claimed_at, answered_at, stored)
+        now = answered_at
+
+
+async def _work_async(client: AsyncClient, tally: _Tally) -> None:
+    now = time.perf_counter()
+    while now < tally.end and await client.claim():
+        claimed_at = time.perf_counter()
+        stored = await client.answer()
+        answered_at = time.perf_counter()
+        tally.note(now, claimed_at, answered_at, stored)
+        now = answered_at
+
+
+def _over_processes(
+    work: Callable[[Sequence[int], Barrier], list[_Tally]], load: Load, processes: int
+) -> Measured:
     context = get_context("fork")
     ready = context.Barrier(processes)
     shares = [range(first, load.clients, processes) for first in range(processes)]
     pipes = [context.Pipe(duplex=False) for _ in shares]
+
+    def report(there: Connection, numbers: Sequence[int]) -> None:
+        there.send(work(numbers, ready))
+
     children = [
-        context.Process(target=_report, args=(there, make, share, load, ready))
+        context.Process(target=report, args=(there, share))
         for (_, there), share in zip(pipes, shares, strict=True)
     ]
     for child in children:
         child.start()
-    found = [part for here, _ in pipes for part in here.recv()]
+    found = [tally for here, _ in pipes for tally in here.recv()]
     for child in children:
         child.join()
-    return joined(found, load)
+    return _joined(found, load)
 
 
-def joined(parts: Sequence[Measured], load: Load) -> Measured:
-    """Return what all clients saw together."""
+def _joined(tallies: Sequence[_Tally], load: Load) -> Measured:
     return Measured(
-        answers=sum(part.answers for part in parts),
+        answers=sum(tally.stored for tally in tallies),
         seconds=load.seconds,
-        claim_s=np.concatenate([part.claim_s for part in parts]),
-        answer_s=np.concatenate([part.answer_s for part in parts]),
-    )
-
-
-def _report(pipe, make, share, load, ready) -> None:  # type: ignore[no-untyped-def]
-    pipe.send(_threads(make, share, load, ready))
-
-
-def _threads(
-    make: MakeClient, numbers: Sequence[int], load: Load, ready: Barrier | None
-) -> list[Measured]:
-    found: list[Measured] = []
-    clients = [make(number) for number in numbers]
-    if ready is not None:
-        ready.wait()
-    start = time.perf_counter() + load.warmup_s
-    threads = [
-        Thread(target=lambda client: found.append(_work(client, start, load)), args=(client,))
-        for client in clients
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for client in clients:
-        client.close()
-    return found
-
-
-def _work(client: Client, start: float, load: Load) -> Measured:
-    """Claim and answer until the time is up; what ends within it counts."""
-    claims: list[float] = []
-    answers: list[float] = []
-    stored, now = 0, time.perf_counter()
-    end = start + load.seconds
-    while now < end:
-        claimed = client.claim()
-        claimed_at = time.perf_counter()
-        if not claimed:
-            break
-        given = client.answer()
-        answered_at = time.perf_counter()
-        if start <= answered_at < end:
-            stored += given
-            claims.append(claimed_at - now)
-            answers.append(answered_at - claimed_at)
-        now = answered_at
-    return Measured(
-        answers=stored, seconds=load.seconds, claim_s=np.array(claims), answer_s=np.array(answers)
-    )
-
-
-def drive_together(clients: Sequence[AsyncClient], load: Load) -> Measured:
-    """Run clients as coroutines of one event loop, in this process."""
-
-    async def run() -> list[Measured]:
-        start = time.perf_counter() + load.warmup_s
-        return await asyncio.gather(*(_work_async(client, start, load) for client in clients))
-
-    return joined(asyncio.run(run()), load)
-
-
-async def _work_async(client: AsyncClient, start: float, load: Load) -> Measured:
-    claims: list[float] = []
-    answers: list[float] = []
-    stored, now = 0, time.perf_counter()
-    end = start + load.seconds
-    while now < end:
-        claimed = await client.claim()
-        claimed_at = time.perf_counter()
-        if not claimed:
-            break
-        given = await client.answer()
-        answered_at = time.perf_counter()
-        if start <= answered_at < end:
-            stored += given
-            claims.append(claimed_at - now)
-            answers.append(answered_at - claimed_at)
-        now = answered_at
-    return Measured(
-        answers=stored, seconds=load.seconds, claim_s=np.array(claims), answer_s=np.array(answers)
+        claim_s=np.concatenate([np.array(tally.claims) for tally in tallies]),
+        answer_s=np.concatenate([np.array(tally.answers) for tally in tallies]),
     )

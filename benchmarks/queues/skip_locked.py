@@ -2,12 +2,11 @@
 
 One statement claims n rows whose lease is over or was never given, the next one stores the
 answers. Both are prepared, each is one transaction and one round trip, and every client has a
-connection of its own.
+connection of its own. The index holds only what is unanswered, in the order in which it is given
+out.
 """
 
 import psycopg
-
-LEASE_S = 120
 
 _SCHEMA = """
 CREATE TABLE task (
@@ -21,8 +20,8 @@ INSERT INTO task (id) SELECT generate_series(1, {tasks});
 CREATE INDEX task_free ON task (free_at, id) WHERE label IS NULL;
 """
 
-_CLAIM = f"""
-UPDATE task SET free_at = now() + interval '{LEASE_S} s', worker_id = %s
+_CLAIM = """
+UPDATE task SET free_at = now() + interval '120 s', worker_id = %s
 WHERE id IN (
     SELECT id FROM task WHERE label IS NULL AND free_at <= now()
     ORDER BY free_at, id LIMIT %s FOR UPDATE SKIP LOCKED
@@ -39,7 +38,6 @@ WHERE id = ANY(%s) AND worker_id = %s AND label IS NULL
 def build(uri: str, tasks: int) -> None:
     """Make the table and fill it."""
     with psycopg.connect(uri, autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS task")
         connection.execute(_SCHEMA.format(tasks=tasks))
         connection.execute("VACUUM ANALYZE task")
 
