@@ -1,6 +1,7 @@
 """A shard as a Ray actor, and the client side of it. No decisions here."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -116,6 +117,9 @@ class AllocatorActor:
             stores, secret = open_stores(self._settings), lease_secret(self._settings)
             service = ShardService(self._shard_id, stores, SystemClock(), secret, rules)
             service.recover()
+            # All there is by now stays. To walk through it now and then, in search of garbage,
+            # would hold every call up for a tenth of a second.
+            gc.freeze()
             self._rebuilt = service
         return self._rebuilt
 

@@ -22,7 +22,7 @@ _HEADER = struct.Struct("!BHIIQQBB")
 _TAG_BYTES = 16
 _ID_BYTES_MAX = 255
 _TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
-_TO_PLAIN = str.maketrans("-_", "+/")
+_TO_PLAIN = bytes.maketrans(b"-_", b"+/")
 
 
 class Ticket(NamedTuple):
@@ -80,8 +80,9 @@ def _decoded(token: str) -> bytes:
     """Return a token's bytes; only the one canonical spelling passes."""
     if len(token) > TOKEN_CHARS_MAX or not token.isascii():
         raise LeaseInvalid
+    padded = token.encode("ascii").translate(_TO_PLAIN) + b"=" * (-len(token) % 4)
     try:
-        sealed = binascii.a2b_base64(token.translate(_TO_PLAIN) + "=" * (-len(token) % 4))
+        sealed = binascii.a2b_base64(padded)
     except binascii.Error:
         raise LeaseInvalid from None
     if _encoded(sealed) != token or len(sealed) < _HEADER.size + _TAG_BYTES:

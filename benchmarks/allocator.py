@@ -7,6 +7,7 @@ cores, Muster in one. The load is `clients x n`; give several: `--loads 64x1,256
 """
 
 import argparse
+import gc
 import os
 import resource
 from collections.abc import AsyncIterator, Sequence
@@ -51,6 +52,7 @@ def run_muster(
     """Return what Muster does under each load."""
     chosen = muster.settings(folder, uri)
     shards, workers = muster.shards(chosen, size, np.random.default_rng(0))
+    gc.freeze()  # what is built so far is no litter of the clients
     return {
         (clients, count): drive_async(
             muster.clients(shards, workers, count, clients), Load(clients=clients, seconds=seconds)

@@ -1,6 +1,7 @@
 """How evenly work falls on equal workers who ask whenever they are idle."""
 
-from collections import Counter
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 
@@ -9,14 +10,16 @@ from allocation.ports import Submission
 from allocation.service import ShardService
 from allocation.settlement import Request
 from allocation.terms import Rules
-from benchmarks.queues.muster import JOB, add_job, knowledge, profile
+from benchmarks.queues.muster import add_job, knowledge, profile
 from cluster.clock import SystemClock
 from cluster.domain.ids import ShardId, WorkerId
+from cluster.domain.work import WorkerProfile
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
 
 _AT_ONCE = 64
-_CLAIM_MAX = 5
+_CLAIM = 3
+_ITEM_S = 10.0
 
 
 def jain(load: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:
@@ -25,9 +28,10 @@ def jain(load: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:
 
 
 def load_index(workers: int, answers: int, seed: int) -> float:
-    """Return the index of answers given when workers of one ability come in random order.
+    """Return the index of answers given by workers of one ability and speed.
 
-    Each asks for one to five questions at a time and there is less work than all could do.
+    Each takes three questions, some random time for each of them, and comes again, until all
+    items are answered.
     """
     rng = np.random.default_rng(seed)
     stores = memory_stores(MemoryObjects())
@@ -36,25 +40,31 @@ def load_index(workers: int, answers: int, seed: int) -> float:
     shard.recover()
     shard.publish(knowledge(answers, 10, (), 0, rng))
     crowd = [profile(WorkerId(f"worker-{number}")) for number in range(workers)]
-    given: Counter[str] = Counter()
-    while sum(given.values()) < answers:
-        chosen = rng.choice(workers, _AT_ONCE, replace=False)
-        counts = rng.integers(1, _CLAIM_MAX + 1, _AT_ONCE).tolist()
-        claims = [
-            Claim(worker=crowd[at], count=count) for at, count in zip(chosen, counts, strict=True)
-        ]
-        offers = shard.claim_all(claims)
-        requests = [
-            Request(
-                worker=claim.worker,
-                submissions=tuple(
-                    Submission(token=offer.token, label="label-0", duration_s=1.0)
-                    for offer in found
-                ),
-            )
-            for claim, found in zip(claims, offers, strict=True)
-        ]
-        for claim, outcomes in zip(claims, shard.answer_all(requests), strict=True):
-            given[claim.worker.worker_id] += sum(found.error is None for found in outcomes)
-    shard.close(JOB)
-    return jain(np.array([given[found.worker_id] for found in crowd], dtype=np.float64))
+    given = np.zeros(workers)
+    free_at = list(zip(rng.exponential(_ITEM_S, workers).tolist(), range(workers), strict=True))
+    heapify(free_at)
+    while given.sum() < answers:
+        coming = [heappop(free_at) for _ in range(_AT_ONCE)]
+        stored = _served(shard, [crowd[worker] for _, worker in coming])
+        for (at, worker), count in zip(coming, stored, strict=True):
+            given[worker] += count
+            heappush(free_at, (at + float(rng.exponential(_ITEM_S, _CLAIM).sum()), worker))
+    return jain(given)
+
+
+def _served(shard: ShardService, workers: Sequence[WorkerProfile]) -> list[int]:
+    """Let workers claim and answer, and return how many answers of each are stored."""
+    offers = shard.claim_all([Claim(worker=worker, count=_CLAIM) for worker in workers])
+    requests = [
+        Request(
+            worker=worker,
+            submissions=tuple(
+                Submission(token=offer.token, label="label-0", duration_s=1.0) for offer in found
+            ),
+        )
+        for worker, found in zip(workers, offers, strict=True)
+    ]
+    return [
+        sum(outcome.error is None for outcome in outcomes)
+        for outcomes in shard.answer_all(requests)
+    ]
