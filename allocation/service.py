@@ -44,6 +44,8 @@ from cluster.domain.work import AnswerColumns, Partition, WorkerProfile
 from cluster.errors import AlreadyAnswered, LeaseInvalid, ShardUnavailable, StaleEpoch
 from cluster.ports import Stores
 
+_BACKLOG_AGE_MAX_S = 1.0
+
 
 class ShardService:
     """A `Shard` in this process; one call at a time, but for `store_answers`.
@@ -58,6 +60,7 @@ class ShardService:
         self._state = ShardState(shard_id, rules)
         self._log_end: dict[PartitionKey, int] = {}
         self._unsure: set[PartitionKey] = set()
+        self._backlog, self._backlog_at = 0, -_BACKLOG_AGE_MAX_S
 
     def recover(self) -> None:
         """Open every partition that the stores say is this shard's."""
@@ -95,9 +98,18 @@ class ShardService:
         return tuple(report(self._state.partitions[key]) for key in found)
 
     def backlog(self) -> int:
-        """Return how many questions this shard would still ask, over all jobs."""
-        self._begin()
-        return sum(report(partition).wanted for partition in self._state.partitions.values())
+        """Return how many questions this shard would still ask, over all jobs.
+
+        As it was at most a second ago: it is asked for often, and takes a look at every item.
+        """
+        now = self._clock.now()
+        if not self._backlog_at <= now < self._backlog_at + _BACKLOG_AGE_MAX_S:
+            self._begin()
+            self._backlog_at = now
+            self._backlog = sum(
+                report(partition).wanted for partition in self._state.partitions.values()
+            )
+        return self._backlog
 
     def claim(
         self, worker: WorkerProfile, count: int, eligible: Eligible | None = None

@@ -11,10 +11,11 @@ class Recorder:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self.go = asyncio.Event()
+        self.started, self.go = asyncio.Event(), asyncio.Event()
 
     async def serve(self, asked: Sequence[int]) -> list[int]:
         self.batches.append(list(asked))
+        self.started.set()
         await self.go.wait()
         if -1 in asked:
             raise ValueError("a bad batch")
@@ -27,8 +28,7 @@ async def behind_a_first(
     """Call with 1, with the others once that one is being served, and let all go."""
     combiner = Combiner(recorder.serve)
     first = asyncio.create_task(combiner.call(1))
-    while not recorder.batches:
-        await asyncio.sleep(0)
+    await recorder.started.wait()
     rest = asyncio.gather(*map(combiner.call, numbers), return_exceptions=True)
     await asyncio.sleep(0)
     recorder.go.set()

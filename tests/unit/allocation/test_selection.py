@@ -10,7 +10,7 @@ from allocation.commands import Granted
 from allocation.policy import information_gain
 from allocation.ports import TruthSnapshot
 from allocation.selection import Seeker, answers_left, pick, pick_together, report
-from allocation.shortlist import keyed_unit, largest
+from allocation.shortlist import TIE, keyed_unit, largest
 from allocation.state import PartitionState
 from allocation.terms import Rules, Terms
 from cluster.domain.work import Answer, AnswerColumns, WorkerProfile
@@ -217,3 +217,31 @@ def test_keyed_numbers_look_uniform_and_differ_by_key() -> None:
     assert abs(counts - 5_000).max() < 400
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.02
     assert keyed_unit(positions, 1).tolist() == one.tolist()
+
+
+def test_the_next_pool_is_gathered_while_the_present_one_is_used_up() -> None:
+    # Given far more items than a pool holds, and a shard that has looked at all of them once
+    items = 60_000
+    rng = np.random.default_rng(3)
+    priors = np.log(rng.dirichlet(np.ones(3), items)).astype(np.float32)
+    published = replace(snapshot(items), log_prior=priors)
+    rules = Rules(shortlist_pool_items=1_000, shortlist_window=64)
+    built = PartitionState(partition(items, first=FIRST), Terms.of(JOB, job().spec), rules)
+    built.learn(published)
+    assert built.belief is not None
+    error = built.belief.error
+    first = built.shortlist
+
+    # When workers are asked until the pool is used up
+    asked = list[int]()
+    while built.shortlist is first:
+        who = worker(f"w{len(asked)}")
+        (chosen,) = pick(built, who, 1, None)
+        grant(built, who, chosen.position)
+        asked.append(chosen.position)
+
+    # Then the next one holds the most uncertain of the rest, and not one of those asked
+    rest = np.setdiff1d(np.arange(items), asked)
+    best = rest[np.argsort(-error[rest])[:1_000]]
+    assert error[built.shortlist.everything()].min() > error[best].min() - 2 * TIE
+    assert not np.isin(asked, built.shortlist.everything()).any()
