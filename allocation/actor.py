@@ -61,6 +61,12 @@ class AllocatorActor:
         """See `allocation.ports.Crowd`."""
         return await self._claims.call(Claim(worker=worker, count=count))
 
+    async def assign(
+        self, workers: tuple[WorkerProfile, ...], counts: tuple[int, ...]
+    ) -> tuple[tuple[Offer, ...], ...]:
+        """See `allocation.ports.Shard`."""
+        return self._service().assign(workers, counts)
+
     async def answer(
         self, worker: WorkerProfile, submissions: tuple[Submission, ...]
     ) -> tuple[Outcome, ...]:
@@ -157,6 +163,13 @@ class RemoteShard:
     def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
         """See `allocation.ports.Crowd`."""
         offers: tuple[Offer, ...] = self._call("claim", worker, count)
+        return offers
+
+    def assign(
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+    ) -> tuple[tuple[Offer, ...], ...]:
+        """See `allocation.ports.Shard`."""
+        offers: tuple[tuple[Offer, ...], ...] = self._call("assign", tuple(workers), tuple(counts))
         return offers
 
     def answer(

@@ -18,6 +18,7 @@ from typing import assert_never
 import numpy as np
 
 from allocation.commands import (
+    Assign,
     Claim,
     ClaimTogether,
     Command,
@@ -38,6 +39,7 @@ from allocation.commands import (
     Submit,
     Taken,
 )
+from allocation.dispatch import spread
 from allocation.leases import Ticket
 from allocation.ports import TruthSnapshot
 from allocation.selection import Pick, Seeker, pick, pick_together
@@ -60,6 +62,8 @@ def decide(state: ShardState, command: Command, now: UnixSeconds) -> tuple[Event
             events = _claimed(state, command, now)
         case ClaimTogether(claims=claims):
             events = _claimed_together(state, claims, now)
+        case Assign():
+            events = _assigned(state, command, now)
         case Submit(key=key, entries=entries):
             events = _submitted(state, key, entries, now)
         case Release(worker_id=worker_id, tickets=tickets):
@@ -172,6 +176,19 @@ def _claimed_together(
         picks = pick_together(state.partitions[key], waiting)
         if picks:
             yield _granted(state.partitions[key], claims, picks, now)
+
+
+def _assigned(state: ShardState, assign: Assign, now: UnixSeconds) -> Iterator[Granted]:
+    """Match the workers with the questions of all jobs in one pass."""
+    claims = [
+        Claim(worker=worker, count=count)
+        for worker, count in zip(assign.workers, assign.counts, strict=True)
+    ]
+    granted: dict[PartitionKey, list[tuple[int, Pick]]] = {}
+    for partition, number, chosen in spread(state, assign.workers, assign.counts):
+        granted.setdefault(partition.key, []).append((number, chosen))
+    for key, picks in granted.items():
+        yield _granted(state.partitions[key], claims, picks, now)
 
 
 def _partitions_by_job(state: ShardState) -> dict[JobId, list[PartitionState]]:

@@ -1,7 +1,8 @@
 """What a partition believes about its items under one snapshot, kept current by every answer.
 
-The posterior of an item is its prior times, for each label answer to it, the probability of that
-answer given the truth (Dawid and Skene 1979); an answer is one addition in log space.
+The snapshot holds a posterior of each item that counts the answers it was made from. Each label
+answer since then multiplies it by the probability of that answer given the truth (Dawid and Skene
+1979): one addition in log space.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ class Belief:
         self.log_posterior: Floats = np.array(snapshot.log_prior, dtype=np.float32)
         # The prior is in the posterior now; a second copy would double a shard's memory.
         self.snapshot = replace(snapshot, log_prior=snapshot.log_prior[:0])
-        self._add_all(answers, self._rows_of(workers))
+        self._add_all(answers, self._rows_of(workers), snapshot.answers_counted)
         self.error: Floats = expected_error(self.log_posterior)
         self._error_sum = float(self.error.sum(dtype=np.float64))
 
@@ -89,9 +90,9 @@ class Belief:
     def _row(self, worker_id: WorkerId) -> int:
         return self._rows.get(worker_id, _UNKNOWN_WORKER)
 
-    def _add_all(self, answers: AnswerTable, rows: Ints) -> None:
-        """Count every label answer of the table, and normalise."""
-        for start in range(0, len(answers), _ANSWERS_AT_ONCE):
+    def _add_all(self, answers: AnswerTable, rows: Ints, first: int) -> None:
+        """Count every label answer of the table from `first` on, and normalise."""
+        for start in range(first, len(answers), _ANSWERS_AT_ONCE):
             part = slice(start, start + _ANSWERS_AT_ONCE)
             counted = ~answers.audit[part]
             positions = answers.positions[part][counted]

@@ -15,11 +15,13 @@ import numpy.typing as npt
 from allocation.log import joined
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.quality import dawid_skene
+from allocation.quality.calibration import tempered
 from allocation.quality.certificate import Audit, certify
 from allocation.quality.fusion import Truth, Witnesses, fuse
+from allocation.quality.opinion_pool import ANSWER_WORTH
 from allocation.quality.spam import spammers
 from allocation.quality.votes import Floats, Votes
-from allocation.reference import ReferenceGap, certify_reviewed
+from allocation.reference import certify_reviewed, discounted, error_allowed
 from allocation.sampling import audit_sample, seed_sample
 from cluster.domain.ids import WorkerId
 from cluster.domain.jobs import Certificate, JobSpec
@@ -35,7 +37,7 @@ SEED_ANSWERS = 2
 LEARN_GROWTH = 1.5
 """A model is trained again once this many times more items are answered than at the last time."""
 
-WORTH_RATIO = 0.8
+WORTH_RATIO = 1.0
 """Workers worth less than this share of the average one are passed over while others come."""
 
 GOAL_ERROR_MIN = 0.005
@@ -80,7 +82,7 @@ class Consensus:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Delivery:
-    """Labels as they are delivered, for given positions; `probability` allows for the gap."""
+    """Labels as they are delivered, for given positions; in the order of the positions."""
 
     positions: Positions
     labels: npt.NDArray[np.int64]
@@ -178,7 +180,7 @@ class Campaign:
         answers = self._answers
         audits = int(answers.audit.sum())
         return Standing(
-            expected_accuracy=self._gap().discounted(self._expected()),
+            expected_accuracy=self._expected(),
             goal_reachable=self._goal_error() > GOAL_ERROR_MIN,
             answers=len(answers),
             audit_answers=audits,
@@ -204,22 +206,24 @@ class Campaign:
         here = slice(partition.first_position, partition.first_position + partition.items)
         truth = self.truth
         closed = self._closed(audits_only=audits_only)
+        worth = ANSWER_WORTH * truth.sharpness
         answers_max = self._spec.crowd.answers_per_item_max
-        in_partition = _inside(self._answers.positions, partition)
+        seen = int(_inside(self._answers.positions, partition).sum())
         return TruthSnapshot(
             job_id=partition.job_id,
             partition=partition.number,
             round=self.round,
             worker_ids=self._answers.worker_ids,
-            log_confusion=truth.log_confusion.astype(np.float32),
-            pooled_log_confusion=truth.log_pooled.astype(np.float32),
+            log_confusion=tempered(truth.log_confusion, worth).astype(np.float32),
+            pooled_log_confusion=tempered(truth.log_pooled, worth).astype(np.float32),
             paused_workers=self._paused(),
-            log_prior=truth.log_prior[here].astype(np.float32),
+            log_prior=truth.log_label[here].astype(np.float32),
             final=closed[here],
             audit=self._audit[here],
             goal_error=0.0 if self.seeding else max(self._goal_error(), GOAL_ERROR_MIN),
             answers_left=budget_left,
-            answers_seen=int(in_partition.sum()),
+            answers_seen=seen,
+            answers_counted=seen,
             label_answers_max=min(SEED_ANSWERS, answers_max) if self.seeding else answers_max,
             worth_ratio_min=0.0 if self.seeding else self._worth_ratio,
         )
@@ -255,25 +259,24 @@ class Campaign:
     def certain(self) -> Positions:
         """Return items sure enough to be delivered at once, while the job runs.
 
-        Only under a trained model or with an answer of its own, never before its audit, and ten
-        times as sure as the goal asks.
+        Only under a trained model or with an answer of its own, never before its audit, and three
+        times as sure as the goal asks of the average item.
         """
         if self.seeding:
             return np.empty(0, dtype=np.int64)
-        sure = np.exp(self.truth.log_label.max(axis=1)) >= 1.0 - 0.1 * (1.0 - self._goal)
+        sure = np.exp(self.truth.log_label.max(axis=1)) >= 1.0 - (1.0 - self._goal) / 3.0
         known = (self._label_counts() > 0) | (self._version != ZERO_SHOT)
         return np.flatnonzero(sure & known & ~self._audit & ~self._final)
 
     def delivery(self, positions: Positions) -> Delivery:
         """Return the labels of some items as the job would deliver them now."""
         log_posterior = self.truth.log_full[positions]
-        top = np.exp(log_posterior.max(axis=1))
-        gap = self._gap()
+        probability = discounted(np.exp(log_posterior.max(axis=1)), reviewed=self._reviewed)
         audited = self._votes(audit=True).answers_per_item()[positions] > 0
         return Delivery(
             positions=positions,
             labels=log_posterior.argmax(axis=1),
-            probability=np.asarray(gap.discounted_each(top, self._labels)),
+            probability=probability,
             answers=self._label_counts()[positions],
             audited=audited,
             model_version=self._version,
@@ -331,17 +334,11 @@ class Campaign:
         return self._final | ~self._seed if self.seeding else self._final
 
     def _goal_error(self) -> float:
-        return self._gap().error_allowed(self._goal)
+        return error_allowed(self._goal, reviewed=self._reviewed)
 
     def _expected(self) -> float:
-        return float(np.exp(self.truth.log_label.max(axis=1)).mean())
-
-    def _gap(self) -> ReferenceGap:
-        if not self._reviewed:
-            return ReferenceGap()
-        votes, log_label = self._votes(audit=True), self.truth.log_label
-        right = log_label.argmax(axis=1)[votes.items] == votes.labels
-        return ReferenceGap().after(np.exp(log_label.max(axis=1))[votes.items], right)
+        top = np.exp(self.truth.log_label.max(axis=1))
+        return float(discounted(top, reviewed=self._reviewed).mean())
 
     def _learning_due(self, *, quiet: bool) -> bool:
         if self.trainings >= self._trainings_max:

@@ -41,6 +41,14 @@ class ClaimTogether:
     claims: tuple[Claim, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Assign:
+    """Lease items to many workers at once, up to `counts` to each: push mode."""
+
+    workers: tuple[WorkerProfile, ...]
+    counts: tuple[int, ...]
+
+
 class Entry(NamedTuple):
     """One answer of a `Submit`, its token already opened."""
 
@@ -86,7 +94,7 @@ class Publish:
     snapshot: TruthSnapshot
 
 
-Command = Claim | ClaimTogether | Submit | Release | Extend | Expire | Publish
+Command = Claim | ClaimTogether | Assign | Submit | Release | Extend | Expire | Publish
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

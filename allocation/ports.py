@@ -80,13 +80,14 @@ class Crowd(Protocol):
 class TruthSnapshot:
     """What truth inference knows, published whole to the shard that owns a partition.
 
-    `log_prior` (items, K) is the calibrated model with the class prior, row 0 being the
-    partition's first position. `log_confusion` (workers, K, K) holds log P(answer | truth) as
-    [worker, truth, answer] for `worker_ids`; `pooled_log_confusion` (K, K) stands for anybody
-    else. `final` marks items that take no label questions under this snapshot (a later one may
-    open them again), `audit` those of the audit sample. An item takes at most `label_answers_max`
-    answers towards its label. A worker is asked for a label only where the information expected
-    of the answer is at least `worth_ratio_min` times that of the pooled worker.
+    `log_prior` (items, K) is what is believed of each item given the model and the partition's
+    first `answers_counted` answers, row 0 being the partition's first position. `log_confusion`
+    (workers, K, K) holds log P(answer | truth) as [worker, truth, answer] for `worker_ids`;
+    `pooled_log_confusion` (K, K) stands for anybody else. `final` marks items that take no label
+    questions under this snapshot (a later one may open them again), `audit` those of the audit
+    sample. An item takes at most `label_answers_max` answers towards its label. A worker is asked
+    for a label only where the information expected of the answer is at least `worth_ratio_min`
+    times that of the pooled worker.
     Label questions stop when the mean expected error of the partition is at most `goal_error`.
     Nothing is asked once `answers_left` more answers (labels and audits) are taken or leased out;
     they count from the `answers_seen`-th answer of the partition, or where that is None from the
@@ -106,6 +107,7 @@ class TruthSnapshot:
     goal_error: float
     answers_left: int
     answers_seen: int | None = None
+    answers_counted: int = 0
     label_answers_max: int = 7
     worth_ratio_min: float = 0.0
 
@@ -132,6 +134,12 @@ class Shard(Crowd, Protocol):
 
     def open(self, job_id: JobId, partition: int) -> None:
         """Take ownership of a partition and rebuild its state from the stores; idempotent."""
+        ...
+
+    def assign(
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+    ) -> tuple[tuple[Offer, ...], ...]:
+        """Lease items to many workers at once, up to `counts` to each, by one matching."""
         ...
 
     def publish(self, snapshot: TruthSnapshot) -> PartitionReport:

@@ -1,14 +1,11 @@
-"""The gap between what a crowd agrees on and what the client calls right.
+"""The reference a client means, and what reviewers, whose word it is, say of the labels.
 
-However often a crowd is asked, its consensus and the reference labels differ on some items: the
-item is ambiguous, the instructions are read otherwise, or the reference is wrong. No number of
-further crowd answers shows this. On published tables, Dawid-Skene over all answers expects 3 to 20
-points more than it reaches, half of the sets 5 to 10 (docs/truth-inference.md lists them); that is
-what is assumed here until reviewers, whose word is the reference, have checked delivered labels.
+However often a crowd is asked, its consensus and the reference differ on some items: the item is
+ambiguous, the instructions are read otherwise, or the reference is wrong. No number of answers of
+the crowd shows this. docs/truth-inference.md lists how large it was on published tables.
 """
 
-from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,35 +15,19 @@ from allocation.quality.certificate import Audit
 from allocation.quality.votes import Floats
 from cluster.domain.jobs import Certificate, Stratum
 
-GAP_PRIOR = 0.07
-GAP_PRIOR_ITEMS = 30.0
-"""The share of items a crowd is assumed to get wrong for good, and how many reviewed items
-that assumption weighs as much as."""
+SHARED_ERRORS = 0.015
+"""How much more a pooled crowd believes than the reference confirms, as a share of its labels: the
+mean over published tables. Only reviewers can tell what it is on a new one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceGap:
-    """The share of labels a consensus believes right that the reference calls wrong."""
+def discounted(probability: Floats, *, reviewed: bool) -> Floats:
+    """Return probabilities of being the reference's label, given those of being the crowd's."""
+    return probability if reviewed else probability * (1.0 - SHARED_ERRORS)
 
-    share: float = GAP_PRIOR
 
-    def after(self, expected: Floats, right: npt.NDArray[np.bool_]) -> Self:
-        """Return the gap after reviews: `expected` (n,) probabilities, `right` (n,) findings."""
-        believed = float(expected.sum()) + GAP_PRIOR_ITEMS
-        found = float(right.sum()) + GAP_PRIOR_ITEMS * (1.0 - self.share)
-        return type(self)(float(np.clip(1.0 - found / believed, 0.0, 0.5)))
-
-    def discounted(self, expected_accuracy: float) -> float:
-        """Return the accuracy to be expected against the reference."""
-        return expected_accuracy * (1.0 - self.share)
-
-    def discounted_each(self, probability: Floats, labels: int) -> Floats:
-        """Return each label's probability of being the reference's, (n,)."""
-        return np.asarray(probability * (1.0 - self.share) + self.share / labels)
-
-    def error_allowed(self, goal: float) -> float:
-        """Return the expected error of the consensus at which a goal is just met; may be < 0."""
-        return 1.0 - goal / (1.0 - self.share)
+def error_allowed(goal: float, *, reviewed: bool) -> float:
+    """Return the expected error of the consensus at which a goal is just met; may be below 0."""
+    return 1.0 - (goal if reviewed else goal / (1.0 - SHARED_ERRORS))
 
 
 def certify_reviewed(

@@ -48,6 +48,29 @@ class ShardRouter:
             raise ShardUnavailable(0)
         return tuple(offers)
 
+    def assign(
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+    ) -> tuple[tuple[Offer, ...], ...]:
+        """Lease items to many workers at once, shard after shard, until all have their count.
+
+        A worker who comes twice is served once. Raises ShardUnavailable where no shard can be
+        reached.
+        """
+        offers: list[tuple[Offer, ...]] = [() for _ in workers]
+        reached = False
+        for shard_id in self._order():
+            wanted = [count - len(found) for count, found in zip(counts, offers, strict=True)]
+            if not any(wanted):
+                break
+            found = self._try(shard_id, _assign(workers, wanted))
+            if found is not None:
+                reached = True
+                offers = [had + new for had, new in zip(offers, found, strict=True)]
+                self._note_claim(shard_id, sum(wanted), sum(map(len, found)))
+        if not reached and any(counts):
+            raise ShardUnavailable(0)
+        return tuple(offers)
+
     def answer(
         self, worker: WorkerProfile, submissions: Sequence[Submission]
     ) -> tuple[Outcome, ...]:
@@ -127,6 +150,12 @@ class ShardRouter:
 
 def _claim(worker: WorkerProfile, count: int) -> Callable[[Shard], tuple[Offer, ...]]:
     return lambda shard: shard.claim(worker, count)
+
+
+def _assign(
+    workers: Sequence[WorkerProfile], counts: Sequence[int]
+) -> Callable[[Shard], tuple[tuple[Offer, ...], ...]]:
+    return lambda shard: shard.assign(workers, counts)
 
 
 def _answer(

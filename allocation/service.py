@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from allocation.allocator import apply, decide
 from allocation.commands import (
+    Assign,
     Claim,
     ClaimTogether,
     Command,
@@ -127,6 +128,18 @@ class ShardService:
             if len(found) < claim.count:
                 rest = replace(claim, count=claim.count - len(found))
                 self._offer(rest, [found])
+        return tuple(tuple(found) for found in offers)
+
+    def assign(
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+    ) -> tuple[tuple[Offer, ...], ...]:
+        """Lease items to many workers at once, up to `counts` to each, by one matching.
+
+        A worker who comes twice is served once.
+        """
+        self._begin()
+        offers: list[list[Offer]] = [[] for _ in workers]
+        self._offer(Assign(workers=tuple(workers), counts=tuple(counts)), offers)
         return tuple(tuple(found) for found in offers)
 
     def answer(
@@ -315,7 +328,9 @@ class ShardService:
         self._unsure.discard(key)
         del self._log_end[key]
 
-    def _offer(self, command: Claim | ClaimTogether, offers: Sequence[list[Offer]]) -> None:
+    def _offer(
+        self, command: Claim | ClaimTogether | Assign, offers: Sequence[list[Offer]]
+    ) -> None:
         """Carry out claims; add what each is offered to its list."""
         for event in self._do(command):
             if isinstance(event, Granted):

@@ -1,158 +1,70 @@
-"""`python -m benchmarks.truth`: labels of recorded crowds, by Muster and by crowd-kit in one run.
+"""`python -m benchmarks.truth`: truth inference, by Muster and by crowd-kit in one run.
 
 `--data` (or MUSTER_DATA) names a folder of recorded crowds, `truth/NAME/` and `loop/NAME/`, each
-with `answers.parquet` and `truth.parquet`. Every method labels every crowd with one setting. A
+with `answers.parquet` and `truth.parquet`. Every method labels every crowd with one setting; a
 method of crowd-kit that takes longer than `--limit-s` on a crowd is ended, and compared on the
-others.
+others. Speed is that of simulated answers, up to `--answers-max`; `--spread` adds 100 million
+answers over Ray tasks.
 """
 
 import argparse
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from collections.abc import Iterator
 from pathlib import Path
-from statistics import fmean
 
-import pandas as pd
-from crowdkit.aggregation import GLAD, MACE, DawidSkene, MajorityVote
+import ray
 from rich.console import Console
-from rich.table import Table
 
 from allocation.quality.methods import METHODS
-from allocation.quality.votes import Codes, Votes
-from benchmarks.figures import Figure, at_least, informing, present
-from serve_apps.answer_tables import TruthTable, read_answers, read_truth
+from benchmarks.figures import Figure, present
+from benchmarks.inference import accuracy
+from benchmarks.inference.recorded import read
+from benchmarks.inference.speed import batch_figures, online_figures, spread_figures
 
-CROWDS = (
-    "truth/bluebird",
-    "truth/cf",
-    "truth/d_possent",
-    "truth/d_product",
-    "truth/dog",
-    "truth/s_adult",
-    "truth/s_rel",
-    "truth/snow_temp",
-    "truth/sp_amt",
-    "loop/sentiment_polarity",
-)
-"""The published crowds whose answers are classes."""
-
-DEFAULT = "opinion-pool"
-VOTE = "crowd-kit MV"
-GAP_TO_VOTE_MIN = -0.005
-
-PEERS: Mapping[str, Callable[[pd.DataFrame], "pd.Series[int]"]] = {
-    VOTE: lambda answers: MajorityVote().fit_predict(answers),
-    "crowd-kit DS": lambda answers: DawidSkene(n_iter=100).fit_predict(answers),
-    "crowd-kit GLAD": lambda answers: GLAD().fit_predict(answers),
-    "crowd-kit MACE": lambda answers: MACE(random_state=0).fit_predict(answers),
-}
-
-Scores = Mapping[str, Mapping[str, float]]
-"""Accuracy by method and crowd; a method lacks the crowds it was too slow for."""
+SPREAD_ANSWERS, SPREAD_SHEETS = 100_000_000, 10
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class RecordedCrowd:
-    """Who said what of which item, and what is right."""
-
-    name: str
-    votes: Votes
-    truth: TruthTable
-
-
-def read(folder: Path) -> Iterable[RecordedCrowd]:
-    """Yield the crowds below a folder."""
-    for name in CROWDS:
-        table = read_answers(folder / name)
-        truth = read_truth(folder / name, table)
-        yield RecordedCrowd(name=Path(name).name, votes=table.votes, truth=truth)
+def accuracy_figures(folder: Path, limit_s: float, console: Console) -> list[Figure]:
+    """Label every crowd by every method, print the table, and return what it says."""
+    crowds = read(folder, accuracy.CROWDS)
+    by_crowd = {crowd.name: accuracy.accuracies(crowd, limit_s) for crowd in crowds}
+    scores = {
+        name: {crowd: found[name] for crowd, found in by_crowd.items() if name in found}
+        for name in (*METHODS, *accuracy.PEERS)
+    }
+    console.print(accuracy.table(scores, tuple(by_crowd)))
+    return accuracy.figures(scores)
 
 
-def accuracies(crowd: RecordedCrowd, limit_s: float) -> dict[str, float]:
-    """Return how many known labels each method finds, of those that end in time."""
-    found = {name: method(crowd.votes).labels() for name, method in METHODS.items()}
-    for name in PEERS:
-        labels = _within(limit_s, name, crowd.votes)
-        if labels is not None:
-            found[name] = labels
-    scores = {name: crowd.truth.accuracy(labels) for name, labels in found.items()}
-    return {name: score for name, score in scores.items() if score is not None}
-
-
-def figures(scores: Scores) -> list[Figure]:
-    """Return the means, and how far the default leads each method on the crowds both labelled."""
-    default = scores[DEFAULT]
-    means = [
-        informing(f"{name}: mean", fmean(each.values()), "share")
-        for name, each in scores.items()
-        if len(each) == len(default)
-    ]
-    leads = [
-        at_least(
-            f"lead over {name} ({len(each)} crowds)",
-            fmean(default[crowd] - accuracy for crowd, accuracy in each.items()),
-            "share",
-            0.0,
-        )
-        for name, each in scores.items()
-        if name in PEERS and each
-    ]
-    gaps = [default[crowd] - vote for crowd, vote in scores[VOTE].items()]
-    return [
-        *means,
-        *leads,
-        at_least(f"worst lead over {VOTE}", min(gaps), "share", GAP_TO_VOTE_MIN),
-    ]
-
-
-def _within(limit_s: float, peer: str, votes: Votes) -> Codes | None:
-    """Label by a peer in a process of its own, which is ended after `limit_s`: then None."""
-    here, there = get_context("fork").Pipe(duplex=False)
-    process = get_context("fork").Process(target=_label, args=(there, peer, votes))
-    process.start()
-    there.close()
-    try:
-        labels: Codes | None = here.recv() if here.poll(limit_s) else None
-    finally:
-        process.kill()
-        process.join()
-        here.close()
-    return labels
-
-
-def _label(connection: Connection, peer: str, votes: Votes) -> None:
-    answers = pd.DataFrame({"task": votes.items, "worker": votes.workers, "label": votes.labels})
-    labels = PEERS[peer](answers).reindex(range(votes.n_items)).fillna(-1)
-    connection.send(labels.to_numpy("int64"))
-
-
-def _table(scores: Scores, crowds: Sequence[str]) -> Table:
-    table = Table(title="accuracy", title_justify="left")
-    table.add_column("method")
-    for crowd in crowds:
-        table.add_column(crowd, justify="right")
-    for name, each in scores.items():
-        table.add_row(name, *(f"{each[crowd]:.3f}" if crowd in each else "–" for crowd in crowds))
-    return table
+def speed_figures(answers_max: int, threads: int) -> Iterator[Figure]:
+    """Yield the speed at 1 and 10 million answers, as far as `answers_max` allows."""
+    for answers, ratio_min in ((1_000_000, 40.0), (10_000_000, 30.0)):
+        if answers <= answers_max:
+            for labels, bytes_max in ((2, 12.0), (10, 20.0)):
+                yield from batch_figures(
+                    answers, labels, threads=threads, ratio_min=ratio_min, bytes_max=bytes_max
+                )
+    yield from online_figures(1_000_000, 2)
+    yield from online_figures(1_000_000, 10)
 
 
 def main() -> None:
     """Run the benchmark as the command line asks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     folder = os.environ.get("MUSTER_DATA")
-    parser.add_argument("--data", type=Path, default=folder, required=folder is None)
+    parser.add_argument("--data", type=Path, default=folder, help="without it, speed alone")
     parser.add_argument("--limit-s", type=float, default=60.0)
+    parser.add_argument("--answers-max", type=int, default=10_000_000)
+    parser.add_argument("--spread", action="store_true")
     asked, console = parser.parse_args(), Console(width=160)
-    by_crowd = {crowd.name: accuracies(crowd, asked.limit_s) for crowd in read(asked.data)}
-    scores = {
-        name: {crowd: found[name] for crowd, found in by_crowd.items() if name in found}
-        for name in (*METHODS, *PEERS)
-    }
-    console.print(_table(scores, tuple(by_crowd)))
-    present("truth", figures(scores), console)
+    found: list[Figure] = []
+    if asked.data is not None:
+        found += accuracy_figures(asked.data, asked.limit_s, console)
+    found += speed_figures(asked.answers_max, len(os.sched_getaffinity(0)))
+    if asked.spread:
+        with ray.init("local", include_dashboard=False, log_to_driver=False):
+            found += spread_figures(SPREAD_ANSWERS, 2, sheets=SPREAD_SHEETS)
+    present("truth", found, console)
 
 
 if __name__ == "__main__":

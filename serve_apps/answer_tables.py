@@ -5,35 +5,22 @@ of the usual names (`ITEM_NAMES`, `WORKER_NAMES`, `LABEL_NAMES`, in any case) or
 A folder stands for its files `answers.*` and `truth.*`. Rows are counted from 1, headers apart.
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv as arrow_csv
-from pyarrow import json as arrow_json
-from pyarrow import parquet
 
 from allocation.quality.votes import Codes, Votes
 from cluster.domain.labels import LABELS_MAX
-from cluster.errors import (
-    EmptySource,
-    InvalidField,
-    MissingColumn,
-    TooLarge,
-    UnreadableSource,
-)
+from cluster.errors import TooLarge
+from serve_apps.table_files import SUFFIXES, encoded, file_of, read_table
 
 ITEM_NAMES = ("item_id", "item", "task_id", "task", "question_id", "question")
 WORKER_NAMES = ("worker_id", "worker", "performer", "annotator", "user")
 LABEL_NAMES = ("label", "answer", "response")
 TRUTH_NAMES = ("label", "truth", "gold", "answer")
-
-_SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
-_NUMBER = r"^[+-]?(\d+\.\d*|\.\d+|\d+(\.\d*)?[eE][+-]?\d+|nan|inf)$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +73,11 @@ def read_answers(path: Path, names: ColumnNames | None = None) -> AnswerTable:
     Raises a leaf of BadInput that names the file, and the column and row where there is one.
     """
     names = names or ColumnNames()
-    source = _file(path, "answers")
-    table = _read(source)
-    items = _encoded(table, names.item, ITEM_NAMES, source)
-    workers = _encoded(table, names.worker, WORKER_NAMES, source)
-    labels = _encoded(table, names.label, LABEL_NAMES, source, classes=True)
+    source = file_of(path, "answers")
+    table = read_table(source)
+    items = encoded(table, names.item, ITEM_NAMES, source)
+    workers = encoded(table, names.worker, WORKER_NAMES, source)
+    labels = encoded(table, names.label, LABEL_NAMES, source, classes=True)
     if len(labels.dictionary) > LABELS_MAX:
         raise TooLarge(f"the label set of {source}", len(labels.dictionary), LABELS_MAX, "labels")
     label_names, label_codes = _ordered(labels)
@@ -112,10 +99,10 @@ def read_answers(path: Path, names: ColumnNames | None = None) -> AnswerTable:
 def read_truth(path: Path, answers: AnswerTable, names: ColumnNames | None = None) -> TruthTable:
     """Read reference labels; where an item has several, the last counts. Raises like answers."""
     names = names or ColumnNames()
-    source = _file(path, "truth")
-    table = _read(source)
-    items = _encoded(table, names.item, ITEM_NAMES, source)
-    labels = _encoded(table, names.label, TRUTH_NAMES, source, classes=True)
+    source = file_of(path, "truth")
+    table = read_table(source)
+    items = encoded(table, names.item, ITEM_NAMES, source)
+    labels = encoded(table, names.label, TRUTH_NAMES, source, classes=True)
     positions = _positions(items.dictionary, answers.item_ids, missing=-1)[_codes(items)]
     unused = len(answers.label_names)
     values = _positions(labels.dictionary, answers.label_names, missing=unused)[_codes(labels)]
@@ -127,98 +114,7 @@ def read_truth(path: Path, answers: AnswerTable, names: ColumnNames | None = Non
 
 def truth_beside(path: Path) -> Path | None:
     """Return the folder itself where it holds reference labels too, else None."""
-    return path if any((path / f"truth{suffix}").is_file() for suffix in _SUFFIXES) else None
-
-
-def _file(path: Path, stem: str) -> Path:
-    if not path.is_dir():
-        return path
-    for suffix in _SUFFIXES:
-        if (path / f"{stem}{suffix}").is_file():
-            return path / f"{stem}{suffix}"
-    raise UnreadableSource(str(path), f"the folder has no {stem}.parquet, .csv or .jsonl")
-
-
-def _read(path: Path) -> pa.Table:
-    if path.suffix not in _SUFFIXES:
-        raise UnreadableSource(str(path), f"its name must end in one of {', '.join(_SUFFIXES)}")
-    try:
-        table = _read_format(path)
-    except FileNotFoundError:
-        raise UnreadableSource(str(path), "there is no such file") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error):
-        raise UnreadableSource(str(path), f"it is not a well-formed {path.suffix} file") from None
-    if not table.num_rows:
-        raise EmptySource(str(path))
-    return table
-
-
-def _read_format(path: Path) -> pa.Table:
-    if path.suffix == ".parquet":
-        return parquet.read_table(path)
-    if not path.stat().st_size:
-        raise EmptySource(str(path))
-    if path.suffix in (".jsonl", ".ndjson"):
-        return arrow_json.read_json(path)
-    delimiter = "\t" if path.suffix == ".tsv" else ","
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        header = next(csv.reader(lines, delimiter=delimiter))
-    return arrow_csv.read_csv(
-        path,
-        parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string())),
-    )
-
-
-def _encoded(
-    table: pa.Table,
-    name: str | None,
-    usual: tuple[str, ...],
-    source: Path,
-    *,
-    classes: bool = False,
-) -> pa.DictionaryArray:
-    """Return a column as texts by code, in order of appearance; every row must have one."""
-    column = _named(table, name, usual, source)
-    values = table[column]
-    if classes and pa.types.is_floating(values.type):
-        raise _not_a_class(column, 1, values[0].as_py(), source)
-    try:
-        texts = values.cast(pa.string()).combine_chunks()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise InvalidField(column, f"{source} holds {values.type} there, not text") from None
-    blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), True)  # noqa: FBT003
-    if row := _first(blank):
-        raise InvalidField(column, f"row {row} of {source} is empty")
-    if classes and (row := _first(pc.match_substring_regex(texts, _NUMBER, ignore_case=True))):
-        raise _not_a_class(column, row, texts[row - 1], source)
-    return texts.dictionary_encode()
-
-
-def _not_a_class(column: str, row: int, value: object, source: Path) -> InvalidField:
-    return InvalidField(
-        column,
-        f"row {row} of {source} is the number {value}; labels must be classes (names or whole "
-        f"numbers), as every method here is for classes",
-    )
-
-
-def _named(table: pa.Table, name: str | None, usual: tuple[str, ...], source: Path) -> str:
-    found = tuple(table.column_names)
-    if name is not None:
-        if name not in found:
-            raise MissingColumn(str(source), name, found)
-        return name
-    for wanted in usual:
-        for column in found:
-            if column.strip().lower() == wanted:
-                return str(column)
-    raise MissingColumn(str(source), " or ".join(usual), found)
-
-
-def _first(mask: pa.BooleanArray) -> int:
-    """Return the row of the first true value, from 1; 0 for none."""
-    return int(pc.index(mask, True).as_py()) + 1
+    return path if any((path / f"truth{suffix}").is_file() for suffix in SUFFIXES) else None
 
 
 def _codes(encoded: pa.DictionaryArray) -> npt.NDArray[np.int64]:

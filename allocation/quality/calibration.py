@@ -34,6 +34,12 @@ def normalised(log_weights: Floats) -> Floats:
     return np.asarray(log_weights - top - total)
 
 
+def tempered(log_confusion: Floats, exponent: float) -> Floats:
+    """Return P(answer | truth) to a power, normalised over answers: (..., K, K) logarithms."""
+    weights = exponent * log_confusion
+    return np.asarray(weights - np.logaddexp.reduce(weights, axis=-1, keepdims=True))
+
+
 def fit_temperature(probabilities: Floats, log_evidence: Floats) -> float:
     """Return the factor that makes the answers most likely, in [0.02, 3].
 

@@ -9,6 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from allocation.quality import kernels
+from allocation.quality.kernels import FLOOR, Reals
+from allocation.quality.passes import Counted, LocalPasses, Passes, Sheet, Tables
 from allocation.quality.votes import Fit, Floats, Votes
 
 Prior = Literal["none", "diagonal", "pooled"]
@@ -19,18 +22,26 @@ Prior = Literal["none", "diagonal", "pooled"]
 - `pooled`: 4 answers to every class, spread as the whole crowd answers it.
 """
 
-FLOOR = 1e-10
 DIAGONAL, OFF_DIAGONAL = 4.0, 1.0
 POOLED_STRENGTH = 4.0
 CLASS_STRENGTH = 1.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Parameters:
-    counts: Floats
-    log_confusion: Floats
-    log_class_prior: Floats
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Course:
+    """How EM went: the tables of its last pass, and its objective after each."""
+
+    tables: Tables
+    history: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Maximum:
+    tables: Tables
     log_density: float
+    answer_evidence: float
+    answers_per_truth: Floats
+    expected: float
 
 
 def fit(
@@ -42,6 +53,7 @@ def fit(
     init: Floats | None = None,
     iterations_max: int = 100,
     tolerance: float = 1e-5,
+    threads: int = 1,
 ) -> Fit:
     """Fit labels, worker confusions and class prior to votes, with MAP under `prior`.
 
@@ -58,31 +70,52 @@ def fit(
     nothing is iterated. Raises ValueError for arguments of a wrong shape.
     """
     _check_shapes(votes, log_item_prior, class_prior, init)
-    posterior = start(votes, log_item_prior) if init is None else init
-    known = _known_items(votes, log_item_prior)
-    following = _maximise(votes, posterior, prior, class_prior, known)
+    passes = LocalPasses(Sheet.of(votes), log_item_prior=log_item_prior, init=init, threads=threads)
+    course = iterate(
+        passes,
+        prior=prior,
+        class_prior=class_prior,
+        iterations_max=iterations_max if len(votes) else 1,
+        tolerance=tolerance,
+    )
+    return Fit(
+        posterior=passes.posterior.astype(np.float64, copy=False),
+        log_confusion=course.tables.log_confusion(),
+        class_prior=np.exp(course.tables.log_class_prior),
+        iterations=len(course.history) if len(votes) else 0,
+        log_likelihood=course.history,
+    )
+
+
+def iterate(
+    passes: Passes,
+    *,
+    prior: Prior = "none",
+    class_prior: Floats | None = None,
+    iterations_max: int = 100,
+    tolerance: float = 1e-5,
+) -> Course:
+    """Run EM over answers that lie anywhere; the arguments are those of `fit`.
+
+    The posteriors of the last pass are what its tables say, and stay where the answers are.
+    """
+    answers_per_cell = passes.answers_per_cell
+    answers = float(answers_per_cell.sum())
+    following = _maximise(passes.begin(), answers_per_cell, prior, class_prior)
     history: list[float] = []
     objective = -np.inf
-    for _ in range(max(iterations_max, 1) if len(votes) else 1):
-        parameters = following
-        posterior, log_evidence = e_step(
-            votes, parameters.log_confusion, parameters.log_class_prior, log_item_prior
-        )
-        history.append(float(log_evidence.sum()) + parameters.log_density)
-        following = _maximise(votes, posterior, prior, class_prior, known)
+    for _ in range(max(iterations_max, 1)):
+        present = following
+        counted = passes.sweep(present.tables)
+        history.append(counted.log_evidence + present.answer_evidence + present.log_density)
+        following = _maximise(counted, answers_per_cell, prior, class_prior)
         before = objective
         objective = history[-1]
         if prior == "none":
-            objective = _answer_bound(votes, posterior, following, log_item_prior)
-        if objective - before < tolerance * len(votes):
+            objective = _answer_bound(counted, following)
+        if objective - before < tolerance * answers:
             break
-    return Fit(
-        posterior=posterior,
-        log_confusion=parameters.log_confusion,
-        class_prior=np.exp(parameters.log_class_prior),
-        iterations=len(history) if len(votes) else 0,
-        log_likelihood=tuple(history),
-    )
+    return Course(tables=present.tables, history=tuple(history))
 
 
 def log_joint(
@@ -101,20 +134,6 @@ def log_joint(
     if log_item_prior is not None:
         joint += log_item_prior.T
     return joint.T
-
-
-def e_step(
-    votes: Votes,
-    log_confusion: Floats,
-    log_class_prior: Floats,
-    log_item_prior: Floats | None = None,
-) -> tuple[Floats, Floats]:
-    """Return the posterior (items, K) and the log evidence (items,) under given parameters."""
-    joint = log_joint(votes, log_confusion, log_class_prior, log_item_prior).T
-    top = joint.max(axis=0)
-    scaled = np.exp(joint - top)
-    total = scaled.sum(axis=0)
-    return (scaled / total).T, top + np.log(total)
 
 
 def expected_counts(votes: Votes, posterior: Floats) -> Floats:
@@ -138,9 +157,10 @@ def m_step(counts: Floats, prior: Prior = "none") -> Floats:
     For `none` the answers a worker has ever given are floored at 1e-10 a cell, then scaled to sum
     to 1, which is what crowd-kit does; answers never given get a probability of 1e-10.
     """
-    if prior == "none":
-        return _floored(counts)
-    return _normalised(counts + _pseudo_counts(counts, prior))
+    workers, k, _ = counts.shape
+    per_cell = np.ascontiguousarray(counts.transpose(0, 2, 1)).reshape(1, workers * k, k)
+    counted = Counted(counts=per_cell[:, :, 1:], class_mass=np.ones(k))
+    return _maximise(counted, per_cell[0].sum(axis=1), prior, None).tables.log_confusion()
 
 
 def pooled_confusion(counts: Floats) -> Floats:
@@ -152,72 +172,59 @@ def pooled_confusion(counts: Floats) -> Floats:
     return _normalised(total + _diagonal(total.shape[-1]))
 
 
-def start(votes: Votes, log_item_prior: Floats | None = None) -> Floats:
-    """Return the posterior EM starts from: vote shares, the item prior counting as one vote.
-
-    Equal shares for an item without either.
-    """
-    tally = votes.counts()
-    if log_item_prior is not None:
-        witness = np.exp(log_item_prior - log_item_prior.max(axis=1, keepdims=True))
-        tally += witness / witness.sum(axis=1, keepdims=True)
-    total = tally.sum(axis=1, keepdims=True)
-    return np.where(total > 0.0, tally / np.maximum(total, FLOOR), 1.0 / votes.n_labels)
-
-
 def _maximise(
-    votes: Votes, posterior: Floats, prior: Prior, class_prior: Floats | None, known: Floats
-) -> _Parameters:
-    counts = expected_counts(votes, posterior)
-    log_confusion = m_step(counts, prior)
-    density = 0.0
-    if prior != "none":
-        density = float((_pseudo_counts(counts, prior) * log_confusion).sum())
-    if class_prior is not None:
-        return _Parameters(counts, log_confusion, np.log(np.maximum(class_prior, FLOOR)), density)
-    strength = 0.0 if prior == "none" else CLASS_STRENGTH
-    log_class_prior = _class_prior(known @ posterior + strength)
-    density += strength * float(log_class_prior.sum())
-    return _Parameters(counts, log_confusion, log_class_prior, density)
+    counted: Counted, answers_per_cell: Floats, prior: Prior, class_prior: Floats | None
+) -> _Maximum:
+    log_class_prior, density = _class_prior(counted.class_mass, prior, class_prior)
+    odds: Reals = np.empty(counted.counts.shape[1:], dtype=counted.counts.dtype)
+    base, given = np.empty(len(odds)), np.empty(len(log_class_prior))
+    pseudo_counts = _pseudo_counts(counted, answers_per_cell, prior)
+    log_density, expected = kernels.confusions(
+        counted.counts, answers_per_cell, pseudo_counts, odds, base, given
+    )
+    return _Maximum(
+        tables=Tables(odds=odds, base=base, log_class_prior=log_class_prior),
+        log_density=log_density + density,
+        answer_evidence=float(answers_per_cell @ base),
+        answers_per_truth=given,
+        expected=expected,
+    )
 
 
-def _answer_bound(
-    votes: Votes, posterior: Floats, parameters: _Parameters, log_item_prior: Floats | None
-) -> float:
+def _answer_bound(counted: Counted, following: _Maximum) -> float:
     """Return crowd-kit's evidence bound, which counts the class prior once an answer.
 
     The true bound counts it once an item and never falls; this one may fall, and so ends EM early
     where answers are few for the parameters. Without priors that is the only regularisation there
     is, and worth several points of accuracy on sparse sets.
     """
-    confusion = float((parameters.counts * parameters.log_confusion).sum())
-    per_item = posterior.T @ votes.answers_per_item()
-    entropy = -float((posterior * np.log(np.maximum(posterior, FLOOR))).sum())
-    witness = 0.0 if log_item_prior is None else float((posterior * log_item_prior).sum())
-    return confusion + float(per_item @ parameters.log_class_prior) + witness + entropy
+    per_answer = float(following.answers_per_truth @ following.tables.log_class_prior)
+    return following.expected + per_answer + counted.item_evidence + counted.entropy
 
 
-def _class_prior(tally: Floats) -> Floats:
+def _class_prior(class_mass: Floats, prior: Prior, fixed: Floats | None) -> tuple[Floats, float]:
+    """Return the log class prior (K,), and its log density where it is learned under a prior."""
+    if fixed is not None:
+        return np.log(np.maximum(fixed, FLOOR)), 0.0
+    strength = 0.0 if prior == "none" else CLASS_STRENGTH
+    tally = class_mass + strength
     total = float(tally.sum())
     share = tally / total if total > 0.0 else np.full(len(tally), 1.0 / len(tally))
     log_share: Floats = np.log(np.maximum(share, FLOOR))
-    return log_share
+    return log_share, strength * float(log_share.sum())
 
 
-def _floored(counts: Floats) -> Floats:
-    given = counts.sum(axis=1, keepdims=True) > 0.0
-    floored = np.where(given, np.maximum(counts, FLOOR), 0.0)
-    total = floored.sum(axis=2, keepdims=True)
-    uniform = 1.0 / counts.shape[-1]
-    share = np.where(total > 0.0, floored / np.where(total > 0.0, total, 1.0), uniform)
-    log_share: Floats = np.log(np.where(share > 0.0, share, FLOOR))
-    return log_share
-
-
-def _pseudo_counts(counts: Floats, prior: Prior) -> Floats:
+def _pseudo_counts(counted: Counted, answers_per_cell: Floats, prior: Prior) -> Floats:
+    k = len(counted.class_mass)
+    if prior == "none":
+        return np.zeros((k, k))
     if prior == "diagonal":
-        return _diagonal(counts.shape[-1])
-    return POOLED_STRENGTH * np.exp(pooled_confusion(counts))
+        return _diagonal(k)
+    total = np.empty((k, k))
+    by_worker = (-1, k, k - 1) if k > 1 else (len(answers_per_cell), 1, 0)
+    total[1:] = counted.counts.reshape(by_worker).sum(axis=0, dtype=np.float64).T
+    total[0] = answers_per_cell.reshape(-1, k).sum(axis=0) - total[1:].sum(axis=0)
+    return POOLED_STRENGTH * np.exp(pooled_confusion(np.maximum(total, 0.0)[None]))
 
 
 def _diagonal(k: int) -> Floats:
@@ -227,13 +234,6 @@ def _diagonal(k: int) -> Floats:
 def _normalised(counts: Floats) -> Floats:
     log_share: Floats = np.log(counts / counts.sum(axis=-1, keepdims=True))
     return log_share
-
-
-def _known_items(votes: Votes, log_item_prior: Floats | None) -> Floats:
-    """Return 1.0 for items that say something about the class prior, else 0.0."""
-    if log_item_prior is not None:
-        return np.ones(votes.n_items)
-    return (votes.answers_per_item() > 0).astype(np.float64)
 
 
 def _check_shapes(

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from allocation.quality import dawid_skene
+from allocation.quality import dawid_skene, opinion_pool
 from allocation.quality.calibration import fit_temperature, normalised, scaled
-from allocation.quality.votes import Fit, Floats, Votes
+from allocation.quality.opinion_pool import DOUBT_MIN, Opinions, believe
+from allocation.quality.votes import Floats, Votes
 
 AUDITED_ENOUGH = 30
 """Audited items from which on the model is calibrated on them alone."""
@@ -48,7 +49,9 @@ class Truth:
     the labels the job would deliver now. `log_full` adds the audit answers too. `log_crowd` and
     `log_audit` hold the base rates with only the label or only the audit answers: what a model
     may learn from, and what it may be judged by. `log_confusion` (workers, K, K) is
-    log P(answer | truth), `log_pooled` (K, K) the same for a worker nobody knows.
+    log P(answer | truth), `log_pooled` (K, K) the same for a worker nobody knows. `temperature` is
+    the factor by which the model's log probabilities were scaled, `sharpness` that of the labels'
+    where reviewers checked them: a crowd cannot judge how far to believe itself.
     """
 
     log_prior: Floats
@@ -59,6 +62,7 @@ class Truth:
     log_confusion: Floats
     log_pooled: Floats
     temperature: float
+    sharpness: float
 
 
 def fuse(witnesses: Witnesses) -> Truth:
@@ -66,57 +70,58 @@ def fuse(witnesses: Witnesses) -> Truth:
     label_votes, audit_votes = witnesses.label_votes, witnesses.audit_votes
     crowd_votes = label_votes if witnesses.reviewed else _joined(label_votes, audit_votes)
     reference = _reference(audit_votes) if witnesses.reviewed else None
-    alone = _fit(crowd_votes, None)
+    alone = opinion_pool.learn(crowd_votes)
     log_prior, temperature = _calibrated(witnesses, alone, reference)
-    together = _fit(crowd_votes, log_prior)
-    base_rates = np.log(alone.class_prior)
-    label_evidence = _evidence(label_votes, together.log_confusion)
-    audit_evidence = (
-        _evidence(audit_votes, together.log_confusion) if reference is None else reference
-    )
-    counts = dawid_skene.expected_counts(crowd_votes, together.posterior)
+    together = opinion_pool.learn(crowd_votes, log_prior)
+    base_rates = np.log(np.maximum(alone.class_prior, DOUBT_MIN))[None]
+    log_label = believe(label_votes, together, log_prior)
+    if reference is None:
+        sharpness = 1.0
+        log_full = believe(crowd_votes, together, log_prior)
+        log_audit = believe(audit_votes, together, base_rates)
+    else:
+        sharpness = _sharpness(log_label, audit_votes, reference)
+        log_label = normalised(sharpness * log_label)
+        log_full, log_audit = normalised(log_label + reference), normalised(base_rates + reference)
+    counts = dawid_skene.expected_counts(crowd_votes, np.exp(log_full))
     return Truth(
         log_prior=log_prior,
-        log_label=normalised(log_prior + label_evidence),
-        log_full=normalised(log_prior + label_evidence + audit_evidence),
-        log_crowd=normalised(base_rates + label_evidence),
-        log_audit=normalised(base_rates + audit_evidence),
-        log_confusion=together.log_confusion,
+        log_label=log_label,
+        log_full=log_full,
+        log_crowd=believe(label_votes, together, base_rates),
+        log_audit=log_audit,
+        log_confusion=together.log_pooled,
         log_pooled=dawid_skene.pooled_confusion(counts),
         temperature=temperature,
+        sharpness=sharpness,
     )
 
 
-def _fit(votes: Votes, log_item_prior: Floats | None) -> Fit:
-    uniform = None if log_item_prior is None else np.full(votes.n_labels, 1.0 / votes.n_labels)
-    return dawid_skene.fit(
-        votes,
-        prior="pooled",
-        log_item_prior=log_item_prior,
-        class_prior=uniform,
-        iterations_max=50,
-    )
+def _sharpness(log_label: Floats, audit_votes: Votes, reference: Floats) -> float:
+    """Return the factor on log probabilities under which what reviewers found is likeliest."""
+    audited = audit_votes.answers_per_item() > 0
+    return fit_temperature(np.exp(log_label[audited]), reference[audited])
 
 
-def _calibrated(witnesses: Witnesses, alone: Fit, reference: Floats | None) -> tuple[Floats, float]:
-    base_rates = np.log(alone.class_prior)
+def _calibrated(
+    witnesses: Witnesses, alone: Opinions, reference: Floats | None
+) -> tuple[Floats, float]:
     votes = witnesses.label_votes
     if witnesses.model is None:
-        return np.tile(base_rates, (votes.n_items, 1)), 1.0
+        base_rates = np.log(np.maximum(alone.class_prior, DOUBT_MIN))
+        return np.tile(normalised(base_rates[None]), (votes.n_items, 1)), 1.0
     audited = witnesses.audit_votes.answers_per_item() > 0
-    evidence = (
-        _evidence(witnesses.audit_votes, alone.log_confusion) if reference is None else reference
-    )
+    evidence = _evidence(witnesses.audit_votes, alone) if reference is None else reference
     if audited.sum() < AUDITED_ENOUGH:
-        evidence = evidence + _evidence(votes, alone.log_confusion)
+        evidence = evidence + _evidence(votes, alone)
         audited |= votes.answers_per_item() > 0
     temperature = fit_temperature(witnesses.model[audited], evidence[audited])
     return scaled(witnesses.model, temperature), temperature
 
 
-def _evidence(votes: Votes, log_confusion: Floats) -> Floats:
+def _evidence(votes: Votes, opinions: Opinions) -> Floats:
     """Return log P(answers to the item | label), (items, K)."""
-    return dawid_skene.log_joint(votes, log_confusion, np.zeros(votes.n_labels))
+    return dawid_skene.log_joint(votes, opinions.log_pooled, np.zeros(votes.n_labels))
 
 
 def _reference(votes: Votes) -> Floats:

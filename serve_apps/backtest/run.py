@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +10,7 @@ from allocation.campaign import Campaign
 from allocation.service import ShardService
 from allocation.terms import Rules
 from cluster.domain.ids import JobId, ModelName, ShardId, TenantId
-from cluster.domain.jobs import Budget, Goal, Job, JobSpec, JobState, Source
+from cluster.domain.jobs import Budget, CrowdTerms, Goal, Job, JobSpec, JobState, Source
 from cluster.settings import LearningSettings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import open_objects
@@ -27,16 +28,31 @@ from serve_apps.prelabel.loading import ModelLoader
 THREADS = 2
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Prepared:
+    """A recording with its items encoded, to be replayed any number of times."""
+
+    recording: Recording
+    learner: Learner | None
+
+
+def prepare(folder: Path) -> Prepared:
+    """Read and encode a recorded crowd; raises BadInput for a folder that cannot be used."""
+    recording = read_recording(folder)
+    return Prepared(recording=recording, learner=_learner(recording))
+
+
 def backtest(
-    folder: Path,
+    prepared: Prepared,
     *,
     target_accuracy: float,
     answers_max: int | None,
     seed: int,
+    crowd: CrowdTerms | None = None,
     on_point: Callable[[FrontierPoint], None] = lambda _: None,
 ) -> BacktestResult:
-    """Replay a recorded crowd towards a target; raises BadInput for a folder it cannot use."""
-    recording = read_recording(folder)
+    """Replay a recorded crowd towards a target."""
+    recording, learner = prepared.recording, prepared.learner
     spec = JobSpec(
         name=recording.name,
         modality=recording.modality,
@@ -44,9 +60,9 @@ def backtest(
         source=Source(uri="recording://", format="parquet"),
         goal=Goal(accuracy=target_accuracy),
         budget=Budget(answers_max=answers_max),
+        crowd=crowd or CrowdTerms(),
         seed=seed,
     )
-    learner = _learner(recording)
     with TemporaryDirectory() as scratch:
         stores = memory_stores(open_objects(f"file://{scratch}"))
         partition = only_partition(len(recording.item_ids))

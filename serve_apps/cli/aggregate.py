@@ -1,20 +1,22 @@
-"""`muster aggregate`: one label an item out of a table of answers, without a service."""
+"""`muster aggregate`: one answer an item out of a table of answers, without a service."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import typer
-from pyarrow import csv, parquet
 from rich.console import Console
 from rich.table import Table
 
 from allocation.quality.methods import DEFAULT_METHOD, METHODS
 from allocation.quality.votes import Fit, Floats
-from cluster.errors import BadInput, InvalidField
+from cluster.errors import BadInput
 from serve_apps.answer_tables import (
     AnswerTable,
     ColumnNames,
@@ -22,6 +24,18 @@ from serve_apps.answer_tables import (
     read_answers,
     read_truth,
     truth_beside,
+)
+from serve_apps.cli.inferred import Inferred, chosen, output_format, write
+from serve_apps.structured_tables import Kind, kind_of
+
+Aggregation = Callable[[Path, Path | None, str | None, ColumnNames], Inferred]
+
+PLACES: Mapping[Kind, str] = MappingProxyType(
+    {
+        Kind.NUMBERS: "aggregate_numbers:aggregate_numbers",
+        Kind.TEXTS: "aggregate_texts:aggregate_texts",
+        Kind.PAIRS: "aggregate_pairs:aggregate_pairs",
+    }
 )
 
 WORKERS_SHOWN = 3
@@ -31,13 +45,14 @@ WORKER_ANSWERS_MIN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What `--json` prints; the keys it shares with a job's report mean the same there.
+    """What `--json` prints of classes; the keys it shares with a job's report mean the same there.
 
     `accuracy` is over `truth_items`, the answered items with a reference label, and null without
     any. Nothing is labelled by a model, certified or random here: `auto_share` is 0,
     `certified_accuracy` null and `seed` 0.
     """
 
+    kind: str = "classes"
     method: str
     accuracy: float | None
     truth_items: int
@@ -57,15 +72,18 @@ def aggregate(
         Path,
         typer.Argument(help="CSV, JSON Lines or Parquet with item, worker and label; or a folder"),
     ],
+    kind: Annotated[
+        Kind | None, typer.Option(help="What the answers are; the columns say it by default")
+    ] = None,
     truth: Annotated[
         Path | None, typer.Option(help="Reference labels; a folder's own truth.* by default")
     ] = None,
     method: Annotated[
-        str, typer.Option("--method", "-m", help=f"One of {', '.join(METHODS)}")
-    ] = DEFAULT_METHOD,
+        str | None, typer.Option("--method", "-m", help=f"For classes {', '.join(METHODS)}")
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write the labels as .csv, .jsonl or .parquet"),
+        typer.Option("--output", "-o", help="Write the results as .csv, .jsonl or .parquet"),
     ] = None,
     item_column: Annotated[str | None, typer.Option(help="Where not item_id, task, ...")] = None,
     worker_column: Annotated[str | None, typer.Option(help="Where not worker_id, ...")] = None,
@@ -73,27 +91,51 @@ def aggregate(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> None:
-    """Infer one label an item from many workers' answers, and how good the workers are."""
+    """Infer one answer an item from many workers' answers, and how good the workers are."""
     try:
-        if method not in METHODS:
-            raise InvalidField("method", f"{method} is none of {', '.join(METHODS)}")
         if output is not None:
-            _output_format(output)
+            output_format(output)
         names = ColumnNames(item=item_column, worker=worker_column, label=label_column)
-        table = read_answers(answers, names)
-        reference = truth or truth_beside(answers)
-        known = None if reference is None else read_truth(reference, table)
-        fit = METHODS[method](table.votes)
+        taken = kind or kind_of(answers, names)
+        found = _aggregation(taken)(answers, truth or truth_beside(answers), method, names)
         if output is not None:
-            _write(output, table, fit)
+            write(found.rows, output)
     except BadInput as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(2) from None
-    summary = summarise(table, known, fit, method)
     if as_json:
-        typer.echo(json.dumps(asdict(summary)))
+        typer.echo(json.dumps(asdict(found.figures)))
     else:
-        Console().print(_table(table, known, fit, summary))
+        Console().print(found.shown)
+
+
+def aggregate_classes(
+    answers: Path, truth: Path | None, method: str | None, names: ColumnNames
+) -> Inferred:
+    """Return the labels of a table of classes. Raises a leaf of BadInput."""
+    name = chosen(method, DEFAULT_METHOD, tuple(METHODS), "classes")
+    table = read_answers(answers, names)
+    known = None if truth is None else read_truth(truth, table)
+    fit = METHODS[name](table.votes)
+    summary = summarise(table, known, fit, name)
+    rows = pa.table(
+        {
+            "item_id": list(table.item_ids),
+            "label": [table.label_names[code] for code in fit.labels()],
+            "probability": fit.posterior.max(axis=1),
+            "answers": table.votes.answers_per_item(),
+        }
+    )
+    return Inferred(figures=summary, shown=_table(table, known, fit, summary), rows=rows)
+
+
+def _aggregation(kind: Kind) -> Aggregation:
+    """Return what aggregates a kind; it is imported here, for some bring a lot."""
+    if kind is Kind.CLASSES:
+        return aggregate_classes
+    module, _, function = PLACES[kind].partition(":")
+    aggregation: Aggregation = getattr(import_module(f"{__package__}.{module}"), function)
+    return aggregation
 
 
 def summarise(table: AnswerTable, truth: TruthTable | None, fit: Fit, method: str) -> Summary:
@@ -122,6 +164,9 @@ def worker_accuracy(table: AnswerTable, fit: Fit) -> Floats:
 
 def _table(table: AnswerTable, truth: TruthTable | None, fit: Fit, summary: Summary) -> Table:
     shown = Table(show_header=False)
+    whole = all(name.lstrip("+-").isdecimal() for name in table.label_names)
+    hint = " (whole numbers; --kind numbers takes them as amounts)" if whole else ""
+    shown.add_row("kind", f"{summary.kind}{hint}")
     shown.add_row("method", f"{summary.method}, {summary.iterations} iterations")
     for name in ("items", "answers", "workers", "classes"):
         shown.add_row(name, f"{getattr(summary, name):,}")
@@ -140,32 +185,3 @@ def _table(table: AnswerTable, truth: TruthTable | None, fit: Fit, summary: Summ
         ]
         shown.add_row(title, "\n".join(lines))
     return shown
-
-
-def _output_format(path: Path) -> Literal[".csv", ".jsonl", ".parquet"]:
-    if not path.parent.is_dir():
-        raise InvalidField("output", f"there is no folder {path.parent}")
-    for known in (".csv", ".jsonl", ".parquet"):
-        if path.suffix == known:
-            return known
-    raise InvalidField("output", f"{path.name} must end in .csv, .jsonl or .parquet")
-
-
-def _write(path: Path, table: AnswerTable, fit: Fit) -> None:
-    """Write item_id, label, probability and answers, one row an item."""
-    rows = pa.table(
-        {
-            "item_id": list(table.item_ids),
-            "label": [table.label_names[code] for code in fit.labels()],
-            "probability": fit.posterior.max(axis=1),
-            "answers": table.votes.answers_per_item(),
-        }
-    )
-    match _output_format(path):
-        case ".csv":
-            csv.write_csv(rows, path)
-        case ".parquet":
-            parquet.write_table(rows, path)
-        case ".jsonl":
-            lines = (json.dumps(row, ensure_ascii=False) for row in rows.to_pylist())
-            path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -68,7 +68,7 @@ def backtest(
     try:
         with errors.status("reading and encoding items") as status:
             result = run.backtest(
-                folder,
+                run.prepare(folder),
                 target_accuracy=target_accuracy,
                 answers_max=budget,
                 seed=seed,

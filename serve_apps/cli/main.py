@@ -26,7 +26,7 @@ COMMANDS: Commands = MappingProxyType(
         "cancel": ("jobs:cancel", "Cancel a job; labels delivered until then stay."),
         "aggregate": (
             "aggregate:aggregate",
-            "Infer one label an item from many workers' answers, and how good the workers are.",
+            "Infer one answer an item from many workers' answers, and how good the workers are.",
         ),
         "backtest": (
             "backtest:backtest",

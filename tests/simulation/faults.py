@@ -97,6 +97,11 @@ class Node:
     def claim_all(self, claims: Sequence[Claim]) -> tuple[tuple[Offer, ...], ...]:
         return self._call(lambda service: service.claim_all(claims))
 
+    def assign(
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+    ) -> tuple[tuple[Offer, ...], ...]:
+        return self._call(lambda service: service.assign(workers, counts))
+
     def answer_all(self, requests: Sequence[Request]) -> tuple[tuple[Outcome, ...], ...]:
         return self._call(lambda service: service.answer_all(requests))
 

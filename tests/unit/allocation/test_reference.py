@@ -1,35 +1,29 @@
-"""The gap between crowd and reference, and certificates by reviewers."""
+"""What a crowd and the reference share, and certificates by reviewers."""
 
 import numpy as np
 import pytest
 
 from allocation.quality.certificate import Audit
 from allocation.quality.votes import Votes
-from allocation.reference import GAP_PRIOR, ReferenceGap, certify_reviewed
+from allocation.reference import SHARED_ERRORS, certify_reviewed, discounted, error_allowed
 
 
-def test_without_reviews_the_published_gap_is_assumed() -> None:
-    gap = ReferenceGap()
+def test_without_reviewers_shared_errors_are_assumed_and_with_them_none() -> None:
+    sure = np.ones(1)
 
-    assert gap.discounted(1.0) == pytest.approx(1.0 - GAP_PRIOR)
-    assert gap.discounted(1.0 - gap.error_allowed(0.9)) == pytest.approx(0.9)
-
-
-def test_reviews_that_find_no_errors_close_the_gap_and_many_errors_widen_it() -> None:
-    # Given 300 labels the consensus is nearly sure of
-    sure = np.full(300, 0.99)
-
-    # When reviewers agree with all of them, or with two thirds
-    none_wrong = ReferenceGap().after(sure, np.ones(300, dtype=bool))
-    many_wrong = ReferenceGap().after(sure, np.arange(300) % 3 != 0)
-
-    # Then what is expected against the reference follows
-    assert none_wrong.share < 0.01
-    assert 0.25 < many_wrong.share < 0.35
+    assert discounted(sure, reviewed=True) == 1.0
+    assert discounted(sure, reviewed=False) == pytest.approx(1.0 - SHARED_ERRORS)
 
 
-def test_a_goal_beyond_the_gap_allows_no_error() -> None:
-    assert ReferenceGap().error_allowed(0.99) < 0.0
+@pytest.mark.parametrize("reviewed", [True, False])
+def test_the_error_allowed_just_meets_the_goal(*, reviewed: bool) -> None:
+    allowed = error_allowed(0.9, reviewed=reviewed)
+
+    assert discounted(np.array([1.0 - allowed]), reviewed=reviewed) == pytest.approx(0.9)
+
+
+def test_a_goal_beyond_what_a_crowd_shares_allows_no_error() -> None:
+    assert error_allowed(0.99, reviewed=False) < 0.0
 
 
 def test_reviewers_certify_what_they_agree_with() -> None:

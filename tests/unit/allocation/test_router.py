@@ -41,6 +41,12 @@ class Breakable(ShardService):
         self._reach()
         return super().claim(worker, count)
 
+    def assign(
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+    ) -> tuple[tuple[Offer, ...], ...]:
+        self._reach()
+        return super().assign(workers, counts)
+
     def answer(
         self, worker: WorkerProfile, submissions: Sequence[Submission]
     ) -> tuple[Outcome, ...]:
@@ -93,6 +99,27 @@ def test_a_claim_falls_over_to_other_shards_until_it_is_filled() -> None:
     assert len({(offer.job_id, offer.position) for offer in offers}) == 50
     assert len(world.router.claim(worker("ann"), 50)) == 10
     assert world.router.claim(worker("ann"), 50) == ()
+
+
+def test_a_crowd_is_assigned_over_all_shards_that_can_be_reached() -> None:
+    world = World()
+    world.shards[2].away = True
+    crew = [worker(f"w{number}") for number in range(6)]
+
+    found = world.router.assign(crew, [5, 5, 5, 5, 5, 30])
+
+    offers = [offer for each in found for offer in each]
+    assert len(offers) == len({(offer.job_id, offer.position) for offer in offers}) == 2 * ITEMS
+    assert all(len(each) <= 30 for each in found)
+
+
+def test_an_assignment_that_reaches_no_shard_says_so() -> None:
+    world = World()
+    for shard in world.shards:
+        shard.away = True
+
+    with pytest.raises(ShardUnavailable):
+        world.router.assign([worker("ann")], [1])
 
 
 def test_answers_reach_the_shards_of_their_tokens_in_the_order_sent() -> None:

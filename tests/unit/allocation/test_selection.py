@@ -220,12 +220,12 @@ def test_keyed_numbers_look_uniform_and_differ_by_key() -> None:
 
 
 def test_the_next_pool_is_gathered_while_the_present_one_is_used_up() -> None:
-    # Given far more items than a pool holds, and a shard that has looked at all of them once
+    # Given far more items than a pool holds, each to be asked of one worker at a time
     items = 60_000
     rng = np.random.default_rng(3)
     priors = np.log(rng.dirichlet(np.ones(3), items)).astype(np.float32)
     published = replace(snapshot(items), log_prior=priors)
-    rules = Rules(shortlist_pool_items=1_000, shortlist_window=64)
+    rules = Rules(parallel_leases_max=1, shortlist_pool_items=1_000, shortlist_window=64)
     built = PartitionState(partition(items, first=FIRST), Terms.of(JOB, job().spec), rules)
     built.learn(published)
     assert built.belief is not None

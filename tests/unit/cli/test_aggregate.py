@@ -46,6 +46,7 @@ def test_json_holds_every_documented_figure(table: Path, tmp_path: Path) -> None
     found = figures(run(table, "--truth", truth, "--method", "majority", "--json"))
 
     assert found == {
+        "kind": "classes",
         "method": "majority",
         "accuracy": 0.5,
         "truth_items": 2,

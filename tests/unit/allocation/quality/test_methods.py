@@ -126,9 +126,35 @@ class TestOpinionPool:
             **sizes(3, 3, 2),
         )
 
-        posterior = opinion_pool.weighted_vote(votes).posterior
+        weight = opinion_pool.learn(votes).vote_weight
 
-        np.testing.assert_allclose(posterior[2], [2 / (2 + 2 / 3), (2 / 3) / (2 + 2 / 3)])
+        # Then agreements count as often as they were, after four of the crowd's mean
+        mean = 8 / 9
+        np.testing.assert_allclose(weight, (np.array([2, 3, 3]) + 4 * mean) / 7)
+
+    def test_belief_grows_with_every_vote_and_disagreement_shakes_it(self) -> None:
+        # Given items with one, two and five votes for a label, and one with a vote against
+        items, labels = [0, 1, 1, 2, 2, 2, 2, 2, 3, 3], [0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+        workers = [0, 0, 1, 0, 1, 2, 3, 4, 0, 1]
+        votes = Votes.of(items, workers, labels, **sizes(5, 5, 2))
+
+        believed = np.exp(
+            opinion_pool.believe(votes, opinion_pool.learn(votes), np.log([[0.5, 0.5]]))
+        )[:, 0]
+
+        # Then each is surer than the one before, none quite, and an even split tells nothing
+        assert 0.6 < believed[0] < believed[1] < believed[2] < 0.98
+        assert 0.4 < believed[3] < 0.6
+        assert believed[4] == pytest.approx(0.5)
+
+    def test_a_prior_counts_as_one_vote_and_alone_is_all_there_is(self) -> None:
+        votes = Votes.of([0], [0], [1], **sizes(2, 1, 2))
+        prior = np.log([[0.9, 0.1], [0.9, 0.1]])
+
+        believed = np.exp(opinion_pool.believe(votes, opinion_pool.learn(votes, prior), prior))
+
+        np.testing.assert_allclose(believed[1], [0.9, 0.1])
+        assert 0.1 < believed[0, 1] < 0.9
 
 
 def contrary_crowd(seed: int) -> Crowd:

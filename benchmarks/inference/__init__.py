@@ -1,0 +1,1 @@
+"""The sides of `benchmarks.truth`: what is labelled, how well, and how fast."""
