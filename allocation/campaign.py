@@ -259,12 +259,12 @@ class Campaign:
     def certain(self) -> Positions:
         """Return items sure enough to be delivered at once, while the job runs.
 
-        Only under a trained model or with an answer of its own, never before its audit, and three
-        times as sure as the goal asks of the average item.
+        Only under a trained model or with an answer of its own, never before its audit, and as
+        sure as the goal asks the average item to be: together they are surer than the goal.
         """
         if self.seeding:
             return np.empty(0, dtype=np.int64)
-        sure = np.exp(self.truth.log_label.max(axis=1)) >= 1.0 - (1.0 - self._goal) / 3.0
+        sure = np.exp(self.truth.log_label.max(axis=1)) >= self._goal
         known = (self._label_counts() > 0) | (self._version != ZERO_SHOT)
         return np.flatnonzero(sure & known & ~self._audit & ~self._final)
 
