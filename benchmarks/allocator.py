@@ -12,6 +12,7 @@ import os
 import resource
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,6 +20,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.figures import Figure, at_least, at_most, exactly, informing, present
+from benchmarks.push import small
 from benchmarks.queues import fairness, muster, procrastinate_queue, skip_locked
 from benchmarks.queues.load import (
     AsyncClient,
@@ -44,6 +46,7 @@ OVER_PROCRASTINATE_MIN = 20.0
 CLAIM_P99_SHARE_MAX = 0.2
 BYTES_A_TASK_MAX = 64.0
 JAIN_MIN = 0.95
+PUSH_CASES_PER_SHAPE = 5
 
 
 def run_muster(
@@ -147,8 +150,9 @@ def memory(size: Size) -> list[Figure]:
 
 
 def push() -> list[Figure]:
-    """Return the figures of asking by assignment; those of `benchmarks.push` belong here."""
-    return []
+    """Return what asking by assignment reaches of the best there is; see `benchmarks.push`."""
+    found = small(PUSH_CASES_PER_SHAPE)
+    return [replace(figure, name=f"push, {figure.name}") for figure in found]
 
 
 def _skip_locked(uri: str, count: int) -> MakeClient:
