@@ -3,7 +3,8 @@
 Every queue gets the same closed load on the same PostgreSQL server, started here with fsync and
 synchronous_commit on: so many clients at once, each claims n questions, answers them all, and
 claims again. Muster is also measured on SQLite. Peers run in as many processes as there are
-cores, Muster in one. The load is `clients x n`; give several: `--loads 64x1,256x10`.
+cores, Muster in one; `cores used` is what that one had of the machine, less than 1 where writes or
+other programs kept it waiting. The load is `clients x n`; give several: `--loads 64x1,256x10`.
 """
 
 import argparse
@@ -127,11 +128,17 @@ def beside(mine: Measured, raw: Measured, peer: Measured, shape: Shape) -> list[
 
 
 def described(name: str, runs: Runs) -> list[Figure]:
-    """Return rate and waiting times of a queue under each load."""
+    """Return rate, waiting times and, of what runs in this process, CPU of each load."""
     figures: list[Figure] = []
     for shape, found in runs.items():
         title = f"{name}, {_named(shape)}"
         figures.append(informing(f"{title}: claimed and answered", found.rate, "answers/s"))
+        if found.cores is not None:
+            cpu_us = found.cores / found.rate * 1e6
+            figures += [
+                informing(f"{title}: cores used", found.cores, "cores"),
+                informing(f"{title}: CPU time of one", cpu_us, "us"),
+            ]
         for call, waited in (("claim", found.claim_s), ("answer", found.answer_s)):
             for percent in (50, 99):
                 value = _percentile_ms(waited, percent)

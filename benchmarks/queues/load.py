@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -63,12 +63,16 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measured:
-    """Answers stored within the time, and how long every call that ended within it took."""
+    """Answers stored within the time, and how long every call that ended within it took.
+
+    `cores` is what this process used of the machine; None where other processes did the work.
+    """
 
     answers: int
     seconds: float
     claim_s: Seconds
     answer_s: Seconds
+    cores: float | None = None
 
     @property
     def rate(self) -> float:
@@ -128,7 +132,10 @@ def drive_async_processes(make: MakeAsyncClients, load: Load, processes: int) ->
 
 def drive_async(clients: Sequence[AsyncClient], load: Load) -> Measured:
     """Run clients as coroutines of one event loop, in this process."""
-    return _joined(asyncio.run(_gather(clients, load)), load)
+    started, used_s = time.perf_counter(), time.process_time()
+    tallies = asyncio.run(_gather(clients, load))
+    took_s, used_s = time.perf_counter() - started, time.process_time() - used_s
+    return replace(_joined(tallies, load), cores=used_s / took_s)
 
 
 async def _gather(clients: Sequence[AsyncClient], load: Load) -> list[_Tally]:

@@ -98,7 +98,7 @@ def knowledge(
         partition=number,
         round=1,
         worker_ids=tuple(workers),
-        log_confusion=np.log(confusion),
+        log_confusion=np.log(np.maximum(confusion, np.float32(1e-6))),
         pooled_log_confusion=np.log(pooled / pooled.sum(axis=1, keepdims=True)),
         paused_workers=frozenset(),
         log_prior=np.log(np.maximum(prior, np.float32(1e-6))),
