@@ -53,6 +53,15 @@ class Learner:
         folds = np.array([fold_of(_hash(content), recipe.folds) for content in contents])
         return cls(features, folds, zero_shot.astype(np.float64), recipe)
 
+    def rows(self, positions: npt.NDArray[np.int64]) -> "Learner":
+        """Return a learner over some of the items, repeated ones included."""
+        return Learner(
+            self._features[positions],
+            self._folds[positions],
+            self.zero_shot[positions],
+            self._recipe,
+        )
+
     def train(self, consensus: Consensus, seed: int) -> Floats | None:
         """Return cross-fitted probabilities (items, K) of a model trained on a consensus.
 

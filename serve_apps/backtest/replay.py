@@ -2,12 +2,13 @@
 
 Workers arrive at random, each as often as they have recorded answers left, and claim a few items;
 the shard offers only items that this worker answered in the recording. The recorded answer is
-given. Nothing else differs from the service: leases, budget, truth inference, learning and
-stopping are its own code.
+given; a forecast has answers drawn instead. Nothing else differs from the service: leases, budget,
+truth inference, learning and stopping are its own code.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +32,13 @@ LOG_PAGE = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontierPoint:
-    """What had been reached for how much at one moment; accuracies as shares of the items."""
+    """What had been reached for how much at one moment; accuracies as shares of the items.
+
+    `answers_per_item` counts every answer bought, `audit_answers_per_item` those that only check.
+    """
 
     answers_per_item: float
+    audit_answers_per_item: float
     accuracy: float | None
     expected_accuracy: float
     model_accuracy: float | None
@@ -69,12 +74,37 @@ class VirtualClock:
         self._now += seconds
 
 
+class Answerers(Protocol):
+    """The workers of a replay, by the codes of its recording."""
+
+    def arrival(self, rng: np.random.Generator) -> int | None:
+        """Return who comes next; None where nobody is left who might be offered something."""
+        ...
+
+    def items_of(self, worker: int) -> npt.NDArray[np.int64]:
+        """Return the items a worker can still answer."""
+        ...
+
+    def take(self, worker: int, item: int) -> int:
+        """Return a worker's answer to an item, which is given once."""
+        ...
+
+    def dismiss(self, worker: int) -> None:
+        """Note that nothing was found for a worker: it does not come again before `recall`."""
+        ...
+
+    def recall(self) -> None:
+        """Let all workers come again."""
+        ...
+
+
 class Replay:
     """One replay of one recording under one seed."""
 
     def __init__(
         self,
         recording: Recording,
+        answerers: Answerers,
         campaign: Campaign,
         shard: ShardService,
         log: AnswerLog,
@@ -87,7 +117,7 @@ class Replay:
         self._log, self._partition, self._clock, self._learner = log, partition, clock, learner
         self._seed, self._rng = seed, np.random.default_rng(seed)
         self._model: npt.NDArray[np.float64] | None = None
-        self._left = _Recorded(recording)
+        self._answerers = answerers
         self._frontier: list[FrontierPoint] = []
         self._seq = 0
         self._version = 0
@@ -122,9 +152,10 @@ class Replay:
 
     def _buy(self, answers: int) -> int:
         """Let workers come until so many answers are bought or nobody is offered anything."""
-        bought, self._left.idle = 0, np.zeros(len(self._recording.worker_ids), dtype=np.bool_)
+        bought = 0
+        self._answerers.recall()
         while bought < answers:
-            worker = self._left.arrival(self._rng)
+            worker = self._answerers.arrival(self._rng)
             if worker is None:
                 break
             bought += self._serve(worker)
@@ -132,21 +163,21 @@ class Replay:
 
     def _serve(self, worker: int) -> int:
         profile = _profile(self._recording.worker_ids[worker])
-        eligible = {self._partition.job_id: self._left.items_of(worker)}
+        eligible = {self._partition.job_id: self._answerers.items_of(worker)}
         offers = self._shard.claim(profile, CLAIM_COUNT, eligible)
         self._clock.tick(1.0)
         names = self._recording.label_set.names
         answers = [
             Submission(
                 token=offer.token,
-                label=names[self._left.take(worker, offer.position)],
+                label=names[self._answerers.take(worker, offer.position)],
                 duration_s=1.0,
             )
             for offer in offers
         ]
         self._shard.answer(profile, answers)
         if not offers:
-            self._left.idle[worker] = True
+            self._answerers.dismiss(worker)
         return len(offers)
 
     def _refit(self, on_point: Callable[[FrontierPoint], None]) -> PartitionReport:
@@ -212,6 +243,7 @@ class Replay:
         truth = self._campaign.truth
         return FrontierPoint(
             answers_per_item=standing.answers / self._partition.items,
+            audit_answers_per_item=standing.audit_answers / self._partition.items,
             accuracy=self._accuracy(truth.log_full.argmax(axis=1)),
             expected_accuracy=standing.expected_accuracy,
             model_accuracy=None
@@ -246,8 +278,8 @@ class Replay:
         )
 
 
-class _Recorded:
-    """The recorded answers that have not been given yet."""
+class RecordedAnswers:
+    """The recorded answers that have not been given yet; workers come by how many they have."""
 
     def __init__(self, recording: Recording) -> None:
         order = np.argsort(recording.workers, kind="stable")
@@ -257,15 +289,11 @@ class _Recorded:
             for rows in np.split(order, bounds[1:-1])
         ]
         self._count = np.array([len(answers) for answers in self._of], dtype=np.float64)
-        self.idle = np.zeros(len(self._of), dtype=np.bool_)
+        self._idle = np.zeros(len(self._of), dtype=np.bool_)
 
     def arrival(self, rng: np.random.Generator) -> int | None:
         """Return who comes next; None where nobody is left who might be offered something."""
-        weight = np.where(self.idle, 0.0, self._count)
-        total = float(weight.sum())
-        if total == 0.0:
-            return None
-        return int(rng.choice(len(weight), p=weight / total))
+        return drawn(np.where(self._idle, 0.0, self._count), rng)
 
     def items_of(self, worker: int) -> npt.NDArray[np.int64]:
         """Return the items a worker can still answer."""
@@ -276,6 +304,20 @@ class _Recorded:
         self._count[worker] -= 1
         label: int = self._of[worker].pop(item)
         return label
+
+    def dismiss(self, worker: int) -> None:
+        """Note that nothing was found for a worker."""
+        self._idle[worker] = True
+
+    def recall(self) -> None:
+        """Let all workers come again."""
+        self._idle[:] = False
+
+
+def drawn(weights: npt.NDArray[np.float64], rng: np.random.Generator) -> int | None:
+    """Return a code drawn by its weight; None where all are 0."""
+    total = float(weights.sum())
+    return int(rng.choice(len(weights), p=weights / total)) if total > 0.0 else None
 
 
 def _profile(worker_id: str) -> WorkerProfile:

@@ -17,8 +17,10 @@ from cluster.stores.objects import open_objects
 from serve_apps.backtest.learner import Learner
 from serve_apps.backtest.recording import Recording, read_recording
 from serve_apps.backtest.replay import (
+    Answerers,
     BacktestResult,
     FrontierPoint,
+    RecordedAnswers,
     Replay,
     VirtualClock,
     only_partition,
@@ -49,9 +51,10 @@ def backtest(
     answers_max: int | None,
     seed: int,
     crowd: CrowdTerms | None = None,
+    answerers: Answerers | None = None,
     on_point: Callable[[FrontierPoint], None] = lambda _: None,
 ) -> BacktestResult:
-    """Replay a recorded crowd towards a target."""
+    """Replay a recorded crowd towards a target; `answerers` may answer in its stead."""
     recording, learner = prepared.recording, prepared.learner
     spec = JobSpec(
         name=recording.name,
@@ -73,7 +76,17 @@ def backtest(
         shard.open(partition.job_id, 0)
         trainings_max = LearningSettings().trainings_max if learner is not None else 0
         campaign = Campaign(spec, partition.items, trainings_max=trainings_max)
-        replay = Replay(recording, campaign, shard, stores.answers, partition, clock, learner, seed)
+        replay = Replay(
+            recording,
+            answerers or RecordedAnswers(recording),
+            campaign,
+            shard,
+            stores.answers,
+            partition,
+            clock,
+            learner,
+            seed,
+        )
         return replay.run(on_point)
 
 

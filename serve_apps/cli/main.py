@@ -32,6 +32,10 @@ COMMANDS: Commands = MappingProxyType(
             "backtest:backtest",
             "Replay a recorded crowd: what would this accuracy have cost?",
         ),
+        "forecast": (
+            "forecast:forecast",
+            "Forecast cost, time and accuracy of a job from a pilot of 200 to 500 answered items.",
+        ),
     }
 )
 
