@@ -1,7 +1,8 @@
 """A shard as a Ray actor, and the client side of it. No decisions here."""
 
+import asyncio
+import gc
 from collections.abc import Sequence
-from threading import Lock
 from typing import Any, cast
 
 import ray
@@ -9,6 +10,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from allocation.combining import Combiner
+from allocation.commands import Claim
 from allocation.ports import (
     Extension,
     Offer,
@@ -17,7 +19,8 @@ from allocation.ports import (
     Submission,
     TruthSnapshot,
 )
-from allocation.service import Request, ShardService
+from allocation.service import ShardService
+from allocation.settlement import Request
 from allocation.terms import Rules
 from cluster.clock import SystemClock
 from cluster.domain.ids import JobId, ShardId
@@ -28,7 +31,7 @@ from cluster.stores.opened import open_stores
 from cluster.stores.secrets import lease_secret
 
 NAMESPACE = "muster"
-_CALLS_MAX = 64
+_CALLS_MAX = 1_000
 
 
 def allocator_name(shard_id: int) -> str:
@@ -39,73 +42,80 @@ def allocator_name(shard_id: int) -> str:
 class AllocatorActor:
     """One shard, rebuilt from the stores at the first call after the actor started.
 
-    Calls run one at a time, in some order; answers that wait for their turn together are
-    committed together. Where the stores cannot be read the call fails as Unavailable and the next
-    one tries again. Ray does not retry calls (an error may follow success), so whoever answers
-    must be ready to send the same answer again.
+    An asynchronous actor: a call that waits is a future, not a thread. The shard's state belongs
+    to the event loop, so calls have it one at a time, in some order; only answers on their way to
+    the log are written on a thread, and meanwhile claims and all else go on. Claims that wait
+    together are served in one look, answers that do are committed together. Where the stores
+    cannot be read the call fails as Unavailable and the next one tries again. Ray does not retry
+    calls (an error may follow success), so whoever answers must be ready to send the same answer
+    again.
     """
 
     def __init__(self, shard_id: int, settings: Settings) -> None:
         self._shard_id, self._settings = ShardId(shard_id), settings
         self._rebuilt: ShardService | None = None
-        self._alone = Lock()
-        self._answers = Combiner(self._answer_all, self._alone)
+        self._claims = Combiner(self._claim_all)
+        self._answers = Combiner(self._answer_all)
 
-    def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+    async def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
         """See `allocation.ports.Crowd`."""
-        with self._alone:
-            return self._service().claim(worker, count)
+        return await self._claims.call(Claim(worker=worker, count=count))
 
-    def assign(
+    async def assign(
         self, workers: tuple[WorkerProfile, ...], counts: tuple[int, ...]
     ) -> tuple[tuple[Offer, ...], ...]:
         """See `allocation.ports.Shard`."""
-        with self._alone:
-            return self._service().assign(workers, counts)
+        return self._service().assign(workers, counts)
 
-    def answer(
+    async def answer(
         self, worker: WorkerProfile, submissions: tuple[Submission, ...]
     ) -> tuple[Outcome, ...]:
         """See `allocation.ports.Crowd`."""
-        return self._answers.call(Request(worker=worker, submissions=submissions))
+        return await self._answers.call(Request(worker=worker, submissions=submissions))
 
-    def release(self, worker: WorkerProfile, tokens: tuple[str, ...]) -> int:
+    async def release(self, worker: WorkerProfile, tokens: tuple[str, ...]) -> int:
         """See `allocation.ports.Crowd`."""
-        with self._alone:
-            return self._service().release(worker, tokens)
+        return self._service().release(worker, tokens)
 
-    def heartbeat(self, worker: WorkerProfile, tokens: tuple[str, ...]) -> tuple[Extension, ...]:
+    async def heartbeat(
+        self, worker: WorkerProfile, tokens: tuple[str, ...]
+    ) -> tuple[Extension, ...]:
         """See `allocation.ports.Crowd`."""
-        with self._alone:
-            return self._service().heartbeat(worker, tokens)
+        return self._service().heartbeat(worker, tokens)
 
-    def open(self, job_id: JobId, partition: int) -> None:
+    async def open(self, job_id: JobId, partition: int) -> None:
         """See `allocation.ports.Shard`."""
-        with self._alone:
-            self._service().open(job_id, partition)
+        self._service().open(job_id, partition)
 
-    def publish(self, snapshot: TruthSnapshot) -> PartitionReport:
+    async def publish(self, snapshot: TruthSnapshot) -> PartitionReport:
         """See `allocation.ports.Shard`."""
-        with self._alone:
-            return self._service().publish(snapshot)
+        return self._service().publish(snapshot)
 
-    def reports(self, job_id: JobId) -> tuple[PartitionReport, ...]:
+    async def reports(self, job_id: JobId) -> tuple[PartitionReport, ...]:
         """See `allocation.ports.Shard`."""
-        with self._alone:
-            return self._service().reports(job_id)
+        return self._service().reports(job_id)
 
-    def backlog(self) -> int:
+    async def backlog(self) -> int:
         """See `allocation.ports.Shard`."""
-        with self._alone:
-            return self._service().backlog()
+        return self._service().backlog()
 
-    def close(self, job_id: JobId) -> None:
+    async def close(self, job_id: JobId) -> None:
         """See `allocation.ports.Shard`."""
-        with self._alone:
-            self._service().close(job_id)
+        self._service().close(job_id)
 
-    def _answer_all(self, requests: Sequence[Request]) -> tuple[tuple[Outcome, ...], ...]:
-        return self._service().answer_all(requests)
+    async def _claim_all(self, claims: Sequence[Claim]) -> tuple[tuple[Offer, ...], ...]:
+        return self._service().claim_all(claims)
+
+    async def _answer_all(self, requests: Sequence[Request]) -> tuple[tuple[Outcome, ...], ...]:
+        """Take answers, and let other calls have the shard while these are written."""
+        service = self._service()
+        settlement = service.decide_answers(requests)
+        while settlement.writes:
+            try:
+                await asyncio.to_thread(service.store_answers, settlement)
+            finally:
+                service.settle_answers(settlement)
+        return settlement.replies()
 
     def _service(self) -> ShardService:
         if self._rebuilt is None:
@@ -113,6 +123,9 @@ class AllocatorActor:
             stores, secret = open_stores(self._settings), lease_secret(self._settings)
             service = ShardService(self._shard_id, stores, SystemClock(), secret, rules)
             service.recover()
+            # All there is by now stays. To walk through it now and then, in search of garbage,
+            # would hold every call up for a tenth of a second.
+            gc.freeze()
             self._rebuilt = service
         return self._rebuilt
 

@@ -21,6 +21,7 @@ _LOG_PROBABILITY_MIN = np.float32(-20.0)
 
 _UNKNOWN_WORKER = -1
 _ANSWERS_AT_ONCE = 1 << 18
+_ITEMS_AT_ONCE = 1 << 16
 
 
 class Belief:
@@ -36,8 +37,7 @@ class Belief:
         self.log_posterior: Floats = np.array(snapshot.log_prior, dtype=np.float32)
         # The prior is in the posterior now; a second copy would double a shard's memory.
         self.snapshot = replace(snapshot, log_prior=snapshot.log_prior[:0])
-        rows = np.fromiter((self._row(found) for found in workers), np.int32, len(workers))
-        self._add_all(answers, rows, snapshot.answers_counted)
+        self._add_all(answers, self._rows_of(workers), snapshot.answers_counted)
         self.error: Floats = expected_error(self.log_posterior)
         self._error_sum = float(self.error.sum(dtype=np.float64))
 
@@ -46,21 +46,46 @@ class Belief:
         """The expected share of wrong labels among all items."""
         return self._error_sum / max(len(self.error), 1)
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory the posteriors take, without what the snapshot says of workers."""
+        return self.log_posterior.nbytes + self.error.nbytes
+
     def log_confusion(self, worker_id: WorkerId) -> Floats:
         """Return log P(answer | truth) of a worker (K, K); the pool's where nobody knows it."""
         row = self._row(worker_id)
         found = self.snapshot
         return found.pooled_log_confusion if row == _UNKNOWN_WORKER else found.log_confusion[row]
 
-    def add(self, position: int, worker_id: WorkerId, label: int) -> None:
-        """Count one label answer."""
-        said = np.maximum(self.log_confusion(worker_id)[:, label], _LOG_PROBABILITY_MIN)
-        posterior = self.log_posterior[position] + said
-        posterior -= np.logaddexp.reduce(posterior)
-        self.log_posterior[position] = posterior
-        error = np.float32(1.0) - np.exp(posterior.max())
-        self._error_sum += float(error) - float(self.error[position])
-        self.error[position] = error
+    def log_confusions(self, worker_ids: Sequence[WorkerId]) -> Floats:
+        """Return log P(answer | truth) of workers (workers, K, K)."""
+        rows = self._rows_of(worker_ids)
+        known = rows != _UNKNOWN_WORKER
+        pooled = self.snapshot.pooled_log_confusion
+        found: Floats = np.broadcast_to(pooled, (len(rows), *pooled.shape)).copy()
+        found[known] = self.snapshot.log_confusion[rows[known]]
+        return found
+
+    def add(
+        self,
+        positions: Ints,
+        worker_ids: Sequence[WorkerId],
+        workers: Ints,
+        labels: npt.NDArray[np.int16],
+    ) -> None:
+        """Count label answers, given as columns; `workers` indexes `worker_ids`."""
+        said = self._said(self._rows_of(worker_ids)[workers], labels)
+        items, nth = np.unique(positions, return_inverse=True)
+        posterior = self.log_posterior[items]
+        np.add.at(posterior, nth, said)
+        posterior -= _log_sum(posterior)
+        self.log_posterior[items] = posterior
+        error = expected_error(posterior)
+        self._error_sum += float((error.astype(np.float64) - self.error[items]).sum())
+        self.error[items] = error
+
+    def _rows_of(self, worker_ids: Sequence[WorkerId]) -> Ints:
+        return np.fromiter(map(self._row, worker_ids), np.int32, len(worker_ids))
 
     def _row(self, worker_id: WorkerId) -> int:
         return self._rows.get(worker_id, _UNKNOWN_WORKER)
@@ -74,7 +99,9 @@ class Belief:
             labels = answers.labels[part][counted]
             said = self._said(rows[answers.workers[part][counted]], labels)
             self._add_at(positions, said)
-        self.log_posterior -= np.logaddexp.reduce(self.log_posterior, axis=1, keepdims=True)
+        for start in range(0, len(self.log_posterior), _ITEMS_AT_ONCE):
+            some = self.log_posterior[start : start + _ITEMS_AT_ONCE]
+            some -= _log_sum(some)
 
     def _said(self, rows: Ints, labels: npt.NDArray[np.int16]) -> Floats:
         """Return log P(answer | truth) of each answer, (answers, K)."""
@@ -89,3 +116,10 @@ class Belief:
             self.log_posterior[:, label] += np.bincount(
                 positions, weights=said[:, label], minlength=items
             )
+
+
+def _log_sum(log_posterior: Floats) -> Floats:
+    """Return log of the sum of probabilities of each row, (n, 1)."""
+    top = log_posterior.max(axis=1, keepdims=True)
+    total: Floats = top + np.log(np.exp(log_posterior - top).sum(axis=1, keepdims=True))
+    return total

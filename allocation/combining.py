@@ -1,51 +1,51 @@
 """Group commit: calls that arrive while one is served are served together by the next."""
 
-from collections.abc import Callable, Sequence
-from threading import Lock
+import asyncio
+from asyncio import Future, Task
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
 Reply = TypeVar("Reply")
 
-
-class _Slot(Generic[Asked, Reply]):
-    """One caller's request; `reply` holds nothing until it is served."""
-
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
-        self.reply: tuple[Reply] | None = None
+Serve = Callable[[Sequence[Asked]], Awaitable[Sequence[Reply]]]
 
 
 class Combiner(Generic[Asked, Reply]):
-    """Gathers the requests of many threads into batches (flat combining, Hendler et al. 2010).
+    """Gathers the calls of one event loop into batches (flat combining, Hendler et al. 2010).
 
-    Whoever gets `lock` serves all who wait for it, so one synced write pays for many callers. If
-    serving a batch raises, that caller gets the error and the others are served again.
+    One batch is served at a time and takes all who wait, in the order in which they came, so one
+    look at the state or one synced write pays for many callers. If serving a batch raises, its
+    first caller gets the error and the others are served again.
     """
 
-    def __init__(self, serve: Callable[[Sequence[Asked]], Sequence[Reply]], lock: Lock) -> None:
+    def __init__(self, serve: Serve[Asked, Reply]) -> None:
         self._serve = serve
-        self._serving = lock
-        self._mutex = Lock()
-        self._waiting: list[_Slot[Asked, Reply]] = []
+        self._waiting: list[tuple[Asked, Future[Reply]]] = []
+        self._serving: Task[None] | None = None
 
-    def call(self, asked: Asked) -> Reply:
+    async def call(self, asked: Asked) -> Reply:
         """Return the reply to one request."""
-        own: _Slot[Asked, Reply] = _Slot(asked)
-        with self._mutex:
-            self._waiting.append(own)
-        with self._serving:
-            (reply,) = own.reply or self._serve_with(own)
-        return reply
+        reply: Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting.append((asked, reply))
+        if self._serving is None:
+            self._serving = asyncio.create_task(self._serve_all())
+        return await reply
 
-    def _serve_with(self, own: _Slot[Asked, Reply]) -> tuple[Reply]:
-        """Serve one caller and all who wait."""
-        with self._mutex:
-            batch = self._waiting
-            self._waiting = []
-        if own not in batch:
-            batch.append(own)
-        replies = self._serve([slot.asked for slot in batch])
-        for slot, reply in zip(batch, replies, strict=True):
-            slot.reply = (reply,)
-        return (replies[batch.index(own)],)
+    async def _serve_all(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            asked = [found for found, _ in batch]
+            work: Future[Sequence[Reply]] = asyncio.ensure_future(self._serve(asked))
+            await asyncio.wait([work])
+            error = work.exception()
+            if error is not None:
+                self._waiting = batch[1:] + self._waiting
+                _, first = batch[0]
+                if not first.done():
+                    first.set_exception(error)
+                continue
+            for (_, reply), found in zip(batch, work.result(), strict=True):
+                if not reply.done():  # its caller may have gone
+                    reply.set_result(found)
+        self._serving = None

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from allocation.leases import Ticket
 from allocation.ports import TruthSnapshot
-from cluster.domain.ids import JobId, Position, UnixSeconds, WorkerId
-from cluster.domain.work import Answer, Purpose, WorkerProfile
+from allocation.tables import Bools, Ids, Ints
+from cluster.domain.ids import JobId, UnixSeconds, WorkerId
+from cluster.domain.work import AnswerColumns, WorkerProfile
 from cluster.errors import MusterError
 
 Eligible = Mapping[JobId, npt.NDArray[np.int64]]
@@ -33,7 +34,14 @@ class Claim:
     eligible: Eligible | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class ClaimTogether:
+    """Lease items to many workers in one look; whoever it cannot serve must claim alone."""
+
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Assign:
     """Lease items to many workers at once, up to `counts` to each: push mode."""
 
@@ -41,8 +49,7 @@ class Assign:
     counts: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """One answer of a `Submit`, its token already opened."""
 
     worker_id: WorkerId
@@ -53,8 +60,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
-    """Take answers, of one worker or of many."""
+    """Take answers to one partition, of one worker or of many."""
 
+    key: PartitionKey
     entries: tuple[Entry, ...]
 
 
@@ -86,31 +94,50 @@ class Publish:
     snapshot: TruthSnapshot
 
 
-Command = Claim | Assign | Submit | Release | Extend | Expire | Publish
+Command = Claim | ClaimTogether | Assign | Submit | Release | Extend | Expire | Publish
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Granted:
-    """A worker holds a lease from now on."""
+    """Workers hold leases on items of one partition from now on.
+
+    `lease_ids`, `positions` (local), `audit` and `holders` are columns, a row for each lease;
+    `holders` indexes `workers`, whose prices are `prices`. All leases end at the same time.
+    """
 
     key: PartitionKey
-    lease_id: int
-    position: Position
-    worker_id: WorkerId
-    purpose: Purpose
-    price: float
+    lease_ids: Ids
+    positions: Ints
+    audit: Bools
+    holders: Ints
+    workers: tuple[WorkerId, ...]
+    prices: tuple[float, ...]
     expires_at: UnixSeconds
     ends_by: UnixSeconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Taken:
-    """The answer to entry `index` is good; it counts once it is stored."""
+    """Answers that are good; they count once they are stored.
 
-    index: int
+    Row i of `answers` is the answer of entry `indices[i]` to lease `lease_ids[i]`. The entries
+    `doubles` are of one of these workers to the same item; what is decided of them holds only once
+    this is stored.
+    """
+
     key: PartitionKey
-    lease_id: int
-    answer: Answer
+    indices: Ints
+    doubles: tuple[int, ...]
+    lease_ids: Ids
+    answers: AnswerColumns
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Settling:
+    """The answers to these leases are on their way to the log: the leases stay out meanwhile."""
+
+    key: PartitionKey
+    lease_ids: Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +155,12 @@ class Refused:
     error: MusterError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dropped:
-    """A lease is over without an answer."""
+    """Leases are over without an answer."""
 
     key: PartitionKey
-    lease_id: int
+    lease_ids: Ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,4 +180,4 @@ class Learned:
     snapshot: TruthSnapshot
 
 
-Event = Granted | Taken | Replayed | Refused | Dropped | Extended | Learned
+Event = Granted | Taken | Settling | Replayed | Refused | Dropped | Extended | Learned

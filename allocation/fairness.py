@@ -3,7 +3,8 @@
 Each flow has a weight. In any stretch of time in which two flows both have something to offer,
 their grants divided by their weights differ by at most `batch/weight` of the one plus
 `batch/weight` of the other, where a batch is the most that is granted to a flow at one go
-(Goyal, Vin, Cheng 1996). A flow that had nothing to offer keeps no credit from that time.
+(Goyal, Vin, Cheng 1996). A claim served alone is granted question by question; of claims that are
+served together, each is one batch. A flow that had nothing to offer keeps no credit from that time.
 """
 
 from collections.abc import Hashable, Iterable

@@ -6,11 +6,10 @@ signed, not encrypted, so it must say nothing that a worker may not know: why an
 hidden audit) and when the lease ends stay with the shard, under `lease_id`.
 """
 
-import base64
 import binascii
 import hmac
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cluster.domain.ids import JobId, Position, ShardId, WorkerId
 from cluster.errors import InvalidField, LeaseInvalid
@@ -22,10 +21,11 @@ _VERSION = 1
 _HEADER = struct.Struct("!BHIIQQBB")
 _TAG_BYTES = 16
 _ID_BYTES_MAX = 255
+_TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_TO_PLAIN = bytes.maketrans(b"-_", b"+/")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
+class Ticket(NamedTuple):
     """What a token says: who may answer which item, by which lease of which epoch, and where."""
 
     shard_id: ShardId
@@ -52,7 +52,7 @@ def seal(ticket: Ticket, secret: bytes) -> str:
         len(worker),
     )
     body = header + job + worker
-    return base64.urlsafe_b64encode(body + _tag(body, secret)).rstrip(b"=").decode("ascii")
+    return _encoded(body + _tag(body, secret))
 
 
 def unseal(token: str, secret: bytes) -> Ticket:
@@ -80,14 +80,19 @@ def _decoded(token: str) -> bytes:
     """Return a token's bytes; only the one canonical spelling passes."""
     if len(token) > TOKEN_CHARS_MAX or not token.isascii():
         raise LeaseInvalid
+    padded = token.encode("ascii").translate(_TO_PLAIN) + b"=" * (-len(token) % 4)
     try:
-        sealed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        sealed = binascii.a2b_base64(padded)
     except binascii.Error:
         raise LeaseInvalid from None
-    canonical = base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
-    if canonical != token or len(sealed) < _HEADER.size + _TAG_BYTES:
+    if _encoded(sealed) != token or len(sealed) < _HEADER.size + _TAG_BYTES:
         raise LeaseInvalid
     return sealed
+
+
+def _encoded(sealed: bytes) -> str:
+    encoded = binascii.b2a_base64(sealed, newline=False).rstrip(b"=")
+    return encoded.translate(_TO_URL_SAFE).decode("ascii")
 
 
 def _tag(body: bytes, secret: bytes) -> bytes:

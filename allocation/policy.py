@@ -18,20 +18,22 @@ def information_gain(log_posterior: Floats, log_confusion: Floats) -> Floats:
     The mutual information I(label; answer) under the item's posterior (n, K) and the worker's
     confusion matrix (K, K) as log P(answer | truth): what the answer is expected to take off the
     posterior's entropy (Lindley 1956). Zero for a settled item and for a worker who answers at
-    random; never negative. Shape (n,).
+    random; never negative. Shape (n,). Stacks of both, (..., n, K) and (..., K, K), give (..., n).
     """
     posterior = np.exp(log_posterior)
     confusion = np.exp(log_confusion)
     answer = posterior @ confusion
-    conditional_entropy = -(confusion * log_confusion).sum(axis=1)
-    marginal_entropy = -(answer * np.log(np.maximum(answer, 1e-12))).sum(axis=1)
-    gain: Floats = np.maximum(marginal_entropy - posterior @ conditional_entropy, 0.0)
+    conditional_entropy = -(confusion * log_confusion).sum(axis=-1, keepdims=True)
+    marginal_entropy = -(answer * np.log(np.maximum(answer, 1e-12))).sum(axis=-1)
+    expected_entropy = (posterior @ conditional_entropy)[..., 0]
+    gain: Floats = np.maximum(marginal_entropy - expected_entropy, 0.0)
     return gain.astype(np.float32)
 
 
-def question_value(log_posterior: Floats, log_confusion: Floats, price: float) -> Floats:
+def question_value(log_posterior: Floats, log_confusion: Floats, price: float | Floats) -> Floats:
     """Return the worth of asking one worker about each item: information a unit of price.
 
     A price of 0 counts as a small positive one, so that free workers are ranked by information.
     """
-    return information_gain(log_posterior, log_confusion) / np.float32(max(price, 1e-6))
+    paid = np.maximum(np.asarray(price, dtype=np.float32), np.float32(1e-6))
+    return (information_gain(log_posterior, log_confusion) / paid).astype(np.float32)

@@ -1,5 +1,6 @@
 """Which questions of a partition to ask a worker next: pure functions of the partition's state."""
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -9,12 +10,15 @@ import numpy.typing as npt
 from allocation.belief import Belief
 from allocation.policy import Floats, information_gain, question_value
 from allocation.ports import PartitionReport
-from allocation.shortlist import keyed_unit, largest
+from allocation.shortlist import TIE, keyed_unit, largest
 from allocation.state import PartitionState
 from allocation.tables import Bools, Ints
 from cluster.domain.work import Purpose, WorkerProfile
 
 _NOTHING: Ints = np.empty(0, dtype=np.int32)
+
+_HAND_MIN = 32
+"""So many candidates each of many workers weighs at least, where there are as many."""
 
 
 class Pick(NamedTuple):
@@ -22,6 +26,14 @@ class Pick(NamedTuple):
 
     position: int
     purpose: Purpose
+
+
+class Seeker(NamedTuple):
+    """A worker among others who want up to `room` questions; `number` is the caller's."""
+
+    number: int
+    worker: WorkerProfile
+    room: int
 
 
 def pick(
@@ -40,9 +52,7 @@ def pick(
     """
     belief = partition.belief
     room = min(count, answers_left(partition))
-    if belief is None or room <= 0 or worker.worker_id in belief.snapshot.paused_workers:
-        return []
-    if not partition.terms.required_skills <= worker.skills:
+    if belief is None or room <= 0 or not _may_work(partition, belief, worker):
         return []
     pool = None if eligible is None else _local(partition, eligible)
     reviewers = partition.terms.audit_skills
@@ -54,6 +64,27 @@ def pick(
         return [Pick(position, "audit") for position in audits.tolist()]
     labels = _label_picks(partition, belief, worker, room, pool, audits)
     return _interleaved(partition, audits.tolist(), labels.tolist(), room)
+
+
+def pick_together(partition: PartitionState, seekers: Sequence[Seeker]) -> list[tuple[int, Pick]]:
+    """Return label questions for many workers at once, with each seeker's number; changes nothing.
+
+    The candidates are dealt out like cards, so that no two workers want the same item and all can
+    be weighed in one pass; the more workers, the fewer candidates each of them weighs. Where that
+    would not do, because audits are wanted, workers are few or items are, those workers get
+    nothing here and are to `pick` alone.
+    """
+    belief, room = partition.belief, answers_left(partition)
+    if belief is None or room <= 0 or not _asks_labels(belief) or _audits_open(partition):
+        return []
+    served = [found for found in seekers if _may_label(partition, belief, found.worker)]
+    if len(served) < 2:
+        return []
+    hands = _dealt(partition, belief, served)
+    if hands is None:
+        return []
+    picks = _best_of(partition, belief, served, hands)
+    return picks[:room]
 
 
 def answers_left(partition: PartitionState) -> int:
@@ -128,19 +159,18 @@ def _label_picks(
     else:
         found = _open_to(partition, belief, worker, pool, audits)
     said = belief.log_confusion(worker.worker_id)
-    found = found[_worthwhile(belief, found, said)]
+    found = found[_worthwhile(belief, belief.log_posterior[found], said)]
     value = question_value(belief.log_posterior[found], said, worker.price)
     # A second question in parallel may turn out superfluous: it is worth half.
     value /= np.float32(1.0) + partition.lease_counts["label"][found].astype(np.float32)
     return found[largest(value, keyed_unit(found, _tie_key(partition, worker)), count)]
 
 
-def _worthwhile(belief: Belief, found: Ints, log_confusion: Floats) -> Bools:
+def _worthwhile(belief: Belief, log_posterior: Floats, log_confusion: Floats) -> Bools:
     """Return on which items an answer tells enough beside what the pooled worker's would."""
     ratio = belief.snapshot.worth_ratio_min
     if ratio <= 0.0:
-        return np.ones(len(found), dtype=np.bool_)
-    log_posterior = belief.log_posterior[found]
+        return np.ones(log_posterior.shape[:-1], dtype=np.bool_)
     pooled = information_gain(log_posterior, belief.snapshot.pooled_log_confusion)
     worth: Bools = information_gain(log_posterior, log_confusion) >= np.float32(ratio) * pooled
     return worth
@@ -170,6 +200,68 @@ def _open_to(
     found = found[partition.open_labels(belief, found)]
     found = partition.history(worker.worker_id).without(found)
     return found[~np.isin(found, audits)] if len(audits) else found
+
+
+def _may_work(partition: PartitionState, belief: Belief, worker: WorkerProfile) -> bool:
+    paused = worker.worker_id in belief.snapshot.paused_workers
+    return not paused and partition.terms.required_skills <= worker.skills
+
+
+def _may_label(partition: PartitionState, belief: Belief, worker: WorkerProfile) -> bool:
+    """Return whether a worker may be asked for labels: all but the reviewers of the job."""
+    reviewers = partition.terms.audit_skills
+    is_reviewer = bool(reviewers) and reviewers <= worker.skills
+    return not is_reviewer and _may_work(partition, belief, worker)
+
+
+def _audits_open(partition: PartitionState) -> bool:
+    """Return whether labels would have to take turns with audits."""
+    if partition.terms.audit_skills:
+        return False
+    asked = _audits_asked(partition, partition.audit_items)
+    return bool((asked < partition.terms.audit_answers_max).any())
+
+
+def _dealt(partition: PartitionState, belief: Belief, seekers: Sequence[Seeker]) -> Ints | None:
+    """Return (seekers, n) different open items, most uncertain first; None where there are few."""
+    shortlist, workers = partition.shortlist, len(seekers)
+    most = max(found.room for found in seekers)
+    each = max(shortlist.window // workers, _HAND_MIN, 2 * most)
+    found: list[Ints] = []
+    enough = 0
+    for block in shortlist.blocks():
+        found.append(block[partition.open_labels(belief, block)])
+        enough += len(found[-1])
+        if enough >= each * workers:
+            break
+    each = min(each, enough // workers)
+    if each < 2 * most:
+        return None
+    return np.concatenate(found)[: each * workers].reshape(each, workers).T
+
+
+def _best_of(
+    partition: PartitionState, belief: Belief, seekers: Sequence[Seeker], hands: Ints
+) -> list[tuple[int, Pick]]:
+    """Return the questions worth most of each seeker's hand."""
+    workers = [found.worker for found in seekers]
+    log_posterior = belief.log_posterior[hands]
+    said = belief.log_confusions([worker.worker_id for worker in workers])
+    price = np.array([[worker.price] for worker in workers], dtype=np.float32)
+    value = question_value(log_posterior, said, price)
+    value /= np.float32(1.0) + partition.lease_counts["label"][hands].astype(np.float32)
+    value += keyed_unit(hands, partition.terms.seed) * (TIE * value.max(axis=1, keepdims=True))
+    value[~_worthwhile(belief, log_posterior, said)] = -1.0
+    for hand, worth, worker in zip(hands, value, workers, strict=True):
+        worth[partition.history(worker.worker_id).knows(hand)] = -1.0
+    order = np.argsort(-value, axis=1)[:, : max(found.room for found in seekers)]
+    best, worth = np.take_along_axis(hands, order, 1), np.take_along_axis(value, order, 1)
+    return [
+        (seeker.number, Pick(position, "label"))
+        for seeker, positions, values in zip(seekers, best.tolist(), worth.tolist(), strict=True)
+        for position, good in zip(positions[: seeker.room], values, strict=False)
+        if good >= 0.0
+    ]
 
 
 def _interleaved(

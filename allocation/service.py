@@ -1,12 +1,13 @@
 """One allocator shard over its stores: load, decide, store, apply, reply. No Ray here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from allocation.allocator import apply, decide
 from allocation.commands import (
     Assign,
     Claim,
+    ClaimTogether,
     Command,
     Dropped,
     Eligible,
@@ -18,14 +19,14 @@ from allocation.commands import (
     Granted,
     PartitionKey,
     Publish,
-    Refused,
     Release,
-    Replayed,
+    Settling,
     Submit,
     Taken,
 )
-from allocation.leases import Ticket, seal, unseal
+from allocation.leases import Ticket, unseal
 from allocation.log import read_all
+from allocation.offers import offered
 from allocation.ports import (
     Extension,
     Offer,
@@ -35,35 +36,20 @@ from allocation.ports import (
     TruthSnapshot,
 )
 from allocation.selection import report
+from allocation.settlement import Request, Settlement, Write
 from allocation.state import PartitionState, ShardState
 from allocation.terms import Rules, Terms
 from cluster.clock import Clock
-from cluster.domain.ids import JobId, ShardId, WorkerId
-from cluster.domain.work import PURPOSES, AnswerColumns, Partition, WorkerProfile
-from cluster.errors import (
-    AlreadyAnswered,
-    LeaseExpired,
-    LeaseInvalid,
-    MusterError,
-    ShardUnavailable,
-    StaleEpoch,
-    Unavailable,
-)
+from cluster.domain.ids import JobId, ShardId
+from cluster.domain.work import AnswerColumns, Partition, WorkerProfile
+from cluster.errors import AlreadyAnswered, LeaseInvalid, ShardUnavailable, StaleEpoch
 from cluster.ports import Stores
 
-Verdict = Taken | Replayed | Refused
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One worker's call of `answer`, for `answer_all`."""
-
-    worker: WorkerProfile
-    submissions: tuple[Submission, ...]
+_BACKLOG_AGE_MAX_S = 1.0
 
 
 class ShardService:
-    """A `Shard` in this process; one call at a time.
+    """A `Shard` in this process; one call at a time, but for `store_answers`.
 
     `secret` signs lease tokens and must be the same for every shard and router.
     """
@@ -75,6 +61,7 @@ class ShardService:
         self._state = ShardState(shard_id, rules)
         self._log_end: dict[PartitionKey, int] = {}
         self._unsure: set[PartitionKey] = set()
+        self._backlog, self._backlog_at = 0, -_BACKLOG_AGE_MAX_S
 
     def recover(self) -> None:
         """Open every partition that the stores say is this shard's."""
@@ -112,17 +99,36 @@ class ShardService:
         return tuple(report(self._state.partitions[key]) for key in found)
 
     def backlog(self) -> int:
-        """Return how many questions this shard would still ask, over all jobs."""
-        self._begin()
-        return sum(report(partition).wanted for partition in self._state.partitions.values())
+        """Return how many questions this shard would still ask, over all jobs.
+
+        As it was at most a second ago: it is asked for often, and takes a look at every item.
+        """
+        now = self._clock.now()
+        if not self._backlog_at <= now < self._backlog_at + _BACKLOG_AGE_MAX_S:
+            self._begin()
+            self._backlog_at = now
+            self._backlog = sum(
+                report(partition).wanted for partition in self._state.partitions.values()
+            )
+        return self._backlog
 
     def claim(
         self, worker: WorkerProfile, count: int, eligible: Eligible | None = None
     ) -> tuple[Offer, ...]:
         """Lease up to `count` items to a worker, the most valuable first; may be empty."""
+        return self.claim_all([Claim(worker=worker, count=count, eligible=eligible)])[0]
+
+    def claim_all(self, claims: Sequence[Claim]) -> tuple[tuple[Offer, ...], ...]:
+        """Serve the claims of several workers, as many as may be in one look."""
         self._begin()
-        events = self._do(Claim(worker=worker, count=count, eligible=eligible))
-        return tuple(self._offer(event) for event in events if isinstance(event, Granted))
+        offers: list[list[Offer]] = [[] for _ in claims]
+        if len(claims) > 1:
+            self._offer(ClaimTogether(tuple(claims)), offers)
+        for claim, found in zip(claims, offers, strict=True):
+            if len(found) < claim.count:
+                rest = replace(claim, count=claim.count - len(found))
+                self._offer(rest, [found])
+        return tuple(tuple(found) for found in offers)
 
     def assign(
         self, workers: Sequence[WorkerProfile], counts: Sequence[int]
@@ -132,11 +138,9 @@ class ShardService:
         A worker who comes twice is served once.
         """
         self._begin()
-        offers: dict[WorkerId, list[Offer]] = {worker.worker_id: [] for worker in workers}
-        for event in self._do(Assign(workers=tuple(workers), counts=tuple(counts))):
-            if isinstance(event, Granted):
-                offers[event.worker_id].append(self._offer(event))
-        return tuple(tuple(offers.pop(worker.worker_id, [])) for worker in workers)
+        offers: list[list[Offer]] = [[] for _ in workers]
+        self._offer(Assign(workers=tuple(workers), counts=tuple(counts)), offers)
+        return tuple(tuple(found) for found in offers)
 
     def answer(
         self, worker: WorkerProfile, submissions: Sequence[Submission]
@@ -146,31 +150,105 @@ class ShardService:
 
     def answer_all(self, requests: Sequence[Request]) -> tuple[tuple[Outcome, ...], ...]:
         """Take the answers of several workers in one write for each partition."""
+        settlement = self.decide_answers(requests)
+        while settlement.writes:
+            try:
+                self.store_answers(settlement)
+            finally:
+                self.settle_answers(settlement)
+        return settlement.replies()
+
+    def decide_answers(self, requests: Sequence[Request]) -> Settlement:
+        """Decide on answers, and hold the leases of the good ones until these are settled.
+
+        Until then no other answers may be decided on.
+        """
         self._begin()
-        outcomes: list[list[Outcome]] = [
-            [Outcome(token=found.token, error=LeaseInvalid()) for found in request.submissions]
-            for request in requests
-        ]
-        groups: dict[PartitionKey, list[tuple[int, int, Entry]]] = {}
-        for at, request in enumerate(requests):
-            for index, submission in enumerate(request.submissions):
-                entry = self._entry(request.worker, submission)
-                if entry is not None:
-                    key = PartitionKey(entry.ticket.job_id, entry.ticket.partition)
-                    groups.setdefault(key, []).append((at, index, entry))
-        for key, group in groups.items():
-            verdicts = self._settle(key, tuple(entry for _, _, entry in group))
-            for (at, index, _), verdict in zip(group, verdicts, strict=True):
-                token = requests[at].submissions[index].token
-                outcomes[at][index] = _outcome(token, verdict)
-        return tuple(tuple(found) for found in outcomes)
+        settlement = Settlement(requests)
+        groups: dict[PartitionKey, tuple[list[Entry], list[int]]] = {}
+        place = 0
+        for request in requests:
+            for submission in request.submissions:
+                ticket = self._ticket(submission.token)
+                if ticket is not None:
+                    key = PartitionKey(ticket.job_id, ticket.partition)
+                    entries, places = groups.setdefault(key, ([], []))
+                    worker_id = request.worker.worker_id
+                    entries.append(
+                        Entry(worker_id, ticket, submission.label, submission.duration_s)
+                    )
+                    places.append(place)
+                place += 1
+        for key, (entries, places) in groups.items():
+            self._decide(settlement, key, entries, places)
+        return settlement
+
+    def store_answers(self, settlement: Settlement) -> None:
+        """Write good answers to the log; needs no lock, for it touches nothing but the log."""
+        settlement.store(self._stores.answers)
+
+    def settle_answers(self, settlement: Settlement) -> None:
+        """Apply what is stored; `settlement.writes` then holds what must be stored anew.
+
+        To be called whatever became of `store_answers`: unless the log has said that it holds
+        the answers, or that it does not, nobody can be sure.
+        """
+        writes, settlement.writes = settlement.writes, []
+        for write in writes:
+            key, partition = write.taken.key, write.state
+            mine = self._state.partitions.get(key) is partition
+            if write.ended and write.error is None:
+                if mine:
+                    apply(self._state, write.taken)
+                settlement.stored(write)
+            elif isinstance(write.error, StaleEpoch):
+                if mine:
+                    self._forget(key)
+                settlement.void(write)
+            elif mine:
+                self._unsure.add(key)
+                self._settle_unsure(settlement, write)
+            else:
+                settlement.failed(write, ShardUnavailable(self._state.shard_id))
+
+    def _settle_unsure(self, settlement: Settlement, write: Write) -> None:
+        """Where the log knows an answer that the state does not, catch up and decide again."""
+        if isinstance(write.error, AlreadyAnswered):
+            self._make_sure(write.taken.key)
+            self._decide(settlement, write.taken.key, write.entries, write.places)
+        else:
+            settlement.failed(write, write.error or ShardUnavailable(self._state.shard_id))
+
+    def _decide(
+        self,
+        settlement: Settlement,
+        key: PartitionKey,
+        entries: Sequence[Entry],
+        places: Sequence[int],
+    ) -> None:
+        command = Submit(key=key, entries=tuple(entries))
+        events = decide(self._state, command, self._clock.now())
+        settlement.note(events, places)
+        for event in events:
+            if isinstance(event, Taken):
+                apply(self._state, Settling(key=key, lease_ids=event.lease_ids))
+                partition = self._state.partitions[key]
+                settlement.writes.append(
+                    Write(
+                        state=partition,
+                        fence=partition.partition,
+                        taken=event,
+                        entries=command.entries,
+                        places=list(places),
+                    )
+                )
 
     def release(self, worker: WorkerProfile, tokens: Sequence[str]) -> int:
         """Give leases back unanswered and return how many were still held."""
         self._begin()
         tickets = [ticket for token in tokens if (ticket := self._ticket(token)) is not None]
         events = self._do(Release(worker_id=worker.worker_id, tickets=tuple(tickets)))
-        return sum(isinstance(event, Dropped) for event in events)
+        return sum(len(event.lease_ids) for event in events if isinstance(event, Dropped))
 
     def heartbeat(self, worker: WorkerProfile, tokens: Sequence[str]) -> tuple[Extension, ...]:
         """Extend leases that are still held, each to at most `Rules.lease_terms_max` terms."""
@@ -197,38 +275,6 @@ class ShardService:
             apply(self._state, event)
         return events
 
-    def _settle(self, key: PartitionKey, entries: tuple[Entry, ...]) -> Sequence[Verdict]:
-        """Decide on answers to one partition, store the good ones, then apply them.
-
-        Where the log knows an answer that the state does not, the state catches up and decides
-        again.
-        """
-        for _ in range(2):
-            verdicts = _verdicts(decide(self._state, Submit(entries=entries), self._clock.now()))
-            taken = [verdict for verdict in verdicts if isinstance(verdict, Taken)]
-            try:
-                self._store(key, taken)
-            except AlreadyAnswered:
-                self._make_sure(key)
-            except StaleEpoch:
-                self._forget(key)
-                return [Refused(index, _expired(entry)) for index, entry in enumerate(entries)]
-            except Unavailable as busy:
-                return [Refused(index, busy) for index in range(len(entries))]
-            else:
-                for event in taken:
-                    apply(self._state, event)
-                return verdicts
-        raise ShardUnavailable(self._state.shard_id)
-
-    def _store(self, key: PartitionKey, taken: Sequence[Taken]) -> None:
-        """Append answers to the log; unless that ends well nobody can be sure what it holds."""
-        if taken:
-            self._unsure.add(key)
-            fence = self._state.partitions[key].partition
-            self._stores.answers.append(fence, [event.answer for event in taken])
-            self._unsure.discard(key)
-
     def _make_sure(self, key: PartitionKey) -> None:
         """Find out what became of a write whose outcome was not heard.
 
@@ -245,21 +291,17 @@ class ShardService:
             key.job_id, key.number, self._state.shard_id
         )
         self._catch_up(key)
+        partition.leases.settle_none()
         self._unsure.discard(key)
 
     def _catch_up(self, key: PartitionKey) -> None:
         """Count answers of the log that the state has missed, and end their leases."""
         partition = self._state.partitions[key]
         columns = read_all(self._stores.answers, key.job_id, self._log_end[key])
-        for row in partition.rows_here(columns):
-            worker_id = columns.worker_ids[columns.workers[row]]
-            position = partition.local(int(columns.positions[row]))
-            if partition.stored_label(worker_id, position) is None:
-                lease_id = partition.lease_on(position, worker_id)
-                if lease_id is not None:
-                    apply(self._state, Dropped(key, lease_id))
-                purpose = PURPOSES[int(columns.audit[row])]
-                partition.add_answer(worker_id, position, int(columns.labels[row]), purpose)
+        missed = partition.missing(columns)
+        held = partition.leases_on(missed)
+        apply(self._state, Dropped(key, held))
+        partition.add_answers(missed)
         if len(columns):
             self._log_end[key] = int(columns.seq[-1])
 
@@ -286,50 +328,18 @@ class ShardService:
         self._unsure.discard(key)
         del self._log_end[key]
 
-    def _offer(self, event: Granted) -> Offer:
-        ticket = Ticket(
-            shard_id=self._state.shard_id,
-            job_id=event.key.job_id,
-            partition=event.key.number,
-            epoch=self._state.partitions[event.key].lease_epoch,
-            position=event.position,
-            lease_id=event.lease_id,
-            worker_id=event.worker_id,
-        )
-        return Offer(
-            token=seal(ticket, self._secret),
-            job_id=event.key.job_id,
-            position=event.position,
-            purpose=event.purpose,
-            expires_at=event.expires_at,
-        )
+    def _offer(
+        self, command: Claim | ClaimTogether | Assign, offers: Sequence[list[Offer]]
+    ) -> None:
+        """Carry out claims; add what each is offered to its list."""
+        for event in self._do(command):
+            if isinstance(event, Granted):
+                partition = self._state.partitions[event.key]
+                for holder, offer in offered(self._state.shard_id, partition, event, self._secret):
+                    offers[holder].append(offer)
 
     def _ticket(self, token: str) -> Ticket | None:
         try:
             return unseal(token, self._secret)
         except LeaseInvalid:
             return None
-
-    def _entry(self, worker: WorkerProfile, submission: Submission) -> Entry | None:
-        ticket = self._ticket(submission.token)
-        if ticket is None:
-            return None
-        return Entry(
-            worker_id=worker.worker_id,
-            ticket=ticket,
-            label=submission.label,
-            duration_s=submission.duration_s,
-        )
-
-
-def _verdicts(events: Sequence[Event]) -> list[Verdict]:
-    return [event for event in events if isinstance(event, Taken | Replayed | Refused)]
-
-
-def _outcome(token: str, verdict: Verdict) -> Outcome:
-    error: MusterError | None = verdict.error if isinstance(verdict, Refused) else None
-    return Outcome(token=token, error=error, replayed=isinstance(verdict, Replayed))
-
-
-def _expired(entry: Entry) -> LeaseExpired:
-    return LeaseExpired(entry.ticket.job_id, entry.ticket.position)

@@ -4,6 +4,9 @@ An item costs 4 K bytes of posterior, 4 of error and 5 of counts and flags. All 
 from the stores; only leases are lost when a shard dies, and the next epoch makes those void.
 """
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +15,17 @@ from allocation.commands import Granted, PartitionKey
 from allocation.fairness import FairShares
 from allocation.ports import TruthSnapshot
 from allocation.shortlist import Shortlist
-from allocation.tables import AnswerTable, Bools, History, Ints, LeaseTable, LiveLease
+from allocation.tables import (
+    LEASE,
+    AnswerTable,
+    Bools,
+    History,
+    Ids,
+    Ints,
+    Leases,
+    LeaseTable,
+    LiveLease,
+)
 from allocation.terms import Rules, Terms
 from cluster.domain.ids import JobId, Position, ShardId, UnixSeconds, WorkerId
 from cluster.domain.work import AnswerColumns, Partition, Purpose
@@ -47,6 +60,14 @@ class PartitionState:
         self._workers: dict[WorkerId, int] = {}
         self._histories: list[History] = []
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory the items, answers and leases take, without what is known of workers."""
+        counts = (*self.answer_counts.values(), *self.lease_counts.values(), self.final)
+        belief = 0 if self.belief is None else self.belief.nbytes
+        tables = self.answers.nbytes + self.leases.nbytes + self.shortlist.nbytes
+        return belief + tables + sum(column.nbytes for column in counts)
+
     def local(self, position: Position) -> int:
         """Return an absolute position as a local one."""
         return position - self.partition.first_position
@@ -64,17 +85,42 @@ class PartitionState:
         """Return who holds a lease."""
         return self._worker_ids[lease.worker]
 
+    def holders(self, leases: Leases) -> Counter[WorkerId]:
+        """Return how many of these leases each worker holds."""
+        workers, counts = np.unique(leases["worker"], return_counts=True)
+        ids = self._worker_ids
+        return Counter({ids[at]: n for at, n in zip(workers, counts.tolist(), strict=True)})
+
     def stored_label(self, worker_id: WorkerId, position: int) -> int | None:
         """Return the label a worker gave to an item; None where there is none."""
         row = self.history(worker_id).answer_row(position)
         return None if row is None else int(self.answers.labels[row])
 
-    def lease_on(self, position: int, worker_id: WorkerId) -> int | None:
-        """Return the lease by which a worker holds an item; looks at every lease."""
-        for lease_id, lease in self.leases.pairs():
-            if lease.position == position and self.holder(lease) == worker_id:
-                return lease_id
-        return None
+    def missing(self, columns: AnswerColumns) -> AnswerColumns:
+        """Return the answers, of a job's, that belong to this partition and are not counted."""
+        ids = columns.worker_ids
+        rows = [
+            row
+            for row in self.rows_here(columns).tolist()
+            if self.stored_label(ids[columns.workers[row]], self.local(int(columns.positions[row])))
+            is None
+        ]
+        return columns.rows(np.array(rows, dtype=np.intp))
+
+    def leases_on(self, answers: AnswerColumns) -> Ids:
+        """Return the leases by which workers hold the items of these answers; looks at each."""
+        pairs = {
+            (self.local(position), answers.worker_ids[worker])
+            for position, worker in zip(
+                answers.positions.tolist(), answers.workers.tolist(), strict=True
+            )
+        }
+        held = [
+            lease_id
+            for lease_id, lease in self.leases.pairs()
+            if (lease.position, self.holder(lease)) in pairs
+        ]
+        return np.array(held, dtype=np.int64)
 
     def rows_here(self, columns: AnswerColumns) -> npt.NDArray[np.intp]:
         """Return which rows of a job's answers belong to this partition."""
@@ -93,38 +139,59 @@ class PartitionState:
         return is_open
 
     def grant(self, event: Granted) -> None:
-        """Count a lease as out."""
-        position, worker = self.local(event.position), self._index(event.worker_id)
-        lease = LiveLease(
-            position, worker, event.purpose, event.price, event.expires_at, event.ends_by
-        )
-        self.leases.add(event.lease_id, lease)
-        self._histories[worker].hold(position)
-        self.lease_counts[event.purpose][position] += 1
-        self.grants[event.purpose] += 1
-        self.shortlist.granted()
+        """Count leases as out."""
+        workers = self._indices(event.workers)
+        leases = np.zeros(len(event.lease_ids), dtype=LEASE)
+        leases["position"], leases["worker"] = event.positions, workers[event.holders]
+        leases["price"] = np.array(event.prices)[event.holders]
+        leases["audit"] = event.audit
+        leases["expires_at"], leases["ends_by"] = event.expires_at, event.ends_by
+        self.leases.add(event.lease_ids, leases)
+        for position, worker in zip(
+            leases["position"].tolist(), leases["worker"].tolist(), strict=True
+        ):
+            self._histories[worker].hold(position)
+        self._count(self.lease_counts, leases["position"], leases["audit"], 1)
+        audits = int(np.count_nonzero(event.audit))
+        self.grants["audit"] += audits
+        self.grants["label"] += len(leases) - audits
+        self.shortlist.granted(len(leases))
         self._keep_shortlist()
 
-    def drop(self, lease_id: int) -> None:
-        """Take a lease back unanswered."""
-        lease = self._end(lease_id)
-        if lease is not None:
-            self._histories[lease.worker].let_go(lease.position)
+    def drop(self, lease_ids: Ids) -> Leases:
+        """Take leases back unanswered and return those that were out."""
+        ended = self._end(lease_ids)
+        for position, worker in zip(
+            ended["position"].tolist(), ended["worker"].tolist(), strict=True
+        ):
+            self._histories[worker].let_go(position)
+        self.leases.note_first_end()
+        return ended
 
-    def take(self, lease_id: int, worker_id: WorkerId, position: int, label: int) -> None:
-        """Count the answer to a lease."""
-        lease = self._end(lease_id)
-        if lease is not None:
-            self.add_answer(worker_id, position, label, lease.purpose)
+    def take(self, lease_ids: Ids, answers: AnswerColumns) -> None:
+        """Count the answers to leases."""
+        self._end(lease_ids)
+        self.add_answers(answers)
 
-    def add_answer(self, worker_id: WorkerId, position: int, label: int, purpose: Purpose) -> None:
-        """Count a stored answer."""
-        worker = self._index(worker_id)
-        row = self.answers.append(position, worker, label, audit=purpose == "audit")
-        self._histories[worker].answered(position, row)
-        self.answer_counts[purpose][position] += 1
-        if self.belief is not None and purpose == "label":
-            self.belief.add(position, worker_id, label)
+    def add_answers(self, answers: AnswerColumns) -> None:
+        """Count stored answers."""
+        positions = (answers.positions - self.partition.first_position).astype(np.int32)
+        workers = self._indices(answers.worker_ids)[answers.workers]
+        first_row = len(self.answers)
+        self.answers.extend(positions, workers, answers.labels, answers.audit)
+        for row, (position, worker) in enumerate(
+            zip(positions.tolist(), workers.tolist(), strict=True), start=first_row
+        ):
+            self._histories[worker].answered(position, row)
+        self._count(self.answer_counts, positions, answers.audit, 1)
+        if self.belief is not None:
+            counted = ~answers.audit
+            self.belief.add(
+                positions[counted],
+                answers.worker_ids,
+                answers.workers[counted],
+                answers.labels[counted],
+            )
 
     def restore(self, columns: AnswerColumns) -> None:
         """Count all stored answers at once, in a partition that has none; others' are left out."""
@@ -151,24 +218,45 @@ class PartitionState:
         self.answers_end = snapshot.answers_left + (len(self.answers) if seen is None else seen)
         self._refresh_shortlist(self.belief)
 
-    def _end(self, lease_id: int) -> LiveLease | None:
-        lease = self.leases.remove(lease_id)
-        if lease is not None:
-            self.lease_counts[lease.purpose][lease.position] -= 1
-            self.shortlist.freed(lease.position)
-            self._keep_shortlist()
-        return lease
+    def _end(self, lease_ids: Ids) -> Leases:
+        ended = self.leases.remove(lease_ids)
+        self._count(self.lease_counts, ended["position"], ended["audit"], -1)
+        self.shortlist.freed(ended["position"])
+        self._keep_shortlist()
+        return ended
+
+    def _count(
+        self, counts: dict[Purpose, Counts], positions: Ints, audit: Bools, change: int
+    ) -> None:
+        """Add a number to the counts of items, one for each position."""
+        step = np.int8(change).astype(np.uint8)  # one less is 255 more: bytes wrap around
+        np.add.at(counts["label"], positions[~audit], step)
+        if audit.any():
+            np.add.at(counts["audit"], positions[audit], step)
 
     def _keep_shortlist(self) -> None:
-        belief, shortlist = self.belief, self.shortlist
+        belief, shortlist, key = self.belief, self.shortlist, self.terms.seed
         if belief is None:
             return
+        stretch = shortlist.stretch()
+        if stretch is not None:
+            is_open = self.open_labels(belief, stretch)
+            shortlist.gather(stretch, belief.error[stretch], is_open, key)
         if shortlist.worn:
-            self._refresh_shortlist(belief)
+            self._renew_shortlist(belief)
         elif shortlist.unranked:
             items = shortlist.everything()
-            is_open = self.open_labels(belief, items)
-            shortlist.rank(belief.error[items], is_open, self.terms.seed)
+            shortlist.rank(belief.error[items], self.open_labels(belief, items), key)
+
+    def _renew_shortlist(self, belief: Belief) -> None:
+        found, renewed = self.shortlist.gathered(), None
+        if found is not None:
+            is_open = self.open_labels(belief, found)
+            renewed = self.shortlist.next(found, belief.error[found], is_open, self.terms.seed)
+        if renewed is None:
+            self._refresh_shortlist(belief)
+        else:
+            self.shortlist = renewed
 
     def _refresh_shortlist(self, belief: Belief) -> None:
         rules, labels = self.rules, len(self.terms.codes)
@@ -179,6 +267,10 @@ class PartitionState:
             window=max(4, rules.shortlist_window * 8 // max(labels, 8)),
             key=self.terms.seed,
         )
+
+    def _indices(self, worker_ids: Sequence[WorkerId]) -> Ints:
+        """Return the number of each worker in this partition; new ones get the next."""
+        return np.fromiter(map(self._index, worker_ids), np.int32, len(worker_ids))
 
     def _index(self, worker_id: WorkerId) -> int:
         worker = self._workers.setdefault(worker_id, len(self._worker_ids))
@@ -205,8 +297,8 @@ class ShardState:
     def remove(self, key: PartitionKey) -> None:
         """Forget a partition; its leases are void."""
         partition = self.partitions.pop(key)
-        for _, lease in partition.leases.pairs():
-            self.count_held(partition.holder(lease), -1)
+        for worker_id, held in partition.holders(partition.leases.out()).items():
+            self.count_held(worker_id, -held)
         self.partition_shares.forget(key)
         if not any(found.job_id == key.job_id for found in self.partitions):
             self.job_shares.forget(key.job_id)
@@ -223,13 +315,11 @@ class ShardState:
         else:
             self._held.pop(worker_id, None)
 
-    def due(self, now: UnixSeconds) -> list[tuple[PartitionKey, int]]:
-        """Return the leases that have ended by now."""
-        return [
-            (key, lease_id)
-            for key, partition in self.partitions.items()
-            for lease_id in partition.leases.due(now)
-        ]
+    def due(self, now: UnixSeconds) -> Iterator[tuple[PartitionKey, Ids]]:
+        """Yield the leases that have ended by now, of each partition that may have any."""
+        for key, partition in self.partitions.items():
+            if partition.leases.may_be_due(now):
+                yield key, partition.leases.due(now)
 
 
 def _zero_counts(items: int) -> dict[Purpose, Counts]:

@@ -1,22 +1,23 @@
 """The flat tables a partition is made of: answers, who was asked what, and leases out.
 
-Nothing here is an object per item or per answer; an answer costs 11 bytes in `AnswerTable` and 8
-in its worker's `History`. Positions are local: 0 is the partition's first item.
+Nothing here is an object per item, answer or lease; an answer costs 11 bytes in `AnswerTable` and
+8 in its worker's `History`, a lease 39 in `LeaseTable`. Positions are local: 0 is the first item of
+the partition.
 """
 
-import heapq
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cluster.domain.ids import UnixSeconds
-from cluster.domain.work import Purpose
+from cluster.domain.work import PURPOSES, Purpose
 
 Ints = npt.NDArray[np.int32]
+Ids = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _ROWS_AT_FIRST = 64
@@ -56,14 +57,11 @@ class AnswerTable:
         """Whether each answer checks an item instead of counting towards its label."""
         return self._audit[: self._size]
 
-    def append(self, position: int, worker: int, label: int, *, audit: bool) -> int:
-        """Add one answer and return its row."""
-        row = self._size
-        self._reserve(row + 1)
-        self._positions[row], self._workers[row] = position, worker
-        self._labels[row], self._audit[row] = label, audit
-        self._size = row + 1
-        return row
+    @property
+    def nbytes(self) -> int:
+        """How much memory the table takes."""
+        columns = (self._positions, self._workers, self._labels, self._audit)
+        return sum(column.nbytes for column in columns)
 
     def extend(
         self, positions: Ints, workers: Ints, labels: npt.NDArray[np.int16], audit: Bools
@@ -134,14 +132,18 @@ class History:
             self.hold(position)
         self._rows[bisect_left(self._positions, position)] = row
 
-    def without(self, candidates: Ints) -> Ints:
-        """Return the candidates that the worker neither holds nor has answered, in their order."""
+    def knows(self, candidates: Ints) -> Bools:
+        """Return which candidates the worker holds or has answered."""
         if not self._positions:
-            return candidates
+            return np.zeros(len(candidates), dtype=np.bool_)
         known = np.frombuffer(self._positions, dtype=np.int32)
         nearest = np.minimum(np.searchsorted(known, candidates), len(known) - 1)
-        strange: Bools = known[nearest] != candidates
-        return candidates[strange]
+        found: Bools = known[nearest] == candidates
+        return found
+
+    def without(self, candidates: Ints) -> Ints:
+        """Return the candidates that the worker neither holds nor has answered, in their order."""
+        return candidates[~self.knows(candidates)] if self._positions else candidates
 
     def _find(self, position: int) -> int | None:
         at = bisect_left(self._positions, position)
@@ -150,74 +152,149 @@ class History:
         return None
 
 
-@dataclass(slots=True)
-class LiveLease:
-    """A lease that is out; position and worker are those of its partition's tables.
-
-    `ends_by` is the latest time to which it may be extended.
-    """
+class LiveLease(NamedTuple):
+    """A lease that is out; position and worker are those of its partition's tables."""
 
     position: int
     worker: int
     purpose: Purpose
-    price: float
-    expires_at: UnixSeconds
-    ends_by: UnixSeconds
+
+
+LEASE = np.dtype(
+    [
+        ("position", np.int32),
+        ("worker", np.int32),
+        ("uses", np.int32),
+        ("price", np.float64),
+        ("expires_at", np.float64),
+        ("ends_by", np.float64),
+        ("audit", np.bool_),
+        ("out", np.bool_),
+        ("settling", np.bool_),
+    ]
+)
+"""A row of `LeaseTable`.
+
+`uses` counts how often the row held a lease, `ends_by` is the latest time to which this one may
+be extended, and while one is `settling` its answer is on its way to the log: it neither runs out
+nor can be given back.
+"""
+
+Leases = npt.NDArray[np.void]
+"""Rows of the type `LEASE`."""
+
+_ROW_BITS = np.int64(32)
+_ROW_MASK = np.int64((1 << 32) - 1)
 
 
 class LeaseTable:
-    """The leases out in a partition, by id, and which of them end next."""
+    """The leases out in a partition, as columns.
+
+    An id is a row and how often that row was used before, so that none is given out twice and
+    none needs to be looked up.
+    """
 
     def __init__(self) -> None:
-        self._live: dict[int, LiveLease] = {}
-        self._ends: list[tuple[UnixSeconds, int]] = []
-        self.next_id = 0
+        self._rows: Leases = np.zeros(_ROWS_AT_FIRST, dtype=LEASE)
+        self._free: Ints = np.arange(_ROWS_AT_FIRST, dtype=np.int32)[::-1].copy()
+        self._out = 0
+        self._first_end = np.inf
 
     def __len__(self) -> int:
-        return len(self._live)
+        return self._out
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory the table takes."""
+        return self._rows.nbytes + self._free.nbytes
 
     def pairs(self) -> Iterator[tuple[int, LiveLease]]:
         """Yield every lease out, with its id."""
-        return iter(self._live.items())
+        for row in np.flatnonzero(self._rows["out"]):
+            found = self._rows[row]
+            purpose = PURPOSES[int(found["audit"])]
+            lease = LiveLease(int(found["position"]), int(found["worker"]), purpose)
+            yield int(self._ids(row)), lease
 
-    def get(self, lease_id: int) -> LiveLease | None:
-        """Return a lease that is out."""
-        return self._live.get(lease_id)
+    def out(self) -> Leases:
+        """Return every lease out."""
+        leases: Leases = self._rows[self._rows["out"]]
+        return leases
 
-    def add(self, lease_id: int, lease: LiveLease) -> None:
-        """Count a lease as out."""
-        self._live[lease_id] = lease
-        self.next_id = max(self.next_id, lease_id + 1)
-        heapq.heappush(self._ends, (lease.expires_at, lease_id))
+    def next_ids(self, count: int) -> Ids:
+        """Return the ids that the next leases will have, in their order; changes nothing."""
+        rows = self._free[: -count - 1 : -1].astype(np.int64)
+        if len(rows) < count:
+            more = np.arange(count - len(rows), dtype=np.int64) + len(self._rows)
+            return np.concatenate([self._ids(rows), more])
+        return self._ids(rows)
+
+    def find(self, lease_ids: Ids) -> tuple[Leases, Bools]:
+        """Return a row for each id, and whether that lease is out; a copy."""
+        rows = np.minimum(lease_ids & _ROW_MASK, len(self._rows) - 1)
+        found = self._rows[rows]
+        is_out: Bools = found["out"] & (self._ids(rows) == lease_ids)
+        return found, is_out
+
+    def add(self, lease_ids: Ids, leases: Leases) -> None:
+        """Count leases as out; `lease_ids` are the next ones."""
+        self._reserve(len(lease_ids))
+        rows = lease_ids & _ROW_MASK
+        self._free = self._free[: len(self._free) - len(rows)]
+        leases["uses"] = lease_ids >> _ROW_BITS
+        leases["out"] = True
+        self._rows[rows] = leases
+        self._out += len(rows)
+        self._first_end = min(self._first_end, float(leases["expires_at"].min()))
 
     def extend(self, lease_id: int, expires_at: UnixSeconds) -> None:
         """Move the end of a lease that is out."""
-        self._live[lease_id].expires_at = expires_at
-        heapq.heappush(self._ends, (expires_at, lease_id))
-        self._forget_old_ends()
+        self._rows["expires_at"][lease_id & int(_ROW_MASK)] = expires_at
+        self._first_end = min(self._first_end, expires_at)
 
-    def remove(self, lease_id: int) -> LiveLease | None:
-        """Take a lease back and return it; None where it is not out."""
-        lease = self._live.pop(lease_id, None)
-        self._forget_old_ends()
-        return lease
+    def settle(self, lease_ids: Ids) -> None:
+        """Note that the answers to leases are on their way."""
+        self._rows["settling"][lease_ids & _ROW_MASK] = True
 
-    def due(self, now: UnixSeconds) -> list[int]:
-        """Return the leases that have ended by now, by id."""
-        found: set[int] = set()
-        reached = [0]
-        while reached:
-            at = reached.pop()
-            if at < len(self._ends) and self._ends[at][0] <= now:
-                if self._is_current(*self._ends[at]):
-                    found.add(self._ends[at][1])
-                reached += (2 * at + 1, 2 * at + 2)
-        return sorted(found)
+    def settle_none(self) -> None:
+        """Note that no answer is on its way any more."""
+        self._rows["settling"] = False
 
-    def _forget_old_ends(self) -> None:
-        while self._ends and not self._is_current(*self._ends[0]):
-            heapq.heappop(self._ends)
+    def remove(self, lease_ids: Ids) -> Leases:
+        """Take leases back and return those that were out; each id once."""
+        found, is_out = self.find(lease_ids)
+        rows = (lease_ids & _ROW_MASK)[is_out]
+        self._rows["out"][rows] = False
+        self._rows["settling"][rows] = False
+        self._rows["uses"][rows] += 1
+        self._free = np.concatenate([self._free, rows.astype(np.int32)])
+        self._out -= len(rows)
+        return found[is_out]
 
-    def _is_current(self, expires_at: UnixSeconds, lease_id: int) -> bool:
-        lease = self._live.get(lease_id)
-        return lease is not None and lease.expires_at == expires_at
+    def may_be_due(self, now: UnixSeconds) -> bool:
+        """Return whether any lease may have ended by now, without looking at each."""
+        return self._first_end <= now
+
+    def due(self, now: UnixSeconds) -> Ids:
+        """Return the leases that have ended by now, in the order of their rows."""
+        ended = self._rows["out"] & ~self._rows["settling"] & (self._rows["expires_at"] <= now)
+        return self._ids(np.flatnonzero(ended))
+
+    def note_first_end(self) -> None:
+        """Find out anew when the next lease ends; looks at each."""
+        held = self._rows["out"] & ~self._rows["settling"]
+        self._first_end = float(self._rows["expires_at"][held].min(initial=np.inf))
+
+    def _ids(self, rows: Ids | np.intp) -> Ids:
+        ids: Ids = (self._rows["uses"][rows].astype(np.int64) << _ROW_BITS) | rows
+        return ids
+
+    def _reserve(self, count: int) -> None:
+        """Make sure that so many rows are free; new ones come after those that are."""
+        lacking = count - len(self._free)
+        if lacking > 0:
+            first = len(self._rows)
+            more = max(lacking, first)
+            self._rows = np.concatenate([self._rows, np.zeros(more, dtype=LEASE)])
+            new = np.arange(first, first + more, dtype=np.int32)[::-1]
+            self._free = np.concatenate([new, self._free])

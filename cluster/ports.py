@@ -15,7 +15,7 @@ from cluster.domain.items import Chunk, ChunkPrediction
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent
 from cluster.domain.models import ModelRecord
 from cluster.domain.results import ResultSegment
-from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerProfile, WorkerTotals
+from cluster.domain.work import AnswerColumns, Partition, WorkerProfile, WorkerTotals
 
 
 class JobStore(Protocol):
@@ -118,9 +118,10 @@ class PartitionStore(Protocol):
 class AnswerLog(Protocol):
     """The crowd's answers: the money. Append-only, at most one by a worker on an item."""
 
-    def append(self, fence: Partition, answers: Sequence[Answer]) -> None:
+    def append(self, fence: Partition, answers: AnswerColumns) -> None:
         """Store answers of one partition durably, all or none, if `fence.epoch` is the newest.
 
+        The log gives them numbers of its own, in their order; `answers.seq` plays no part.
         Returns only once they are synced. Raises StaleEpoch where the partition has a newer epoch
         and AlreadyAnswered where one (job, item, worker) is already stored.
         """

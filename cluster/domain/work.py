@@ -88,20 +88,19 @@ class WorkerTotals:
     last_answered_at: UnixSeconds | None = None
 
     @classmethod
-    def by_worker(cls, answers: Sequence[Answer]) -> Mapping[WorkerId, Self]:
+    def by_worker(cls, answers: "AnswerColumns") -> Mapping[WorkerId, Self]:
         """Return what each worker gives in these answers."""
-        given: dict[WorkerId, list[Answer]] = {}
-        for answer in answers:
-            given.setdefault(answer.worker_id, []).append(answer)
-        return {
-            worker_id: cls(
-                answers=len(own),
-                earned=sum(answer.price for answer in own),
-                first_answered_at=min(answer.answered_at for answer in own),
-                last_answered_at=max(answer.answered_at for answer in own),
-            )
-            for worker_id, own in given.items()
-        }
+        given: dict[WorkerId, Self] = {}
+        for worker, price, at in zip(
+            answers.workers.tolist(),
+            answers.prices.tolist(),
+            answers.answered_at.tolist(),
+            strict=True,
+        ):
+            one = cls(answers=1, earned=price, first_answered_at=at, last_answered_at=at)
+            before = given.get(answers.worker_ids[worker])
+            given[answers.worker_ids[worker]] = one if before is None else before.plus(one)
+        return given
 
     def plus(self, more: Self) -> Self:
         """Return the totals of this and of what came besides."""
@@ -135,6 +134,20 @@ class AnswerColumns:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    def rows(self, chosen: npt.NDArray[np.intp]) -> Self:
+        """Return some of the answers, by row."""
+        return replace(
+            self,
+            seq=self.seq[chosen],
+            positions=self.positions[chosen],
+            workers=self.workers[chosen],
+            labels=self.labels[chosen],
+            audit=self.audit[chosen],
+            prices=self.prices[chosen],
+            answered_at=self.answered_at[chosen],
+            durations_s=self.durations_s[chosen],
+        )
 
     @classmethod
     def of(cls, answers: Sequence[Answer], first_seq: int = 1) -> Self:

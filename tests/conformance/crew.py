@@ -5,6 +5,7 @@ from dataclasses import replace
 from threading import Barrier
 
 from cluster.domain.ids import JobId, ModelName, ShardId
+from cluster.domain.work import AnswerColumns
 from cluster.errors import StaleEpoch, StaleRevision
 from cluster.settings import Settings
 from cluster.stores.opened import open_stores
@@ -69,7 +70,7 @@ def fight_for_partition(settings: Settings, number: int, turns: int) -> list[int
             position = 10_000 * number + 10 * turn + step
             given = samples.answer(position, f"shard-{number}", label=fence.epoch)
             try:
-                stores.answers.append(fence, [given])
+                stores.answers.append(fence, AnswerColumns.of([given]))
             except StaleEpoch:
                 break
             stored.append(position)
@@ -83,7 +84,9 @@ def fill_partition(settings: Settings, number: int, batches: int) -> None:
     _START[0].wait(60)
     for batch in range(batches):
         first = fence.first_position + 10 * batch
-        stores.answers.append(fence, [samples.answer(first + n) for n in range(10)])
+        stores.answers.append(
+            fence, AnswerColumns.of([samples.answer(first + n) for n in range(10)])
+        )
 
 
 def promote_up(settings: Settings, times: int) -> None:

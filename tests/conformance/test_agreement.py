@@ -80,7 +80,7 @@ class Agreement(RuleBasedStateMachine):
             samples.answer(fence.first_position + offset, worker, job_id=job_id)
             for offset, worker in given
         ]
-        self.agree(lambda stores: stores.answers.append(fence, answers))
+        self.agree(lambda stores: stores.answers.append(fence, AnswerColumns.of(answers)))
 
     @rule(version=SMALL)
     def add_model(self, version: int) -> None:

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from cluster.domain.ids import ShardId
+from cluster.domain.work import AnswerColumns
 from cluster.settings import Settings
 from cluster.stores.opened import open_stores
 from tests.conformance import samples
@@ -25,7 +26,7 @@ def main(data_dir: Path) -> None:
         stream.flush()
         for batch in count():
             given = [samples.answer(BATCH * batch + n) for n in range(BATCH)]
-            stores.answers.append(fence, given)
+            stores.answers.append(fence, AnswerColumns.of(given))
             sys.stdout.write(f"{batch + 1}\n")
             sys.stdout.flush()
 

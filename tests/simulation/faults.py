@@ -5,11 +5,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from allocation.commands import Claim
 from allocation.ports import Extension, Offer, Outcome, PartitionReport, Submission, TruthSnapshot
 from allocation.service import ShardService
+from allocation.settlement import Request
 from allocation.terms import Rules
 from cluster.domain.ids import JobId, ShardId, WorkerId
-from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerProfile, WorkerTotals
+from cluster.domain.work import AnswerColumns, Partition, WorkerProfile, WorkerTotals
 from cluster.errors import ShardUnavailable, StoreBusy
 from cluster.ports import AnswerLog, Stores
 
@@ -33,16 +35,22 @@ class Crash(Exception):
 
 
 class FaultyLog:
-    """An answer log before and after whose writes things go wrong, `fault_share` of the time."""
+    """An answer log before and after whose writes things go wrong, `fault_share` of the time.
+
+    `meanwhile` is what else happens in the shard while it waits for a write.
+    """
 
     def __init__(self, log: AnswerLog, rng: np.random.Generator) -> None:
         self._log, self._rng = log, rng
         self.fault_share = 0.0
+        self.meanwhile: Callable[[], None] = lambda: None
 
-    def append(self, fence: Partition, answers: Sequence[Answer]) -> None:
+    def append(self, fence: Partition, answers: AnswerColumns) -> None:
+        self.meanwhile()
         self._perhaps_fail()
         self._log.append(fence, answers)
         self._perhaps_fail()
+        self.meanwhile()
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         return self._log.read(job_id, after_seq, limit)
@@ -86,10 +94,16 @@ class Node:
     def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
         return self._call(lambda service: service.claim(worker, count))
 
+    def claim_all(self, claims: Sequence[Claim]) -> tuple[tuple[Offer, ...], ...]:
+        return self._call(lambda service: service.claim_all(claims))
+
     def assign(
         self, workers: Sequence[WorkerProfile], counts: Sequence[int]
     ) -> tuple[tuple[Offer, ...], ...]:
         return self._call(lambda service: service.assign(workers, counts))
+
+    def answer_all(self, requests: Sequence[Request]) -> tuple[tuple[Outcome, ...], ...]:
+        return self._call(lambda service: service.answer_all(requests))
 
     def answer(
         self, worker: WorkerProfile, submissions: Sequence[Submission]

@@ -40,6 +40,8 @@ class Watch:
         self.stored: dict[Slot, str] = {}
         self._acknowledged: dict[Slot, str] = {}
         self._taken: set[Slot] = set()
+        self.interruptions = 0
+        self._interruptions_when_sent: dict[str, int] = {}
         self._answers: Counter[tuple[JobId, int]] = Counter()
         self._counts: Counter[tuple[JobId, Position, bool]] = Counter()
 
@@ -60,6 +62,7 @@ class Watch:
     def sent(self, worker_id: WorkerId, submission: Submission) -> None:
         """Note what a worker tried to say."""
         issued = self._issued.get(submission.token)
+        self._interruptions_when_sent[submission.token] = self.interruptions
         if issued is not None and issued.slot[2] == worker_id:
             self._sent.setdefault(issued.slot, set()).add(submission.label)
 
@@ -77,7 +80,9 @@ class Watch:
             assert isinstance(outcome.error, LeaseForeign | Unavailable)
         elif self._acknowledged.get(issued.slot) == submission.label:
             at_home = self._process_of(submission.token)[0] == self._owner_of(issued.slot)
-            assert isinstance(outcome.error, Unavailable) or not at_home, "a replay was refused"
+            undisturbed = self._interruptions_when_sent[submission.token] == self.interruptions
+            unsure = isinstance(outcome.error, Unavailable) or not (at_home and undisturbed)
+            assert unsure, f"a replay was refused: {outcome.error}"
 
     def _taken_or_replayed(
         self,

@@ -4,13 +4,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from allocation.commands import Claim
+from allocation.leases import unseal
 from allocation.ports import Offer, Outcome, Submission
 from allocation.router import ShardRouter
+from allocation.settlement import Request
 from allocation.terms import Rules
 from cluster.domain.ids import JobId, ModelName, ShardId, TenantId
 from cluster.domain.jobs import CrowdTerms, Job, JobSpec, Source
 from cluster.domain.labels import Label, LabelSet
-from cluster.errors import ShardUnavailable, Unavailable
+from cluster.errors import LeaseInvalid, ShardUnavailable, Unavailable
 from cluster.partitioning import plan_partitions
 from cluster.ports import Stores
 from cluster.stores.memory import memory_stores
@@ -57,6 +60,7 @@ class World:
         self.mail: list[Message] = []
         self.watch = Watch(self.stores, self.nodes, self.stages)
         self.log.fault_share = float(self.rng.choice([0.0, 0.05, 0.2]))
+        self.log.meanwhile = self._meanwhile
 
     def run(self) -> None:
         """Live through chaos, then calm down and come to an end."""
@@ -112,7 +116,9 @@ class World:
         """Let one thing happen."""
         actions = (
             (self._claim, 0.30),
+            (self._claim_together, 0.06),
             (self._deliver, 0.38),
+            (self._deliver_together, 0.06),
             (self._let_time_pass, 0.08),
             (self._refit, 0.06),
             (self._heartbeat, 0.03),
@@ -146,6 +152,30 @@ class World:
         assert len(offers) <= count
         self._take(worker, offers)
 
+    def _claim_together(self) -> None:
+        """Let workers, some of them perhaps twice, claim in one call."""
+        node = self.nodes[int(self.rng.integers(len(self.nodes)))]
+        workers = [self._someone() for _ in range(int(self.rng.integers(1, 8)))]
+        claims = [
+            Claim(worker=worker.profile, count=int(self.rng.integers(1, 4))) for worker in workers
+        ]
+        try:
+            found = node.claim_all(claims)
+        except ShardUnavailable:
+            return
+        for worker, claim, offers in zip(workers, claims, found, strict=True):
+            assert len(offers) <= claim.count
+            self._take(worker, offers)
+
+    def _meanwhile(self) -> None:
+        """Let something happen while a shard waits for its log."""
+        if self.rng.random() < 0.5:
+            busy = (self._claim, self._claim_together, self._release, self._heartbeat)
+            calm = (self._let_time_pass, self._refit, self._move_a_partition)
+            actions = busy + calm
+            actions[int(self.rng.integers(len(actions)))]()
+            self.watch.interruptions += 1
+
     def _take(self, worker: VirtualWorker, offers: tuple[Offer, ...]) -> None:
         self.watch.offered(worker.profile.worker_id, offers)
         for offer in offers:
@@ -167,17 +197,40 @@ class World:
         along = [found for found in self.mail if found.worker is first.worker][:4]
         self.mail = [found for found in self.mail if found not in along]
         batch = [first, *along]
+        sent_at = self.clock.time
         for message in batch:
             self.watch.sent(first.worker.profile.worker_id, message.submission)
         sent = [message.submission for message in batch]
         outcomes = self.router.answer(first.worker.profile, sent)
         for message, outcome in zip(batch, outcomes, strict=True):
-            self._hear(message, outcome)
+            self._hear(message, outcome, sent_at)
 
-    def _hear(self, message: Message, outcome: Outcome) -> None:
+    def _deliver_together(self) -> None:
+        """Bring the messages of many workers to one shard in one call."""
+        node = self.nodes[int(self.rng.integers(len(self.nodes)))]
+        here = [found for found in self.mail if shard_of(found.submission.token) == node.shard_id]
+        batch = here[: int(self.rng.integers(1, 9))]
+        self.mail = [found for found in self.mail if found not in batch]
+        self.clock.time = max([self.clock.time, *(message.at for message in batch)])
+        sent_at = self.clock.time
+        for message in batch:
+            self.watch.sent(message.worker.profile.worker_id, message.submission)
+        requests = [
+            Request(worker=message.worker.profile, submissions=(message.submission,))
+            for message in batch
+        ]
+        try:
+            replies = node.answer_all(requests)
+        except ShardUnavailable:
+            self.mail += batch
+            return
+        for message, (outcome,) in zip(batch, replies, strict=True):
+            self._hear(message, outcome, sent_at)
+
+    def _hear(self, message: Message, outcome: Outcome, sent_at: float) -> None:
         assert outcome.token == message.submission.token
         worker_id = message.worker.profile.worker_id
-        self.watch.heard(worker_id, message.submission, outcome, self.clock.time)
+        self.watch.heard(worker_id, message.submission, outcome, sent_at)
         if isinstance(outcome.error, Unavailable) and self.rng.random() < 0.9:
             self.mail.append(replace(message, at=self.clock.time + 1.0))
 
@@ -250,6 +303,7 @@ class World:
     def _drain(self) -> None:
         """Heal everything, send in enough honest workers, and see every item come to its end."""
         self.log.fault_share = 0.0
+        self.log.meanwhile = lambda: None
         self.clock.time += 20 * LEASE_TTL_S
         for node in self.nodes:
             node.start()
@@ -289,3 +343,11 @@ class World:
         for submission, outcome in zip(sent, self.router.answer(helper.profile, sent), strict=True):
             assert outcome.error is None, outcome.error
             self.watch.heard(helper.profile.worker_id, submission, outcome, self.clock.time)
+
+
+def shard_of(token: str) -> int | None:
+    """Return which shard a token is for; None for one of nobody's."""
+    try:
+        return unseal(token, SECRET).shard_id
+    except LeaseInvalid:
+        return None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from threading import Lock
 
 from cluster.domain.ids import JobId, Position, ShardId, WorkerId
-from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerTotals
+from cluster.domain.work import PURPOSES, Answer, AnswerColumns, Partition, WorkerTotals
 from cluster.errors import AlreadyAnswered, JobNotFound, StaleEpoch
 from cluster.ports import JobStore
 from cluster.stores.fencing import check_within
@@ -73,19 +73,20 @@ class MemoryAnswers:
         self._given: dict[JobId, set[tuple[Position, WorkerId]]] = {}
         self._totals: dict[WorkerId, WorkerTotals] = {}
 
-    def append(self, fence: Partition, answers: Sequence[Answer]) -> None:
+    def append(self, fence: Partition, answers: AnswerColumns) -> None:
         """Store answers of one partition, all or none, if `fence.epoch` is the newest."""
         check_within(fence, answers)
+        added = _answers_of(fence.job_id, answers)
         with self._partitions.held(fence), self._lock:
             given = self._given.setdefault(fence.job_id, set())
             new: set[tuple[Position, WorkerId]] = set()
-            for answer in answers:
+            for answer in added:
                 pair = (answer.position, answer.worker_id)
                 if pair in given or pair in new:
                     raise AlreadyAnswered(answer.job_id, *pair)
                 new.add(pair)
             given |= new
-            self._answers.setdefault(fence.job_id, []).extend(answers)
+            self._answers.setdefault(fence.job_id, []).extend(added)
             for worker_id, more in WorkerTotals.by_worker(answers).items():
                 self._totals[worker_id] = self._totals.get(worker_id, WorkerTotals()).plus(more)
 
@@ -99,3 +100,19 @@ class MemoryAnswers:
         """Return what a worker has given so far."""
         with self._lock:
             return self._totals.get(worker_id, WorkerTotals())
+
+
+def _answers_of(job_id: JobId, columns: AnswerColumns) -> list[Answer]:
+    return [
+        Answer(
+            job_id=job_id,
+            position=int(columns.positions[row]),
+            worker_id=columns.worker_ids[columns.workers[row]],
+            label=int(columns.labels[row]),
+            purpose=PURPOSES[int(columns.audit[row])],
+            price=float(columns.prices[row]),
+            answered_at=float(columns.answered_at[row]),
+            duration_s=float(columns.durations_s[row]),
+        )
+        for row in range(len(columns))
+    ]

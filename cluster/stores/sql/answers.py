@@ -2,30 +2,33 @@
 
 An answer's `seq` counts from 1 within its job and is given out inside the append's transaction,
 past `one_writer`, so numbers become visible in order and without gaps. The same transaction adds
-to the totals of the workers, so that these never disagree with the answers.
+to the totals of the workers, so that these never disagree with the answers. An append is four
+statements, however many its answers and workers.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, Insert, Select, bindparam, case, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from cluster.domain.ids import JobId, WorkerId
-from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerTotals
+from cluster.domain.ids import JobId, Position, WorkerId
+from cluster.domain.work import AnswerColumns, Partition, WorkerTotals
 from cluster.errors import AlreadyAnswered, StaleEpoch
 from cluster.stores.fencing import check_within
 from cluster.stores.sql import schema
-from cluster.stores.sql.dialect import insert_many, insert_or_change, one_writer, raw_rows
+from cluster.stores.sql.bulk import Column, insert_columns
+from cluster.stores.sql.dialect import insert_or_change_from, one_writer, raw_rows
 from cluster.stores.sql.engine import Database
-from cluster.stores.sql.names import names_of, ref_of, refs_of
+from cluster.stores.sql.names import KnownRefs, names_of, ref_of
 
 _answers, _partitions, _totals = schema.answers.c, schema.partitions.c, schema.worker_totals.c
+_names = schema.names.c
 
-_COLUMNS = np.dtype(
+_ROW = np.dtype(
     [
         ("seq", np.int64),
         ("position", np.int64),
@@ -44,31 +47,38 @@ class SqlAnswers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._refs = KnownRefs()
+        self._fence, self._count = _fence(), _count(database.dialect)
 
-    def append(self, fence: Partition, answers: Sequence[Answer]) -> None:
+    def append(self, fence: Partition, answers: AnswerColumns) -> None:
         """Store answers of one partition, all or none, if `fence.epoch` is the newest."""
         check_within(fence, answers)
         try:
             with self._database.writing("append answers") as connection:
                 one_writer(connection, f"answers {fence.job_id}")
-                _check_epoch(connection, fence)
-                if answers:
-                    _insert(connection, fence.job_id, answers)
+                newest = self._newest(connection, fence)
+                refs = self._refs.find(connection, [fence.job_id, *answers.worker_ids])
+                if len(answers):
+                    columns = _columns(answers, newest, refs[fence.job_id], refs)
+                    insert_columns(connection, schema.answers, columns)
+                    new = {"job_ref": refs[fence.job_id], "newest": newest}
+                    connection.execute(self._count, new)
         except IntegrityError:
             with self._database.reading() as connection:
-                _raise_already_answered(connection, answers)
+                _raise_already_answered(connection, fence.job_id, answers)
             raise
+        self._refs.keep(refs)
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         """Return up to `limit` answers numbered above `after_seq`; numbers rise within a job."""
         statement = (
-            select(*(_answers[name] for name in _COLUMNS.names or ()))
+            select(*(_answers[name] for name in _ROW.names or ()))
             .where(_answers.job_ref == ref_of(job_id), _answers.seq > after_seq)
             .order_by(_answers.seq)
             .limit(limit)
         )
         with self._database.reading() as connection:
-            rows = np.fromiter(raw_rows(connection, statement), dtype=_COLUMNS)
+            rows = np.fromiter(raw_rows(connection, statement), dtype=_ROW)
             refs, workers = np.unique(rows["worker_ref"], return_inverse=True)
             names = names_of(connection, refs.tolist())
         return AnswerColumns(
@@ -92,31 +102,89 @@ class SqlAnswers:
             row = connection.execute(statement).mappings().one_or_none()
         return WorkerTotals() if row is None else WorkerTotals(**row)
 
+    def _newest(self, connection: Connection, fence: Partition) -> int:
+        """Return the highest number of a job's answers; raises StaleEpoch for a fence of old.
 
-def _check_epoch(connection: Connection, fence: Partition) -> None:
-    """Raise StaleEpoch unless the fence is the newest; it stays so while the transaction runs."""
-    epoch = connection.scalar(
-        select(_partitions.epoch)
-        .where(_partitions.job_id == fence.job_id, _partitions.number == fence.number)
-        .with_for_update(read=True)
+        The fence stays the newest while the transaction runs.
+        """
+        asked = {"job_id": fence.job_id, "number": fence.number}
+        found = connection.execute(self._fence, asked).one_or_none()
+        if found is None or found.epoch != fence.epoch:
+            raise StaleEpoch(fence.job_id, fence.number, fence.epoch)
+        newest: int = found.newest
+        return newest
+
+
+def _columns(
+    answers: AnswerColumns, newest: int, job_ref: int, refs: Mapping[str, int]
+) -> dict[str, Column]:
+    """Return the columns of the table, numbered above `newest`."""
+    workers = np.array([refs[worker_id] for worker_id in answers.worker_ids], dtype=np.int64)
+    return {
+        "job_ref": np.full(len(answers), job_ref, dtype=np.int64),
+        "seq": np.arange(newest + 1, newest + 1 + len(answers), dtype=np.int64),
+        "position": answers.positions,
+        "worker_ref": workers[answers.workers],
+        "label": answers.labels,
+        "audit": answers.audit,
+        "price": answers.prices,
+        "answered_at": answers.answered_at,
+        "duration_s": answers.durations_s,
+    }
+
+
+def _raise_already_answered(connection: Connection, job_id: JobId, answers: AnswerColumns) -> None:
+    """Raise AlreadyAnswered for the first answer that is stored, or comes twice."""
+    seen: set[tuple[int, WorkerId]] = set()
+    for position, worker in zip(answers.positions.tolist(), answers.workers, strict=True):
+        pair = (position, answers.worker_ids[worker])
+        if pair in seen or _is_stored(connection, job_id, *pair):
+            raise AlreadyAnswered(job_id, *pair)
+        seen.add(pair)
+
+
+def _is_stored(
+    connection: Connection, job_id: JobId, position: Position, worker_id: WorkerId
+) -> bool:
+    statement = select(_answers.seq).where(
+        _answers.job_ref == ref_of(job_id),
+        _answers.position == position,
+        _answers.worker_ref == ref_of(worker_id),
     )
-    if epoch != fence.epoch:
-        raise StaleEpoch(fence.job_id, fence.number, fence.epoch)
+    return connection.scalar(statement) is not None
 
 
-def _insert(connection: Connection, job_id: JobId, answers: Sequence[Answer]) -> None:
-    refs = refs_of(connection, [job_id, *(answer.worker_id for answer in answers)])
-    newest = connection.scalar(
-        select(func.max(_answers.seq)).where(_answers.job_ref == refs[job_id])
+def _fence() -> Select[tuple[int, int]]:
+    """Ask for a partition's epoch, which is held, and the highest number of its job's answers."""
+    newest = select(func.coalesce(func.max(_answers.seq), 0)).where(
+        _answers.job_ref
+        == select(_names.ref).where(_names.name == bindparam("job_id")).scalar_subquery()
     )
-    rows = [
-        _row_of(answer, seq, refs) for seq, answer in enumerate(answers, start=(newest or 0) + 1)
-    ]
-    insert_many(connection, schema.answers, rows)
-    more = WorkerTotals.by_worker(answers)
-    # In one order everywhere, so that two appends never wait for each other.
-    counted = [{"worker_ref": refs[worker], **asdict(more[worker])} for worker in sorted(more)]
-    insert_or_change(connection, schema.worker_totals, counted, _added)
+    return (
+        select(_partitions.epoch, newest.scalar_subquery().label("newest"))
+        .where(_partitions.job_id == bindparam("job_id"), _partitions.number == bindparam("number"))
+        .with_for_update(read=True, of=schema.partitions)
+    )
+
+
+def _count(dialect: str) -> Insert:
+    """Add to the totals of workers what a job's answers numbered above `newest` come to.
+
+    In the order of the workers, so that two appends never wait for each other.
+    """
+    given = (
+        select(
+            _answers.worker_ref,
+            func.count(),
+            func.sum(_answers.price),
+            func.min(_answers.answered_at),
+            func.max(_answers.answered_at),
+        )
+        .where(_answers.job_ref == bindparam("job_ref"), _answers.seq > bindparam("newest"))
+        .group_by(_answers.worker_ref)
+        .order_by(_answers.worker_ref)
+    )
+    return insert_or_change_from(dialect, schema.worker_totals, given, _added)
 
 
 def _added(more: ReadOnlyColumnCollection[str, Any]) -> Mapping[str, ColumnElement[Any]]:
@@ -130,37 +198,3 @@ def _added(more: ReadOnlyColumnCollection[str, Any]) -> Mapping[str, ColumnEleme
         ),
         "last_answered_at": case((last > more.last_answered_at, last), else_=more.last_answered_at),
     }
-
-
-def _row_of(answer: Answer, seq: int, refs: Mapping[str, int]) -> tuple[object, ...]:
-    """Return an answer in the order of the table's columns."""
-    return (
-        refs[answer.job_id],
-        seq,
-        answer.position,
-        refs[answer.worker_id],
-        answer.label,
-        answer.purpose == "audit",
-        answer.price,
-        answer.answered_at,
-        answer.duration_s,
-    )
-
-
-def _raise_already_answered(connection: Connection, answers: Sequence[Answer]) -> None:
-    """Raise AlreadyAnswered for the first answer that is stored, or comes twice."""
-    seen: set[tuple[int, WorkerId]] = set()
-    for answer in answers:
-        pair = (answer.position, answer.worker_id)
-        if pair in seen or _is_stored(connection, answer):
-            raise AlreadyAnswered(answer.job_id, *pair)
-        seen.add(pair)
-
-
-def _is_stored(connection: Connection, answer: Answer) -> bool:
-    statement = select(_answers.seq).where(
-        _answers.job_ref == ref_of(answer.job_id),
-        _answers.position == answer.position,
-        _answers.worker_ref == ref_of(answer.worker_id),
-    )
-    return connection.scalar(statement) is not None

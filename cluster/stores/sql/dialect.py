@@ -1,10 +1,22 @@
 """The few statements that SQLite and PostgreSQL spell differently, or only one of them needs."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal, select
+from sqlalchemy import (
+    TEXT,
+    ColumnElement,
+    Connection,
+    Insert,
+    Select,
+    Table,
+    func,
+    literal,
+    select,
+    true,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
@@ -25,6 +37,19 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Row]) -> Non
         connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
 
 
+def each_of(dialect: str, values: Sequence[str]) -> Select[tuple[str]]:
+    """Return texts as rows of a query, bound as one value however many they are."""
+    if dialect == "postgresql":
+        return select(func.unnest(literal(list(values), postgresql.ARRAY(TEXT))))
+    return select(func.json_each(json.dumps(list(values))).table_valued("value").c.value)
+
+
+def insert_new_from(connection: Connection, table: Table, rows: Select[Any], column: str) -> None:
+    """Insert a row for each value a query finds that is not in a column yet."""
+    insert = _insert(connection, table).from_select([column], rows.where(true()))
+    connection.execute(insert.on_conflict_do_nothing())
+
+
 def insert_or_raise_version(
     connection: Connection, table: Table, rows: Sequence[Row], version: str
 ) -> None:
@@ -41,30 +66,20 @@ def insert_or_raise_version(
     connection.execute(statement, rows)
 
 
-def insert_or_change(
-    connection: Connection,
+def insert_or_change_from(
+    dialect: str,
     table: Table,
-    rows: Sequence[Row],
+    rows: Select[Any],
     changed: Callable[[ReadOnlyColumnCollection[str, Any]], Mapping[str, ColumnElement[Any]]],
-) -> None:
-    """Insert rows; one whose key is there is changed to what `changed` makes of the new values."""
-    if rows:
-        statement = _insert(connection, table)
-        statement = statement.on_conflict_do_update(
-            index_elements=list(table.primary_key), set_=dict(changed(statement.excluded))
-        )
-        connection.execute(statement, rows)
+) -> Insert:
+    """Return a statement that inserts what a query finds, in the order of the table's columns.
 
-
-def insert_many(connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert rows of plain values in the order of the table's columns, as fast as the driver can.
-
-    Goes past SQLAlchemy's handling of every single value, which costs twice the insert itself.
+    A row whose key is there is changed to what `changed` makes of the new values.
     """
-    mark = "%s" if connection.dialect.name == "postgresql" else "?"
-    columns, marks = ", ".join(table.c.keys()), ", ".join([mark] * len(table.c))
-    statement = f"INSERT INTO {table.name} ({columns}) VALUES ({marks})"  # noqa: S608 our own names
-    connection.exec_driver_sql(statement, list(rows))
+    statement = _insert_of(dialect, table).from_select(table.c.keys(), rows)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key), set_=dict(changed(statement.excluded))
+    )
 
 
 def raw_rows(connection: Connection, statement: Select[Any]) -> Iterator[tuple[Any, ...]]:
@@ -85,6 +100,8 @@ def one_writer(connection: Connection, key: str) -> None:
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
+    return _insert_of(connection.dialect.name, table)
+
+
+def _insert_of(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

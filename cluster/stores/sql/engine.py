@@ -38,7 +38,8 @@ class Database:
             pool_timeout=busy_timeout_s,
             pool_pre_ping=make_url(url).get_backend_name() != "sqlite",
         )
-        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        self.dialect: str = self._engine.dialect.name
+        self._is_sqlite = self.dialect == "sqlite"
         self._writer = Lock()
         if self._is_sqlite:
             _tame_sqlite(self._engine, busy_timeout_s)

@@ -1,12 +1,12 @@
 """Small numbers for long names, so that the table with the most rows stays small."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from sqlalchemy import Connection, ScalarSelect, select
 
 from cluster.stores.sql import schema
-from cluster.stores.sql.dialect import insert_new
+from cluster.stores.sql.dialect import each_of, insert_new_from, raw_rows
 
 T = TypeVar("T")
 
@@ -15,14 +15,38 @@ _names = schema.names.c
 _VARIABLES_MAX = 10_000
 """Bound values in one statement; SQLite takes 32,766, PostgreSQL 65,535."""
 
+_REFS_MAX = 1_000_000
+"""Names remembered at most, at some hundred bytes each."""
 
-def refs_of(connection: Connection, names: Iterable[str]) -> dict[str, int]:
-    """Return the number of each name, giving new names one."""
+
+class KnownRefs:
+    """The numbers of stored names, remembered by this process; they never change."""
+
+    def __init__(self) -> None:
+        self._refs: dict[str, int] = {}
+
+    def find(self, connection: Connection, names: Sequence[str]) -> dict[str, int]:
+        """Return the number of each name, giving new names one."""
+        known = self._refs
+        found = {name: known[name] for name in names if name in known}
+        if len(found) < len(names):
+            found |= _refs_of(connection, [name for name in names if name not in found])
+        return found
+
+    def keep(self, refs: Mapping[str, int]) -> None:
+        """Remember numbers; call it once the transaction that found them is committed."""
+        if len(self._refs) + len(refs) > _REFS_MAX:
+            self._refs = {}
+        self._refs.update(refs)
+
+
+def _refs_of(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     unique = sorted(set(names))
     known = _known(connection, unique)
     missing = [name for name in unique if name not in known]
     if missing:
-        insert_new(connection, schema.names, [{"name": name} for name in missing])
+        new = each_of(connection.dialect.name, missing)
+        insert_new_from(connection, schema.names, new, "name")
         known |= _known(connection, missing)
     return known
 
@@ -42,11 +66,9 @@ def names_of(connection: Connection, refs: Sequence[int]) -> tuple[str, ...]:
 
 
 def _known(connection: Connection, names: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for some in _batches(names):
-        rows = connection.execute(select(_names.name, _names.ref).where(_names.name.in_(some)))
-        found.update((row.name, row.ref) for row in rows)
-    return found
+    wanted = _names.name.in_(each_of(connection.dialect.name, names))
+    rows = raw_rows(connection, select(_names.name, _names.ref).where(wanted))
+    return dict(rows)
 
 
 def _batches(values: Sequence[T]) -> Iterator[Sequence[T]]:

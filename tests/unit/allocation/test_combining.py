@@ -1,6 +1,5 @@
+import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event, Lock
 
 import pytest
 
@@ -8,73 +7,81 @@ from allocation.combining import Combiner
 
 
 class Recorder:
-    """Doubles numbers, one batch at a time, and holds the first batch until it is let go."""
+    """Doubles numbers, one batch at a time, and holds every batch until it is let go."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self.started, self.go = Event(), Event()
+        self.started, self.go = asyncio.Event(), asyncio.Event()
 
-    def serve(self, asked: Sequence[int]) -> list[int]:
+    async def serve(self, asked: Sequence[int]) -> list[int]:
         self.batches.append(list(asked))
         self.started.set()
-        assert self.go.wait(10)
+        await self.go.wait()
         if -1 in asked:
             raise ValueError("a bad batch")
         return [2 * number for number in asked]
 
 
-def waiting(combiner: Combiner[int, int], count: int) -> bool:
-    return len(combiner._waiting) == count
-
-
-def submit_behind(
-    pool: ThreadPoolExecutor, combiner: Combiner[int, int], numbers: Sequence[int]
-) -> list[Future[int]]:
-    """Queue requests while the first batch is held, one after the other."""
-    futures = []
-    for nth, number in enumerate(numbers, start=1):
-        futures.append(pool.submit(combiner.call, number))
-        while not waiting(combiner, nth):
-            assert not futures[-1].done()
-    return futures
+async def behind_a_first(
+    recorder: Recorder, numbers: Sequence[int]
+) -> tuple[int, list[int | BaseException]]:
+    """Call with 1, with the others once that one is being served, and let all go."""
+    combiner = Combiner(recorder.serve)
+    first = asyncio.create_task(combiner.call(1))
+    await recorder.started.wait()
+    rest = asyncio.gather(*map(combiner.call, numbers), return_exceptions=True)
+    await asyncio.sleep(0)
+    recorder.go.set()
+    return await first, await rest
 
 
 def test_callers_that_wait_together_are_served_together() -> None:
-    recorder = Recorder()
-    combiner = Combiner(recorder.serve, Lock())
-    with ThreadPoolExecutor(6) as pool:
-        first = pool.submit(combiner.call, 1)
-        assert recorder.started.wait(10)
-        rest = submit_behind(pool, combiner, [2, 3, 4])
-        recorder.go.set()
+    async def run() -> None:
+        recorder = Recorder()
 
-        assert first.result(10) == 2
-        assert [found.result(10) for found in rest] == [4, 6, 8]
-    assert recorder.batches == [[1], [2, 3, 4]]
+        assert await behind_a_first(recorder, [2, 3, 4]) == (2, [4, 6, 8])
+        assert recorder.batches == [[1], [2, 3, 4]]
+
+    asyncio.run(run())
 
 
 def test_an_error_reaches_one_caller_and_the_others_are_served_again() -> None:
-    recorder = Recorder()
-    combiner = Combiner(recorder.serve, Lock())
-    with ThreadPoolExecutor(6) as pool:
-        first = pool.submit(combiner.call, 1)
-        assert recorder.started.wait(10)
-        rest = submit_behind(pool, combiner, [2, -1, 4])
+    async def run() -> None:
+        recorder = Recorder()
+
+        first, rest = await behind_a_first(recorder, [2, -1, 4])
+
+        assert first == 2
+        assert [isinstance(found, ValueError) for found in rest] == [True, True, False]
+        assert rest[2] == 8
+        assert recorder.batches == [[1], [2, -1, 4], [-1, 4], [4]]
+
+    asyncio.run(run())
+
+
+def test_a_caller_that_is_gone_does_not_stop_the_others() -> None:
+    async def run() -> None:
+        recorder = Recorder()
+        combiner = Combiner(recorder.serve)
+        gone, waits = (asyncio.create_task(combiner.call(number)) for number in (1, 2))
+        await asyncio.sleep(0)
+        gone.cancel()
         recorder.go.set()
 
-        assert first.result(10) == 2
-        errors = [found.exception(10) for found in rest]
-    failed = [error for error in errors if error is not None]
-    assert all(isinstance(error, ValueError) for error in failed)
-    assert errors[1] is not None
-    assert 1 <= len(failed) <= 2
+        assert await waits == 4
+        assert await combiner.call(3) == 6
+
+    asyncio.run(run())
 
 
 def test_a_single_caller_needs_nobody() -> None:
-    recorder = Recorder()
-    recorder.go.set()
-    combiner = Combiner(recorder.serve, Lock())
+    async def run() -> None:
+        recorder = Recorder()
+        recorder.go.set()
+        combiner = Combiner(recorder.serve)
 
-    assert [combiner.call(number) for number in (1, 2)] == [2, 4]
-    with pytest.raises(ValueError, match="a bad batch"):
-        combiner.call(-1)
+        assert [await combiner.call(number) for number in (1, 2)] == [2, 4]
+        with pytest.raises(ValueError, match="a bad batch"):
+            await combiner.call(-1)
+
+    asyncio.run(run())

@@ -1,13 +1,12 @@
 """One shard whose log does not answer, or whose partition another shard took."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from allocation.service import ShardService
 from cluster.domain.ids import JobId, WorkerId
-from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerTotals
+from cluster.domain.work import AnswerColumns, Partition, WorkerTotals
 from cluster.errors import (
     AlreadyAnswered,
     StoreBusy,
@@ -64,7 +63,7 @@ class LossyLog:
         self._log = log
         self.loses: Exception | None = None
 
-    def append(self, fence: Partition, answers: Sequence[Answer]) -> None:
+    def append(self, fence: Partition, answers: AnswerColumns) -> None:
         self._log.append(fence, answers)
         if self.loses is not None:
             lost, self.loses = self.loses, None

@@ -2,13 +2,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.tables import AnswerTable, History, LeaseTable, LiveLease
+from allocation.tables import LEASE, AnswerTable, History, Leases, LeaseTable
 
 positions = st.integers(0, 50)
 
 
-def lease(expires_at: float) -> LiveLease:
-    return LiveLease(0, 0, "label", 0.0, expires_at, 1e9)
+def leases(expire_at: list[float]) -> Leases:
+    made = np.zeros(len(expire_at), dtype=LEASE)
+    made["expires_at"] = expire_at
+    return made
 
 
 @given(st.lists(st.tuples(st.sampled_from(["hold", "let go", "answer"]), positions), max_size=80))
@@ -44,11 +46,10 @@ def test_a_history_of_stored_answers_equals_one_made_step_by_step() -> None:
 
 def test_answers_keep_their_order_while_the_table_grows() -> None:
     table = AnswerTable()
-    rows = [table.append(n, n % 7, n % 3, audit=n % 2 == 0) for n in range(500)]
-    more = np.arange(500, 800, dtype=np.int32)
-    table.extend(more, more % 7, (more % 3).astype(np.int16), more % 2 == 0)
+    for start in range(0, 800, 40):
+        more = np.arange(start, start + 40, dtype=np.int32)
+        table.extend(more, more % 7, (more % 3).astype(np.int16), more % 2 == 0)
 
-    assert rows == list(range(500))
     assert table.positions.tolist() == list(range(800))
     assert table.workers.tolist() == [n % 7 for n in range(800)]
     assert table.labels.tolist() == [n % 3 for n in range(800)]
@@ -58,33 +59,58 @@ def test_answers_keep_their_order_while_the_table_grows() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["add", "extend", "remove"]), st.integers(0, 9), st.integers(0, 99)
+            st.sampled_from(["add", "extend", "remove", "settle", "expire"]),
+            st.integers(0, 99),
+            st.integers(0, 99),
         ),
         max_size=60,
     ),
     st.integers(0, 120),
 )
 def test_due_leases_are_those_that_have_ended(steps: list[tuple[str, int, int]], now: int) -> None:
-    table, model = LeaseTable(), dict[int, float]()
-    for step, lease_id, ends in steps:
-        if step == "add" and lease_id not in model:
-            table.add(lease_id, lease(float(ends)))
-            model[lease_id] = float(ends)
-        elif step == "extend" and lease_id in model:
-            table.extend(lease_id, float(ends))
-            model[lease_id] = float(ends)
+    table, ends, settling = LeaseTable(), dict[int, float](), set[int]()
+    given_out: set[int] = set()
+    for step, drawn, at in steps:
+        some = sorted(ends)[drawn % len(ends) :][: 1 + at % 3] if ends else []
+        ids = np.array(some, dtype=np.int64)
+        if step == "add":
+            new = table.next_ids(1 + drawn % 70)
+            table.add(new, leases([float(at)] * len(new)))
+            assert given_out.isdisjoint(new.tolist()), "an id was given out twice"
+            given_out.update(new.tolist())
+            ends.update(dict.fromkeys(new.tolist(), float(at)))
+        elif step == "extend" and some:
+            table.extend(some[0], float(at))
+            ends[some[0]] = float(at)
+        elif step == "settle":
+            table.settle(ids)
+            settling.update(some)
         elif step == "remove":
-            assert (table.remove(lease_id) is None) == (lease_id not in model)
-            model.pop(lease_id, None)
+            assert len(table.remove(ids)) == len(some)
+            assert len(table.remove(ids)) == 0
+            ends = {found: end for found, end in ends.items() if found not in some}
+            settling.difference_update(some)
+        elif step == "expire":
+            table.note_first_end()
 
-    assert table.due(float(now)) == sorted(found for found, ends in model.items() if ends <= now)
-    assert len(table) == len(model)
+    due = {found for found, end in ends.items() if end <= now} - settling
+    assert set(table.due(float(now)).tolist()) == due
+    assert table.may_be_due(float(now)) or not due
+    assert len(table) == len(ends) == len(table.out())
+    table.settle_none()
+    table.note_first_end()
+    assert table.may_be_due(float(now)) == any(end <= now for end in ends.values())
 
 
-def test_lease_ids_are_never_given_twice() -> None:
+def test_a_lease_is_found_by_its_id_alone() -> None:
     table = LeaseTable()
-    table.add(table.next_id, lease(1.0))
-    table.add(table.next_id, lease(1.0))
-    table.remove(1)
+    first = table.next_ids(3)
+    table.add(first, leases([1.0, 2.0, 3.0]))
+    table.remove(first[1:2])
+    again = table.next_ids(1)
+    table.add(again, leases([4.0]))
 
-    assert table.next_id == 2
+    found, is_out = table.find(np.concatenate([first, again, [10**15]]))
+
+    assert is_out.tolist() == [True, False, True, True, False]
+    assert found["expires_at"][is_out].tolist() == [1.0, 3.0, 4.0]
