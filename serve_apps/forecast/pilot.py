@@ -63,7 +63,7 @@ class Pilot:
             confusion=np.exp(opinions.log_pooled),
             activity=votes.answers_per_worker().astype(np.float64),
         )
-        return blurred._sharpened(float(believed.max(axis=1).mean()), rng)
+        return blurred.sharpened(float(believed.max(axis=1).mean()), rng)
 
     def replicate(self, rng: np.random.Generator) -> tuple[Prepared, "DrawnAnswers"]:
         """Return a job of as many items as the pilot has, their truth known, and its crowd."""
@@ -89,17 +89,17 @@ class Pilot:
         answer = (self.confusion[workers][:, truth[items]] * lean[items]) ** self.sharpness
         return prepared, DrawnAnswers(answer, self.activity[workers], rng)
 
-    def _sharpened(self, belief: float, rng: np.random.Generator) -> "Pilot":
+    def sharpened(self, belief: float, rng: np.random.Generator) -> "Pilot":
         """Return the pilot of which simulations are believed as much as it is, by bisection."""
         low, high = SHARPNESS_MIN, SHARPNESS_MAX
         for _ in range(SHARPNESS_STEPS):
             middle = replace(self, sharpness=float(np.sqrt(low * high)))
-            simulated = np.mean([middle._simulated_belief(rng) for _ in range(SHARPNESS_DRAWS)])
+            simulated = np.mean([middle.simulated_belief(rng) for _ in range(SHARPNESS_DRAWS)])
             found = middle.sharpness
             low, high = (low, found) if simulated > belief else (found, high)
         return replace(self, sharpness=float(np.sqrt(low * high)))
 
-    def _simulated_belief(self, rng: np.random.Generator) -> float:
+    def simulated_belief(self, rng: np.random.Generator) -> float:
         """Return how sure inference is of the same questions answered anew."""
         truth, votes = _drawn_labels(self.truth, rng), self.votes
         said = self.confusion[votes.workers, truth[votes.items]] * self._lean(truth)[votes.items]
