@@ -15,8 +15,9 @@ import numpy.typing as npt
 from allocation.log import joined
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.quality import dawid_skene
+from allocation.quality.audit import Audit, Labels
 from allocation.quality.calibration import tempered
-from allocation.quality.certificate import Audit, certify
+from allocation.quality.certificate import certify
 from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
 from allocation.quality.spam import spammers
@@ -299,25 +300,25 @@ class Campaign:
         """Return what the audit proves so far about the labels as they stand before it."""
         votes = self._votes(audit=True)
         audited = self._audit_order[votes.answers_per_item()[self._audit_order] > 0]
-        auto = self._label_counts() == 0
         row = np.full(self._items, -1, dtype=np.int64)
         row[audited] = np.arange(len(audited))
+        log_label = self.truth.log_label
         audit = Audit(
-            delivered=self.truth.log_label[audited].argmax(axis=1),
-            auto=auto[audited],
+            labels=Labels(
+                codes=log_label.argmax(axis=1),
+                auto=self._label_counts() == 0,
+                believed=np.exp(log_label.max(axis=1)),
+            ),
+            positions=audited,
             votes=replace(votes, items=row[votes.items], n_items=len(audited)),
+            planned=len(self._audit_order),
         )
-        auto_items, confidence = int(auto.sum()), self._spec.goal.confidence
-        crowd_items = self._items - auto_items
+        confidence = self._spec.goal.confidence
         if self._reviewed:
-            return certify_reviewed(
-                audit, auto_items=auto_items, crowd_items=crowd_items, confidence=confidence
-            )
+            return certify_reviewed(audit, confidence=confidence)
         label_votes = self._votes(audit=False)
-        counts = dawid_skene.expected_counts(label_votes, np.exp(self.truth.log_label))
-        return certify(
-            audit, counts, auto_items=auto_items, crowd_items=crowd_items, confidence=confidence
-        )
+        counts = dawid_skene.expected_counts(label_votes, np.exp(log_label))
+        return certify(audit, counts, confidence=confidence)
 
     @property
     def _goal(self) -> float:

@@ -8,16 +8,15 @@ all times by `allocation.quality.bound`. Over-estimating either rate lowers the 
 are taken from above throughout. docs/truth-inference.md lists what is assumed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from allocation.quality.bound import lower
-from allocation.quality.votes import Codes, Floats, Votes
-from cluster.domain.jobs import Certificate, Stratum
+from allocation.quality.audit import Audit, Graded, certified
+from allocation.quality.control import Scores
+from allocation.quality.votes import Floats, Votes
+from cluster.domain.jobs import Certificate
 
 SHARED_ERRORS = 0.25
 """Share of the delivered errors that auditors make as well, agreeing as with a right label.
@@ -29,22 +28,10 @@ POOLED_STRENGTH = 4.0
 GAP_MIN = 0.1
 """A worker whose rates lie closer than this tells too little to be heard."""
 
+RATES_SHARE = 0.2
+"""The share of the allowed error that pays for estimating the rates; the rest is for sampling."""
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Audit:
-    """Audited items in the order of the audit sample, and what independent workers said of them.
-
-    `delivered` (n,) holds the label of each item, `auto` (n,) whether the model alone decided it;
-    `votes.items` are rows of these. No worker of `votes` had a say in that item's label.
-    """
-
-    delivered: Codes
-    auto: npt.NDArray[np.bool_]
-    votes: Votes
-
-    def __post_init__(self) -> None:
-        if not len(self.delivered) == len(self.auto) == self.votes.n_items:
-            raise ValueError("delivered, auto and votes must cover the same items")
+UNHEARD_VARIANCE = 1e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,46 +46,28 @@ class AgreementRates:
 
 
 def certify(
-    audit: Audit,
-    counts: Floats,
-    *,
-    auto_items: int,
-    crowd_items: int,
-    confidence: float,
-    shared_errors: float = SHARED_ERRORS,
+    audit: Audit, counts: Floats, *, confidence: float, shared_errors: float = SHARED_ERRORS
 ) -> Certificate:
     """Return lower bounds of the accuracy of the labels decided by model, by crowd, and of all.
 
-    `counts` and `shared_errors` are those of `agreement_rates`. Half of the allowed error goes to
-    the sampling of items and answers, half to the estimate of the rates; the accuracy estimate uses
-    the rates as they are. A stratum without items is left out, except `overall`; one without
-    audited items has estimate and bound 0. Each stratum holds at `confidence` by itself, and at
-    any time it is read.
+    `counts` and `shared_errors` are those of `agreement_rates`. A fifth of the allowed error goes
+    to the estimate of the rates, the rest to the sampling of items and answers; the accuracy
+    estimate uses the rates as they are. A stratum without items is left out, except `overall`; one
+    without audited items has estimate and bound 0. Each stratum holds at `confidence` by itself,
+    and at any time it is read.
     """
-    half = (1.0 + confidence) / 2.0
-    likely, _ = correctness_scores(audit, agreement_rates(counts, audit, 0.5, shared_errors))
-    scores, floor = correctness_scores(audit, agreement_rates(counts, audit, half, shared_errors))
-
-    def stratum(
-        name: Literal["auto", "crowd", "overall"], items: int, part: npt.NDArray[np.bool_]
-    ) -> Stratum:
-        bound = _bounded(scores[part], half, floor)
-        estimate = float(likely[part].mean()) if part.any() else 0.0
-        return Stratum(
-            name=name,
-            items=items,
-            audited=int(part.sum()),
-            accuracy_estimate=min(max(estimate, bound), 1.0),
-            accuracy_lower=bound,
-        )
-
-    overall = stratum("overall", auto_items + crowd_items, np.ones(len(scores), dtype=bool))
-    strata = (
-        stratum("auto", auto_items, audit.auto),
-        stratum("crowd", crowd_items, ~audit.auto),
+    error = 1.0 - confidence
+    likely, cautious = (
+        correctness_scores(audit, agreement_rates(counts, audit, sure, shared_errors))
+        for sure in (0.5, 1.0 - RATES_SHARE * error)
     )
-    kept = tuple(part for part in strata if part.items)
-    return Certificate(confidence=confidence, strata=(*kept, overall))
+    return certified(
+        audit,
+        Graded(cautious=_within_one(cautious), likely=likely),
+        confidence=confidence,
+        sampling_confidence=1.0 - (1.0 - RATES_SHARE) * error,
+        exact=False,
+    )
 
 
 def agreement_rates(
@@ -130,37 +99,51 @@ def agreement_rates(
     return AgreementRates(right, wrong + shared_errors * np.maximum(right - wrong, 0.0))
 
 
-def correctness_scores(audit: Audit, rates: AgreementRates) -> tuple[Floats, float]:
-    """Return a score (n,) of each audited item with mean at most P(label right), and their floor.
+def correctness_scores(audit: Audit, rates: AgreementRates) -> Scores:
+    """Return a score of each audited item with mean at most P(label right).
 
     The answers of one item are weighed by the precision of their workers, which does not depend on
     the answers. Workers who cannot tell a right label from a wrong one are not heard, and an item
-    nobody else answered scores 0, as if wrong. The floor, the lowest score any answers could have
-    given, follows from who was asked; there is no ceiling, for a lower bound needs none.
+    nobody else answered scores 0, as if wrong. There is no ceiling, for a lower bound needs none.
     """
-    votes = audit.votes
-    delivered = audit.delivered[votes.items]
+    votes, delivered = audit.votes, audit.delivered[audit.votes.items]
     right, wrong = rates.right[votes.workers, delivered], rates.wrong[votes.workers, delivered]
-    gap = right - wrong
-    heard = gap >= GAP_MIN
-    gap = np.where(heard, gap, 1.0)
-    precision = np.where(heard, gap**2 / (right * (1.0 - right) + 0.05), 0.0)
+    gap, precision = _heard(right, wrong)
     total = np.bincount(votes.items, weights=precision, minlength=votes.n_items)
     share = precision / np.where(total > 0.0, total, 1.0)[votes.items]
     agrees = (votes.labels == delivered).astype(np.float64)
-    scores = _per_item(votes, share * (agrees - wrong) / gap)
-    lowest = _per_item(votes, share * -wrong / gap)
-    return scores, float(lowest.min(initial=0.0))
+    floor, variance = _known_beforehand(votes, rates)
+    return Scores(
+        values=_per_item(votes, share * (agrees - wrong) / gap), floor=floor, variance=variance
+    )
 
 
-def _bounded(scores: Floats, confidence: float, floor: float) -> float:
-    """Return a lower bound of the mean score, within [0, 1].
+def _known_beforehand(votes: Votes, rates: AgreementRates) -> tuple[Floats, Floats]:
+    """Return the floor and the noise of each item's score, (items,), by who was asked.
 
-    A mean above 1 shows that `right` was under-estimated; the scores are scaled down to it.
+    Neither may depend on the label that was asked about: stakes that do would favour some items.
     """
-    if len(scores) == 0:
-        return 0.0
-    return max(lower(scores / max(float(scores.mean()), 1.0), confidence, floor), 0.0)
+    gap, precision = _heard(rates.right, rates.wrong)
+    lowest = np.where(precision > 0.0, -rates.wrong / gap, 0.0).min(axis=1)
+    floor = np.zeros(votes.n_items)
+    np.minimum.at(floor, votes.items, lowest[votes.workers])
+    heard = _per_item(votes, precision.mean(axis=1)[votes.workers])
+    variance = np.where(heard > 0.0, 1.0 / np.where(heard > 0.0, heard, 1.0), UNHEARD_VARIANCE)
+    return floor, variance
+
+
+def _heard(right: Floats, wrong: Floats) -> tuple[Floats, Floats]:
+    """Return the gap between rates, 1 where it is too small to be heard, and the precision."""
+    gap = right - wrong
+    heard = gap >= GAP_MIN
+    gap = np.where(heard, gap, 1.0)
+    return gap, np.where(heard, gap**2 / (right * (1.0 - right) + 0.05), 0.0)
+
+
+def _within_one(scores: Scores) -> Scores:
+    """Return scores whose mean is at most 1: a greater one shows `right` was under-estimated."""
+    scale = 1.0 / max(float(scores.values.mean()), 1.0) if len(scores.values) else 1.0
+    return replace(scores, values=scores.values * scale)
 
 
 def _mean_error(rate: Floats, seen: Floats, votes: Votes) -> Floats:
