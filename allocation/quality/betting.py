@@ -20,6 +20,7 @@ def ever_reaches(
     floors: Floats,
     variances: Floats,
     edges: Floats,
+    planned: Floats,
     shares: Floats,
     goal: float,
     mean: float,
@@ -28,9 +29,10 @@ def ever_reaches(
     """Return whether a gambler who bets on each score being above `mean` ever holds `goal`.
 
     The first wealth, 1, is split by `shares` over bettors; each stakes what is best where the true
-    mean lies above `mean` by its one of `edges`. `drawn` is the share of the population that one
-    score takes away: where positive, `outcomes` are exact and those still to come average what the
-    seen ones leave of `mean`; a remainder below 0 rules `mean` out.
+    mean lies above `mean` by its one of `edges`, or, the last bettor, by `planned` (n,). `drawn` is
+    the share of the population that one score takes away: where positive, `outcomes` are exact and
+    those still to come average what the seen ones leave of `mean`; a remainder below 0 rules `mean`
+    out.
     """
     wealth = shares.copy()
     seen = 0.0
@@ -41,8 +43,8 @@ def ever_reaches(
             return True
         gain, total = scores[at] - expected, 0.0
         stake_max = STAKE_MAX / max(expected - floors[at], ROOM_MIN)
-        for bettor in range(len(edges)):
-            edge = edges[bettor]
+        for bettor in range(len(shares)):
+            edge = edges[bettor] if bettor < len(edges) else planned[at]
             stake = min(edge / (variances[at] + edge * edge), stake_max)
             wealth[bettor] *= 1.0 + stake * gain
             total += wealth[bettor]
@@ -50,3 +52,29 @@ def ever_reaches(
             return True
         seen += outcomes[at]
     return drawn > 0.0 and mean < drawn * seen - ROOM_MIN
+
+
+@njit(cache=True, nogil=True)
+def highest_ruled_out(
+    scores: Floats,
+    outcomes: Floats,
+    floors: Floats,
+    variances: Floats,
+    edges: Floats,
+    planned: Floats,
+    shares: Floats,
+    goal: float,
+    drawn: float,
+    precision: float,
+) -> float:
+    """Return the highest mean below 1 for which `ever_reaches` is true, to a precision; or 0."""
+    low, high = 0.0, 1.0
+    while high - low > precision:
+        middle = (low + high) / 2.0
+        if ever_reaches(
+            scores, outcomes, floors, variances, edges, planned, shares, goal, middle, drawn
+        ):
+            low = middle
+        else:
+            high = middle
+    return low

@@ -13,11 +13,11 @@ just prove, which makes the bound a fifth narrower there; the rest covers all ot
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from allocation.quality.betting import ever_reaches
+from allocation.quality.betting import ever_reaches, highest_ruled_out
 from allocation.quality.votes import Floats
 
 EDGES: Floats = np.geomspace(0.003, 0.5, 10)
@@ -25,7 +25,7 @@ EDGES: Floats = np.geomspace(0.003, 0.5, 10)
 
 PLANNED_SHARE = 0.5
 VARIANCE_MIN = 0.01
-PRECISION = 1e-5
+PRECISION = 5e-5
 """Bounds are this much too low at most."""
 
 
@@ -34,11 +34,11 @@ class Draws:
     """Scores in the order they were drawn, and what was known of each before; arrays of (n,).
 
     Given the past and what was known, every score has the one mean that is looked for, which lies
-    in [0, 1], and is at least its `floor`. `variance` is a guess, made without any score: a wrong one costs width and never
-    truth. Where `population` is given, the draws are without replacement from that many items, in
-    uniformly random order; each has one fixed `outcomes` value of 0 or more, and the score's mean
-    given the past is that of the outcomes not yet drawn. `planned` is how many draws were planned
-    before the first one.
+    in [0, 1], and is at least its `floor`. `variance` is a guess, made without any score: a
+    wrong one costs width and never truth. Where `population` is given, the draws are without
+    replacement from that many items, in uniformly random order; each has one fixed `outcomes` value
+    of 0 or more, and the score's mean given the past is that of the outcomes not yet drawn.
+    `planned` is how many draws were planned before the first one.
     """
 
     scores: Floats
@@ -84,20 +84,8 @@ def ruled_out(draws: Draws, mean: float, confidence: float) -> bool:
     With probability `confidence` or more this is False for the true mean. `mean` lies above every
     floor. Once True for a mean, it is so for every lower one.
     """
-    edges, shares = _bettors(draws, confidence)
-    return bool(
-        ever_reaches(
-            draws.scores,
-            draws.outcomes,
-            draws.floor,
-            np.maximum(draws.variance, VARIANCE_MIN),
-            edges,
-            shares,
-            1.0 / (1.0 - confidence),
-            mean,
-            0.0 if draws.population is None else 1.0 / draws.population,
-        )
-    )
+    gambler = _gambler(draws, confidence)
+    return bool(ever_reaches(*gambler, mean, _drawn(draws)))
 
 
 def lower(draws: Draws, confidence: float) -> float:
@@ -106,25 +94,40 @@ def lower(draws: Draws, confidence: float) -> float:
     With probability `confidence` or more no bound returned for any beginning of the draws exceeds
     the mean. Never falls as draws are added; 0 for none.
     """
-    if len(draws.scores) == 0 or not ruled_out(draws, PRECISION, confidence):
-        return 0.0
-    if ruled_out(draws, 1.0 - PRECISION, confidence):
-        return 1.0 - PRECISION
-    low, high = PRECISION, 1.0 - PRECISION
-    while high - low > PRECISION:
-        middle = (low + high) / 2.0
-        if ruled_out(draws, middle, confidence):
-            low = middle
-        else:
-            high = middle
-    return low
+    gambler = _gambler(draws, confidence)
+    return float(highest_ruled_out(*gambler, _drawn(draws), PRECISION))
 
 
-def _bettors(draws: Draws, confidence: float) -> tuple[Floats, Floats]:
-    """Return the edges the bettors look for, and the shares of the first wealth they get."""
-    # What was known of a draw before it was scored may be used as a whole: the scores do not.
-    variance = 1.0 / float(np.mean(1.0 / np.maximum(draws.variance, VARIANCE_MIN)))
-    planned = np.sqrt(-2.0 * np.log1p(-confidence) * variance / max(draws.planned, 1))
+class _Gambler(NamedTuple):
+    """What `ever_reaches` is told of the draws and the stakes, in its order."""
+
+    scores: Floats
+    outcomes: Floats
+    floors: Floats
+    variances: Floats
+    edges: Floats
+    planned: Floats
+    shares: Floats
+    goal: float
+
+
+def _gambler(draws: Draws, confidence: float) -> _Gambler:
+    variance = np.maximum(draws.variance, VARIANCE_MIN)
+    known = np.arange(1, len(variance) + 1) / np.cumsum(1.0 / variance)
     shares = np.full(len(EDGES) + 1, (1.0 - PLANNED_SHARE) / len(EDGES))
     shares[-1] = PLANNED_SHARE
-    return np.append(EDGES, planned), shares
+    goal = 1.0 / (1.0 - confidence)
+    return _Gambler(
+        scores=draws.scores,
+        outcomes=draws.outcomes,
+        floors=draws.floor,
+        variances=variance,
+        edges=EDGES,
+        planned=np.sqrt(2.0 * np.log(goal) * known / max(draws.planned, 1)),
+        shares=shares,
+        goal=goal,
+    )
+
+
+def _drawn(draws: Draws) -> float:
+    return 0.0 if draws.population is None else 1.0 / max(draws.population, 1)

@@ -2,10 +2,11 @@
 
 An audit answer agrees with the delivered label or not. From how a worker answers, two rates follow:
 `right`, how often the worker agrees with a right label, and `wrong`, how often with a wrong one.
-Then (agreement - wrong) / (right - wrong) is an unbiased score of the label's correctness (backward
-correction: Rogan, Gladen 1978; Natarajan et al. 2013), and the mean score is bounded from below at
-all times by `allocation.quality.bound`. Over-estimating either rate lowers the mean score, so both
-are taken from above throughout. docs/truth-inference.md lists what is assumed.
+They make an unbiased score of the label's correctness out of the answers to an item: for one answer
+the backward correction (Rogan, Gladen 1978; Natarajan et al. 2013), for several the unbiased score
+of least variance. Its mean is bounded from below at all times by `allocation.quality.bound`.
+Over-estimating either rate lowers the mean score, so both are taken from above throughout.
+docs/truth-inference.md lists what is assumed.
 """
 
 from dataclasses import dataclass, replace
@@ -33,6 +34,12 @@ RATES_SHARE = 0.2
 
 UNHEARD_VARIANCE = 1e6
 
+RIGHT_MAX, WRONG_MIN = 0.9999, 1e-6
+"""No worker is taken for surer than this, which moves no score by more than a thousandth."""
+
+POWER_MAX = 600.0
+"""log(1 + chi2) beyond which auditing adds no noise that a double can hold."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AgreementRates:
@@ -50,15 +57,15 @@ def certify(
 ) -> Certificate:
     """Return lower bounds of the accuracy of the labels decided by model, by crowd, and of all.
 
-    `counts` and `shared_errors` are those of `agreement_rates`. A fifth of the allowed error goes
-    to the estimate of the rates, the rest to the sampling of items and answers; the accuracy
-    estimate uses the rates as they are. A stratum without items is left out, except `overall`; one
-    without audited items has estimate and bound 0. Each stratum holds at `confidence` by itself,
-    and at any time it is read.
+    `counts` are those of `agreement_rates`, `shared_errors` that of `correctness_scores`. A fifth
+    of the allowed error goes to the estimate of the rates, the rest to the sampling of items and
+    answers; the accuracy estimate uses the rates as they are. A stratum without items is left out,
+    except `overall`; one without audited items has estimate and bound 0. Each stratum holds at
+    `confidence` by itself, and at any time it is read.
     """
     error = 1.0 - confidence
     likely, cautious = (
-        correctness_scores(audit, agreement_rates(counts, audit, sure, shared_errors))
+        correctness_scores(audit, agreement_rates(counts, audit, sure), shared_errors)
         for sure in (0.5, 1.0 - RATES_SHARE * error)
     )
     return certified(
@@ -70,9 +77,7 @@ def certify(
     )
 
 
-def agreement_rates(
-    counts: Floats, audit: Audit, confidence: float, shared_errors: float = SHARED_ERRORS
-) -> AgreementRates:
+def agreement_rates(counts: Floats, audit: Audit, confidence: float) -> AgreementRates:
     """Return rates of agreement, each taken from above.
 
     `counts` (workers, K, K) is how often each worker gave each answer to each truth, as far as
@@ -80,8 +85,7 @@ def agreement_rates(
     the pooled crowd gets one more answer, which counts against the certificate; a worker is shrunk
     to the pool by 4 answers; the normal upper limit at `confidence` covers the sampling error of
     the auditors' mean rate; the truths behind a wrong label are weighed by how often the crowd
-    confuses them with it; and `wrong` moves by `shared_errors` of the way to `right`, which covers
-    the errors that auditors and delivered labels have in common.
+    confuses them with it.
     """
     total = counts.sum(axis=0)
     seen_total = total.sum(axis=1, keepdims=True)
@@ -96,48 +100,65 @@ def agreement_rates(
     wrong = np.where(
         weight > 0.0, (confused * rate).sum(axis=1) / np.where(weight > 0.0, weight, 1.0), 1.0
     )
-    return AgreementRates(right, wrong + shared_errors * np.maximum(right - wrong, 0.0))
+    return AgreementRates(right, wrong)
 
 
-def correctness_scores(audit: Audit, rates: AgreementRates) -> Scores:
+def correctness_scores(
+    audit: Audit, rates: AgreementRates, shared_errors: float = SHARED_ERRORS
+) -> Scores:
     """Return a score of each audited item with mean at most P(label right).
 
-    The answers of one item are weighed by the precision of their workers, which does not depend on
-    the answers. Workers who cannot tell a right label from a wrong one are not heard, and an item
-    nobody else answered scores 0, as if wrong. There is no ceiling, for a lower bound needs none.
+    With L the likelihood of an item's answers where its label is wrong by that where it is right,
+    the score is 1 - (L - 1) / chi2, where chi2 is the variance of L at a right label: of all scores
+    with mean 1 for right labels and 0 for wrong ones it varies least on right ones, which is what
+    most labels are. `shared_errors`, in [0, 1), is the share of wrong labels that all auditors may
+    take for right. Workers who cannot tell a right label from a wrong one are not heard, and an
+    item nobody else answered scores 0, as if wrong.
     """
     votes, delivered = audit.votes, audit.delivered[audit.votes.items]
-    right, wrong = rates.right[votes.workers, delivered], rates.wrong[votes.workers, delivered]
-    gap, precision = _heard(right, wrong)
-    total = np.bincount(votes.items, weights=precision, minlength=votes.n_items)
-    share = precision / np.where(total > 0.0, total, 1.0)[votes.items]
-    agrees = (votes.labels == delivered).astype(np.float64)
-    floor, variance = _known_beforehand(votes, rates)
-    return Scores(
-        values=_per_item(votes, share * (agrees - wrong) / gap), floor=floor, variance=variance
-    )
+    odds, power = _evidence(rates)
+    agrees = (votes.labels == delivered).astype(np.int64)
+    said = _per_item(votes, odds[votes.workers, delivered, agrees])
+    known = _per_item(votes, power[votes.workers, delivered])
+    floor, variance = _known_beforehand(votes, odds[:, :, 0], power, shared_errors)
+    return Scores(values=_score(said, known, shared_errors), floor=floor, variance=variance)
 
 
-def _known_beforehand(votes: Votes, rates: AgreementRates) -> tuple[Floats, Floats]:
+def _evidence(rates: AgreementRates) -> tuple[Floats, Floats]:
+    """Return log L of each worker's [disagreement, agreement], (workers, K, 2), and log(1 + chi2).
+
+    Both add up over the independent answers to an item, and are 0 for a worker who is not heard.
+    """
+    heard = rates.right - rates.wrong >= GAP_MIN
+    right, wrong = np.minimum(rates.right, RIGHT_MAX), np.clip(rates.wrong, WRONG_MIN, 1.0)
+    right, wrong = np.where(heard, right, 0.5), np.where(heard, wrong, 0.5)
+    against, towards = (1.0 - wrong) / (1.0 - right), wrong / right
+    power = np.log(wrong * towards + (1.0 - wrong) * against)
+    return np.log(np.stack([against, towards], axis=2)), power
+
+
+def _score(odds: Floats, power: Floats, shared_errors: float) -> Floats:
+    """Return the scores of items by their log L and log(1 + chi2), 0 where nobody was heard."""
+    heard = power > 0.0
+    power = np.where(heard, power, 1.0)
+    wrongness = (np.exp(odds - power) - np.exp(-power)) / -np.expm1(-power)
+    return np.where(heard, 1.0 - wrongness / (1.0 - shared_errors), 0.0)
+
+
+def _known_beforehand(
+    votes: Votes, against: Floats, power: Floats, shared_errors: float
+) -> tuple[Floats, Floats]:
     """Return the floor and the noise of each item's score, (items,), by who was asked.
 
     Neither may depend on the label that was asked about: stakes that do would favour some items.
     """
-    gap, precision = _heard(rates.right, rates.wrong)
-    lowest = np.where(precision > 0.0, -rates.wrong / gap, 0.0).min(axis=1)
-    floor = np.zeros(votes.n_items)
-    np.minimum.at(floor, votes.items, lowest[votes.workers])
-    heard = _per_item(votes, precision.mean(axis=1)[votes.workers])
-    variance = np.where(heard > 0.0, 1.0 / np.where(heard > 0.0, heard, 1.0), UNHEARD_VARIANCE)
+    worst = _per_item_and_class(votes, against[votes.workers])
+    known = _per_item_and_class(votes, power[votes.workers])
+    floor = np.minimum(_score(worst, known, shared_errors).min(axis=1), 0.0)
+    heard = known > 0.0
+    noise = 1.0 / np.expm1(np.where(heard, np.minimum(known, POWER_MAX), 1.0))
+    variance = np.where(heard, noise / (1.0 - shared_errors) ** 2, UNHEARD_VARIANCE).mean(axis=1)
     return floor, variance
-
-
-def _heard(right: Floats, wrong: Floats) -> tuple[Floats, Floats]:
-    """Return the gap between rates, 1 where it is too small to be heard, and the precision."""
-    gap = right - wrong
-    heard = gap >= GAP_MIN
-    gap = np.where(heard, gap, 1.0)
-    return gap, np.where(heard, gap**2 / (right * (1.0 - right) + 0.05), 0.0)
 
 
 def _within_one(scores: Scores) -> Scores:
@@ -152,6 +173,14 @@ def _mean_error(rate: Floats, seen: Floats, votes: Votes) -> Floats:
     variance = share[:, None, None] ** 2 * np.maximum(rate * (1.0 - rate), 0.0) / seen
     error: Floats = np.sqrt(variance.sum(axis=0))
     return error
+
+
+def _per_item_and_class(votes: Votes, values: Floats) -> Floats:
+    """Return the sums of values (answers, K) over each item's answers, (items, K)."""
+    k = values.shape[1]
+    cells = (votes.items[:, None] * k + np.arange(k)).ravel()
+    total = np.bincount(cells, weights=values.ravel(), minlength=votes.n_items * k)
+    return total.reshape(votes.n_items, k).astype(np.float64)
 
 
 def _per_item(votes: Votes, values: Floats) -> Floats:
