@@ -7,7 +7,7 @@ answers, under beliefs that are wrong in the same way, and up to a quarter of th
 wrong to auditors as well.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from allocation.quality.dawid_skene import expected_counts
 from allocation.quality.votes import Codes, Floats, Votes
 
 LABEL_ANSWERS_MAX = 7
+CROWD_AUDITORS = 3
+AUDITED_MIN = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -48,10 +50,11 @@ class SimulatedJob:
         return len(self.audit.votes)
 
 
-def simulated(
-    seed: int, *, items: int, reviewed: bool, audited: int, answers_each: int = 1
-) -> SimulatedJob:
-    """Return a job of some kind of its own with so many audited items."""
+def simulated(seed: int, *, items: int, reviewed: bool, audit_share: float) -> SimulatedJob:
+    """Return a job of a kind of its own of whose answers the audit takes this share.
+
+    A reviewer looks at each audited item, or three of the crowd do.
+    """
     rng = np.random.default_rng(seed)
     k = int(rng.integers(2, 11))
     prior = rng.dirichlet(np.full(k, rng.choice([1.0, 5.0, 50.0])))
@@ -67,22 +70,44 @@ def simulated(
         auto=label_votes.answers_per_item() == 0,
         believed=belief.max(axis=1),
     )
-    positions = rng.permutation(items)[:audited]
-    seen = truth if reviewed else _as_auditors_see(rng, truth, codes)
-    rows = np.repeat(np.arange(audited), answers_each)
-    asked = positions[rows]
-    turn = LABEL_ANSWERS_MAX + np.tile(np.arange(answers_each), audited)
-    workers = (start[asked] + turn) % len(crowd.confusion)
-    said = seen[asked] if reviewed else crowd.answers(rng, workers, seen[asked])
-    votes = Votes.of(
-        rows, workers, said, n_items=audited, n_workers=len(crowd.confusion), n_labels=k
+    each = 1 if reviewed else CROWD_AUDITORS
+    wanted = len(label_votes) * audit_share / (1.0 - audit_share) / each
+    positions = rng.permutation(items)[: max(int(wanted), AUDITED_MIN)]
+    rows = np.repeat(np.arange(len(positions)), each)
+    workers = (start[positions[rows]] + LABEL_ANSWERS_MAX + np.arange(len(rows)) % each) % len(
+        crowd.confusion
     )
+    if reviewed:
+        said = truth[positions]
+    else:
+        said = crowd.answers(rng, workers, _as_auditors_see(rng, truth, codes)[positions[rows]])
+    votes = Votes.of(
+        rows, workers, said, n_items=len(positions), n_workers=len(crowd.confusion), n_labels=k
+    )
+    planned = round(items * audit_share / each)
     return SimulatedJob(
-        audit=Audit(labels=labels, positions=positions, votes=votes, planned=audited),
+        audit=Audit(labels=labels, positions=positions, votes=votes, planned=planned),
         right=codes == truth,
         counts=expected_counts(label_votes, belief),
         reviewed=reviewed,
         label_answers=len(label_votes),
+    )
+
+
+def beginning(audit: Audit, items: int) -> Audit:
+    """Return an audit of `simulated` as it stood after some of its items."""
+    votes = audit.votes
+    kept = slice(0, items * (len(votes) // votes.n_items))
+    return replace(
+        audit,
+        positions=audit.positions[:items],
+        votes=replace(
+            votes,
+            items=votes.items[kept],
+            workers=votes.workers[kept],
+            labels=votes.labels[kept],
+            n_items=items,
+        ),
     )
 
 

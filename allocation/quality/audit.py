@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocation.quality.bound import lower
-from allocation.quality.control import Scores, controlled
+from allocation.quality.control import Scores, controlled, estimated
 from allocation.quality.votes import Codes, Floats, Votes
 from cluster.domain.jobs import Certificate, Stratum
 
@@ -81,12 +81,10 @@ def certified(
         here = part[audit.positions]
         believed, everyone = labels.believed[audit.positions[here]], labels.believed[part]
         planned = round(audit.planned * len(everyone) / max(len(part), 1))
-        draws = [
-            controlled(_chosen(scores, here), believed, everyone, planned=planned, exact=exact)
-            for scores in graded
-        ]
-        bound = lower(draws[0], sampling_confidence)
-        estimate = float(draws[1].scores.mean()) if here.any() else 0.0
+        cautious, likely = (_chosen(scores, here) for scores in graded)
+        draws = controlled(cautious, believed, everyone, planned=planned, exact=exact)
+        bound = lower(draws, sampling_confidence)
+        estimate = estimated(likely, believed, everyone)
         return Stratum(
             name=name,
             items=len(everyone),

@@ -18,9 +18,7 @@ def ever_reaches(
     scores: Floats,
     outcomes: Floats,
     floors: Floats,
-    variances: Floats,
-    edges: Floats,
-    planned: Floats,
+    stakes: Floats,
     shares: Floats,
     goal: float,
     mean: float,
@@ -28,11 +26,10 @@ def ever_reaches(
 ) -> bool:
     """Return whether a gambler who bets on each score being above `mean` ever holds `goal`.
 
-    The first wealth, 1, is split by `shares` over bettors; each stakes what is best where the true
-    mean lies above `mean` by its one of `edges`, or, the last bettor, by `planned` (n,). `drawn` is
-    the share of the population that one score takes away: where positive, `outcomes` are exact and
-    those still to come average what the seen ones leave of `mean`; a remainder below 0 rules `mean`
-    out.
+    The first wealth, 1, is split by `shares` over bettors, who stake `stakes` (n, bettors), never
+    more than `STAKE_MAX` allows. `drawn` is the share of the population that one score takes away:
+    where positive, `outcomes` are exact and those still to come average what the seen ones leave of
+    `mean`; a remainder below 0 rules `mean` out.
     """
     wealth = shares.copy()
     seen = 0.0
@@ -44,9 +41,7 @@ def ever_reaches(
         gain, total = scores[at] - expected, 0.0
         stake_max = STAKE_MAX / max(expected - floors[at], ROOM_MIN)
         for bettor in range(len(shares)):
-            edge = edges[bettor] if bettor < len(edges) else planned[at]
-            stake = min(edge / (variances[at] + edge * edge), stake_max)
-            wealth[bettor] *= 1.0 + stake * gain
+            wealth[bettor] *= 1.0 + min(stakes[at, bettor], stake_max) * gain
             total += wealth[bettor]
         if total >= goal:
             return True
@@ -59,9 +54,7 @@ def highest_ruled_out(
     scores: Floats,
     outcomes: Floats,
     floors: Floats,
-    variances: Floats,
-    edges: Floats,
-    planned: Floats,
+    stakes: Floats,
     shares: Floats,
     goal: float,
     drawn: float,
@@ -71,9 +64,7 @@ def highest_ruled_out(
     low, high = 0.0, 1.0
     while high - low > precision:
         middle = (low + high) / 2.0
-        if ever_reaches(
-            scores, outcomes, floors, variances, edges, planned, shares, goal, middle, drawn
-        ):
+        if ever_reaches(scores, outcomes, floors, stakes, shares, goal, middle, drawn):
             low = middle
         else:
             high = middle

@@ -8,7 +8,7 @@ variables by betting, J. R. Stat. Soc. B 86(1), 2024.
 
 Wealth is split once over bettors (a discrete universal portfolio). Each looks for one edge, how far
 the mean lies above m, and stakes what is best for it (their "GRO" bet): more on a score that is
-known to be less noisy. Half the wealth looks for the edge that the planned number of scores can
+known to be less noisy. Most of the wealth looks for the edge that the planned number of scores can
 just prove, which makes the bound a fifth narrower there; the rest covers all other edges.
 """
 
@@ -20,11 +20,11 @@ import numpy as np
 from allocation.quality.betting import ever_reaches, highest_ruled_out
 from allocation.quality.votes import Floats
 
-EDGES: Floats = np.geomspace(0.003, 0.5, 10)
+EDGES: Floats = np.geomspace(0.005, 0.2, 6)
 """The edges that are looked for whatever the plan."""
 
-PLANNED_SHARE = 0.5
-VARIANCE_MIN = 0.01
+PLANNED_SHARE = 0.75
+VARIANCE_MIN = 0.02
 PRECISION = 5e-5
 """Bounds are this much too low at most."""
 
@@ -104,16 +104,12 @@ class _Gambler(NamedTuple):
     scores: Floats
     outcomes: Floats
     floors: Floats
-    variances: Floats
-    edges: Floats
-    planned: Floats
+    stakes: Floats
     shares: Floats
     goal: float
 
 
 def _gambler(draws: Draws, confidence: float) -> _Gambler:
-    variance = np.maximum(draws.variance, VARIANCE_MIN)
-    known = np.arange(1, len(variance) + 1) / np.cumsum(1.0 / variance)
     shares = np.full(len(EDGES) + 1, (1.0 - PLANNED_SHARE) / len(EDGES))
     shares[-1] = PLANNED_SHARE
     goal = 1.0 / (1.0 - confidence)
@@ -121,12 +117,21 @@ def _gambler(draws: Draws, confidence: float) -> _Gambler:
         scores=draws.scores,
         outcomes=draws.outcomes,
         floors=draws.floor,
-        variances=variance,
-        edges=EDGES,
-        planned=np.sqrt(2.0 * np.log(goal) * known / max(draws.planned, 1)),
+        stakes=_stakes(draws, goal),
         shares=shares,
         goal=goal,
     )
+
+
+def _stakes(draws: Draws, goal: float) -> Floats:
+    """Return what is best to stake on each draw for each edge that is looked for, (n, bettors)."""
+    variance = np.maximum(draws.variance, VARIANCE_MIN)
+    known = np.arange(1, len(variance) + 1) / np.cumsum(1.0 / variance)
+    edges = np.empty((len(variance), len(EDGES) + 1))
+    edges[:, :-1] = EDGES
+    edges[:, -1] = np.sqrt(2.0 * np.log(goal) * known / max(draws.planned, 1))
+    stakes: Floats = edges / (variance[:, None] + edges**2)
+    return stakes
 
 
 def _drawn(draws: Draws) -> float:

@@ -40,10 +40,8 @@ def controlled(
     labels they are a uniform sample of; audit answers may not have told item from item in them.
     Where `exact`, scores are the truth itself, and drawing without replacement is made use of.
     """
-    mean = float(everyone.mean()) if len(everyone) else 0.0
+    mean, variance = _expected(scores, everyone)
     centre = _left(believed, everyone) if exact else np.full(len(believed), mean)
-    doubt = float((everyone * (1.0 - everyone)).mean()) if len(everyone) else 0.0
-    variance = scores.variance + doubt
     slope = _slope(scores.values - mean, believed - mean, variance)
     return Draws(
         scores=scores.values - slope * (believed - centre),
@@ -53,6 +51,23 @@ def controlled(
         population=len(everyone) if exact else None,
         planned=planned,
     )
+
+
+def estimated(scores: Scores, believed: Floats, everyone: Floats) -> float:
+    """Return the mean score of all labels, as far as the arguments of `controlled` tell; or 0."""
+    if len(believed) == 0:
+        return 0.0
+    mean, variance = _expected(scores, everyone)
+    beliefs, prior = believed - mean, variance.mean() / SLOPE_DEVIATION**2
+    slope = (prior + (scores.values - mean) @ beliefs) / (prior + beliefs @ beliefs)
+    return float(scores.values.mean() - min(max(slope, 0.0), 1.0) * beliefs.mean())
+
+
+def _expected(scores: Scores, everyone: Floats) -> tuple[float, Floats]:
+    """Return the mean and the variances of scores, (n,), if all beliefs come true."""
+    if len(everyone) == 0:
+        return 0.0, scores.variance
+    return float(everyone.mean()), scores.variance + float((everyone * (1.0 - everyone)).mean())
 
 
 def _left(believed: Floats, everyone: Floats) -> Floats:

@@ -19,7 +19,7 @@ def drawn_from(kind: str, rng: np.random.Generator, n: int) -> tuple[Draws, floa
         return Draws.of(rng.beta(9.0, 1.0, n).astype(np.float64), variance=1e-4), 0.9
     agrees = rng.random(n) < np.where(rng.random(n) < 0.9, 0.8, 0.3)
     asked = rng.random(n)
-    return Draws.of((agrees - 0.3) / 0.5, floor=-0.6, variance=asked), 0.9
+    return Draws.of(np.where(agrees, 1.4, -0.6), floor=-0.6, variance=asked), 0.9
 
 
 @pytest.mark.parametrize("kind", ["coin .95", "coin .5", "beta", "noisy audit"])

@@ -91,7 +91,7 @@ def test_true_beliefs_raise_the_bound_and_reversed_ones_cost_little() -> None:
 def test_the_slope_knows_nothing_of_the_score_it_is_applied_to() -> None:
     # Given two audits that differ in their last score alone
     believed = np.linspace(0.5, 1.0, 20)
-    scores = np.ones(20)
+    scores = 1.5 - believed
     none = np.zeros(20)
     other = scores.copy()
     other[-1] = 0.0
@@ -101,7 +101,7 @@ def test_the_slope_knows_nothing_of_the_score_it_is_applied_to() -> None:
         controlled(
             Scores(values=values, floor=none, variance=none),
             believed,
-            believed,
+            np.repeat(believed, 2),
             planned=20,
             exact=True,
         )
