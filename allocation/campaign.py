@@ -15,14 +15,14 @@ import numpy.typing as npt
 from allocation.log import joined
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.quality import dawid_skene
-from allocation.quality.audit import Audit, Labels
+from allocation.quality.audit import Audit, Graded, Labels, certified, reachable
 from allocation.quality.calibration import tempered
-from allocation.quality.certificate import certify
+from allocation.quality.certificate import graded_by_crowd
 from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
 from allocation.quality.spam import spammers
 from allocation.quality.votes import Floats, Votes
-from allocation.reference import certify_reviewed, discounted, error_allowed
+from allocation.reference import discounted, error_allowed, graded_by_reviewers
 from allocation.sampling import audit_sample, seed_sample
 from cluster.domain.ids import WorkerId
 from cluster.domain.jobs import Certificate, JobSpec
@@ -298,6 +298,15 @@ class Campaign:
 
     def certificate(self) -> Certificate:
         """Return what the audit proves so far about the labels as they stand before it."""
+        audit, graded = self._graded()
+        return certified(audit, graded, confidence=self._spec.goal.confidence)
+
+    def reachable_accuracy(self) -> float | None:
+        """Return about what can be certified if the rest meets the goal; None before any audit."""
+        audit, graded = self._graded()
+        return reachable(audit, graded, accuracy=max(self._goal, self._expected()))
+
+    def _graded(self) -> tuple[Audit, Graded]:
         votes = self._votes(audit=True)
         audited = self._audit_order[votes.answers_per_item()[self._audit_order] > 0]
         row = np.full(self._items, -1, dtype=np.int64)
@@ -315,10 +324,9 @@ class Campaign:
         )
         confidence = self._spec.goal.confidence
         if self._reviewed:
-            return certify_reviewed(audit, confidence=confidence)
-        label_votes = self._votes(audit=False)
-        counts = dawid_skene.expected_counts(label_votes, np.exp(log_label))
-        return certify(audit, counts, confidence=confidence)
+            return audit, graded_by_reviewers(audit, confidence=confidence)
+        counts = dawid_skene.expected_counts(self._votes(audit=False), np.exp(log_label))
+        return audit, graded_by_crowd(audit, counts, confidence=confidence)
 
     @property
     def _goal(self) -> float:

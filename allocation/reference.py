@@ -29,6 +29,13 @@ def error_allowed(goal: float, *, reviewed: bool) -> float:
 
 def certify_reviewed(audit: Audit, *, confidence: float) -> Certificate:
     """Return the certificate where reviewers audit: a label is right if they say the same."""
+    return certified(
+        audit, graded_by_reviewers(audit, confidence=confidence), confidence=confidence
+    )
+
+
+def graded_by_reviewers(audit: Audit, *, confidence: float) -> Graded:
+    """Return the share of the reviewers of each audited item who agree, as its score."""
     votes = audit.votes
     agreed = np.bincount(
         votes.items, weights=votes.labels == audit.delivered[votes.items], minlength=votes.n_items
@@ -37,10 +44,4 @@ def certify_reviewed(audit: Audit, *, confidence: float) -> Certificate:
     scores = Scores(
         values=agreed / np.maximum(votes.answers_per_item(), 1), floor=nothing, variance=nothing
     )
-    return certified(
-        audit,
-        Graded(cautious=scores, likely=scores),
-        confidence=confidence,
-        sampling_confidence=confidence,
-        exact=True,
-    )
+    return Graded(cautious=scores, likely=scores, confidence=confidence, exact=True)

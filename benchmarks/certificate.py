@@ -2,13 +2,16 @@
 
 Every job is simulated to its end and its certificate read after every single audited item. It is
 broken where any reading exceeds the true accuracy of the labels it is about. Half of the jobs are
-audited by reviewers, half by the crowd itself. `--jobs` makes it shorter.
+audited by reviewers, half by the crowd itself. `--jobs` makes it shorter. `--data` (or MUSTER_DATA)
+names a folder of recorded crowds, whose answers are split into labels and audits.
 """
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -18,6 +21,7 @@ from scipy.stats import beta
 from allocation.quality.audit import Audit
 from allocation.quality.certificate import certify
 from allocation.reference import certify_reviewed
+from benchmarks import certificate_recorded
 from benchmarks.certificate_jobs import SimulatedJob, beginning, simulated
 from benchmarks.figures import Figure, at_most, informing, present
 from cluster.domain.jobs import Certificate
@@ -27,7 +31,7 @@ ITEMS, FEW_ITEMS = 10_000, 1_000
 FIRST_SEED = 8_000
 """Jobs before this one were looked at when constants of the bound were chosen."""
 
-AUDIT_SHARE = 0.075
+AUDIT_SHARE = 0.07
 CONFIDENCE = 0.95
 BROKEN_MAX = 1.0 - CONFIDENCE
 SLACK_POINTS_MAX = 2.0
@@ -109,6 +113,9 @@ def figures(outcomes: Sequence[Outcome]) -> list[Figure]:
     """Return what the outcomes say together."""
     spent = sum(found.audit_answers for found in outcomes)
     answers = spent + sum(found.label_answers for found in outcomes)
+    by_job = fmean(
+        found.audit_answers / (found.audit_answers + found.label_answers) for found in outcomes
+    )
     fixed = [found.fixed_broken for found in outcomes if found.fixed_broken is not None]
     return [
         informing("jobs", len(outcomes), "jobs"),
@@ -119,6 +126,7 @@ def figures(outcomes: Sequence[Outcome]) -> list[Figure]:
         informing("any stratum: ever broken", _share_broken(outcomes, set(STRATA)), "share"),
         informing("a bound to be read once: ever broken", fmean(fixed), "share"),
         at_most("answers spent on the audit", spent / answers, "share", AUDIT_SHARE_MAX),
+        informing("answers spent on the audit, mean of jobs", by_job, "share"),
         *_of("reviewers", [found for found in outcomes if found.reviewed]),
         *_of("crowd", [found for found in outcomes if not found.reviewed]),
     ]
@@ -147,10 +155,15 @@ def main() -> None:
     """Run the benchmark as the command line asks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--jobs", type=int, default=JOBS)
-    asked = parser.parse_args()
+    folder = os.environ.get("MUSTER_DATA")
+    parser.add_argument("--data", type=Path, default=folder, help="recorded crowds, as for truth")
+    asked, console = parser.parse_args(), Console(width=120)
     with get_context("spawn").Pool(PROCESSES) as pool:
         outcomes = pool.map(outcome, range(FIRST_SEED, FIRST_SEED + asked.jobs), chunksize=8)
-    present("certificate", figures(outcomes), Console(width=120))
+    found = figures(outcomes)
+    if asked.data is not None:
+        found += certificate_recorded.figures(asked.data, console)
+    present("certificate", found, console)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from allocation.quality.bound import lower
+from allocation.quality.bound import Draws, foreseen, lower
 from allocation.quality.control import Scores, controlled, estimated
 from allocation.quality.votes import Codes, Floats, Votes
 from cluster.domain.jobs import Certificate, Stratum
@@ -55,51 +55,71 @@ class Audit:
 
 
 class Graded(NamedTuple):
-    """Scores of the audited items to bound the accuracy by, and those to estimate it by."""
+    """Scores of the audited items to bound the accuracy by, and those to estimate it by.
+
+    `confidence` is what remains for the bound; `exact` is that of `controlled`.
+    """
 
     cautious: Scores
     likely: Scores
+    confidence: float
+    exact: bool
 
 
-def certified(
-    audit: Audit,
-    graded: Graded,
-    *,
-    confidence: float,
-    sampling_confidence: float,
-    exact: bool,
-) -> Certificate:
+def certified(audit: Audit, graded: Graded, *, confidence: float) -> Certificate:
     """Return the certificate of the labels decided by model, by crowd, and of all.
 
     A stratum without items is left out, except `overall`; one without audited items has estimate
-    and bound 0. `sampling_confidence` is what remains of `confidence` for the bound; `exact` is
-    that of `controlled`.
+    and bound 0.
     """
     labels = audit.labels
-
-    def stratum(name: Literal["auto", "crowd", "overall"], part: Bools) -> Stratum:
-        here = part[audit.positions]
-        believed, everyone = labels.believed[audit.positions[here]], labels.believed[part]
-        planned = round(audit.planned * len(everyone) / max(len(part), 1))
-        cautious, likely = (_chosen(scores, here) for scores in graded)
-        draws = controlled(cautious, believed, everyone, planned=planned, exact=exact)
-        bound = lower(draws, sampling_confidence)
-        estimate = estimated(likely, believed, everyone)
-        return Stratum(
-            name=name,
-            items=len(everyone),
-            audited=int(here.sum()),
-            accuracy_estimate=min(max(estimate, bound), 1.0),
-            accuracy_lower=bound,
-        )
-
     strata = (
-        stratum("auto", labels.auto),
-        stratum("crowd", ~labels.auto),
-        stratum("overall", np.ones(len(labels.auto), dtype=np.bool_)),
+        _stratum("auto", audit, graded, labels.auto),
+        _stratum("crowd", audit, graded, ~labels.auto),
+        _stratum("overall", audit, graded, np.ones(len(labels.auto), dtype=np.bool_)),
     )
     kept = tuple(part for part in strata if part.items or part.name == "overall")
     return Certificate(confidence=confidence, strata=kept)
+
+
+def reachable(audit: Audit, graded: Graded, *, accuracy: float) -> float | None:
+    """Return about what will be certified of all labels once all planned items are audited.
+
+    Those still to come are taken to be right with probability `accuracy`. None before the first:
+    nobody knows yet how noisy the audit is.
+    """
+    if len(audit.positions) == 0:
+        return None
+    draws = _draws(audit, graded, np.ones(len(audit.labels.auto), dtype=np.bool_))
+    return lower(foreseen(draws, accuracy), graded.confidence)
+
+
+def _stratum(
+    name: Literal["auto", "crowd", "overall"], audit: Audit, graded: Graded, part: Bools
+) -> Stratum:
+    here, believed = part[audit.positions], audit.labels.believed
+    bound = lower(_draws(audit, graded, part), graded.confidence)
+    likely = _chosen(graded.likely, here)
+    estimate = estimated(likely, believed[audit.positions[here]], believed[part])
+    return Stratum(
+        name=name,
+        items=int(part.sum()),
+        audited=int(here.sum()),
+        accuracy_estimate=min(max(estimate, bound), 1.0),
+        accuracy_lower=bound,
+    )
+
+
+def _draws(audit: Audit, graded: Graded, part: Bools) -> Draws:
+    """Return the cautious scores of the audited items of a part of all."""
+    here, believed = part[audit.positions], audit.labels.believed
+    return controlled(
+        _chosen(graded.cautious, here),
+        believed[audit.positions[here]],
+        believed[part],
+        planned=round(audit.planned * float(part.mean())) if len(part) else 0,
+        exact=graded.exact,
+    )
 
 
 def _chosen(scores: Scores, here: Bools) -> Scores:

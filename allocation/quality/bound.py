@@ -12,7 +12,7 @@ known to be less noisy. Most of the wealth looks for the edge that the planned n
 just prove, which makes the bound a fifth narrower there; the rest covers all other edges.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -96,6 +96,27 @@ def lower(draws: Draws, confidence: float) -> float:
     """
     gambler = _gambler(draws, confidence)
     return float(highest_ruled_out(*gambler, _drawn(draws), PRECISION))
+
+
+def foreseen(draws: Draws, mean: float) -> Draws:
+    """Return the draws as they may look once all planned ones are in, if the rest average `mean`.
+
+    The rest are as noisy as those so far, of which there is at least one.
+    """
+    rest = max(draws.planned - len(draws.scores), 0)
+    if draws.population is not None:
+        rest = min(rest, draws.population - len(draws.scores))
+    variance = 1.0 / float(np.mean(1.0 / np.maximum(draws.variance, VARIANCE_MIN)))
+    noise = np.sqrt(variance) * np.where(np.arange(rest) % 2 == 0, 1.0, -1.0)
+    return replace(
+        draws,
+        scores=np.append(draws.scores, mean + noise),
+        floor=np.append(
+            draws.floor, np.full(rest, min(draws.floor.min(), mean - np.sqrt(variance)))
+        ),
+        variance=np.append(draws.variance, np.full(rest, variance)),
+        outcomes=np.append(draws.outcomes, np.full(rest, mean)),
+    )
 
 
 class _Gambler(NamedTuple):

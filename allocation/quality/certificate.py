@@ -19,7 +19,7 @@ from allocation.quality.control import Scores
 from allocation.quality.votes import Floats, Votes
 from cluster.domain.jobs import Certificate
 
-SHARED_ERRORS = 0.25
+SHARED_ERRORS = 0.5
 """Share of the delivered errors that auditors make as well, agreeing as with a right label.
 
 0 suits experts; docs/truth-inference.md shows what real crowds need.
@@ -63,16 +63,23 @@ def certify(
     except `overall`; one without audited items has estimate and bound 0. Each stratum holds at
     `confidence` by itself, and at any time it is read.
     """
+    graded = graded_by_crowd(audit, counts, confidence=confidence, shared_errors=shared_errors)
+    return certified(audit, graded, confidence=confidence)
+
+
+def graded_by_crowd(
+    audit: Audit, counts: Floats, *, confidence: float, shared_errors: float = SHARED_ERRORS
+) -> Graded:
+    """Return the scores of the audited items; the arguments are those of `certify`."""
     error = 1.0 - confidence
     likely, cautious = (
         correctness_scores(audit, agreement_rates(counts, audit, sure), shared_errors)
         for sure in (0.5, 1.0 - RATES_SHARE * error)
     )
-    return certified(
-        audit,
-        Graded(cautious=_within_one(cautious), likely=likely),
-        confidence=confidence,
-        sampling_confidence=1.0 - (1.0 - RATES_SHARE) * error,
+    return Graded(
+        cautious=_within_one(cautious),
+        likely=likely,
+        confidence=1.0 - (1.0 - RATES_SHARE) * error,
         exact=False,
     )
 

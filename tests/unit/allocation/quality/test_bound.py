@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from allocation.quality.bound import PRECISION, Draws, lower, ruled_out
+from allocation.quality.bound import PRECISION, Draws, foreseen, lower, ruled_out
 
 JOBS = 1_000
 
@@ -150,3 +152,32 @@ def test_more_draws_than_items_are_refused() -> None:
             population=2,
             planned=3,
         )
+
+
+class TestForeseen:
+    def test_comes_close_to_the_bound_long_before_the_end(self) -> None:
+        # Given 600 planned draws of which 30 are in, 20 times
+        rng = np.random.default_rng(15)
+        differences = []
+        for _ in range(20):
+            scores = np.where(rng.random(600) < 0.95, 1.0, 0.0)
+            begun = Draws.of(scores[:30], planned=600)
+
+            # When the end is foreseen from what the mean is believed to be
+            end = lower(foreseen(begun, 0.95), 0.95)
+
+            differences.append(end - lower(Draws.of(scores), 0.95))
+
+        # Then it is right but for the luck of the draw
+        assert abs(np.mean(differences)) < 0.01
+        assert np.std(differences) < 0.015
+
+    def test_is_all_there_is_once_everything_is_drawn(self) -> None:
+        draws = Draws.of(np.ones(20), planned=20)
+
+        assert lower(foreseen(draws, 0.5), 0.95) == lower(draws, 0.95)
+
+    def test_never_draws_more_items_than_there_are(self) -> None:
+        draws = without_replacement(np.random.default_rng(16), 50, 5, 40)
+
+        assert len(foreseen(replace(draws, planned=90), 0.9).scores) == 50
