@@ -15,13 +15,14 @@ import numpy.typing as npt
 from allocation.log import joined
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.quality import dawid_skene
+from allocation.quality.audit import Audit, Graded, Labels, certified, reachable
 from allocation.quality.calibration import tempered
-from allocation.quality.certificate import Audit, certify
+from allocation.quality.certificate import graded_by_crowd
 from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
 from allocation.quality.spam import spammers
 from allocation.quality.votes import Floats, Votes
-from allocation.reference import certify_reviewed, discounted, error_allowed
+from allocation.reference import discounted, error_allowed, graded_by_reviewers
 from allocation.sampling import audit_sample, seed_sample
 from cluster.domain.ids import WorkerId
 from cluster.domain.jobs import Certificate, JobSpec
@@ -297,27 +298,35 @@ class Campaign:
 
     def certificate(self) -> Certificate:
         """Return what the audit proves so far about the labels as they stand before it."""
+        audit, graded = self._graded()
+        return certified(audit, graded, confidence=self._spec.goal.confidence)
+
+    def reachable_accuracy(self) -> float | None:
+        """Return about what can be certified if the rest meets the goal; None before any audit."""
+        audit, graded = self._graded()
+        return reachable(audit, graded, accuracy=max(self._goal, self._expected()))
+
+    def _graded(self) -> tuple[Audit, Graded]:
         votes = self._votes(audit=True)
         audited = self._audit_order[votes.answers_per_item()[self._audit_order] > 0]
-        auto = self._label_counts() == 0
         row = np.full(self._items, -1, dtype=np.int64)
         row[audited] = np.arange(len(audited))
+        log_label = self.truth.log_label
         audit = Audit(
-            delivered=self.truth.log_label[audited].argmax(axis=1),
-            auto=auto[audited],
+            labels=Labels(
+                codes=log_label.argmax(axis=1),
+                auto=self._label_counts() == 0,
+                believed=np.exp(log_label.max(axis=1)),
+            ),
+            positions=audited,
             votes=replace(votes, items=row[votes.items], n_items=len(audited)),
+            planned=len(self._audit_order),
         )
-        auto_items, confidence = int(auto.sum()), self._spec.goal.confidence
-        crowd_items = self._items - auto_items
+        confidence = self._spec.goal.confidence
         if self._reviewed:
-            return certify_reviewed(
-                audit, auto_items=auto_items, crowd_items=crowd_items, confidence=confidence
-            )
-        label_votes = self._votes(audit=False)
-        counts = dawid_skene.expected_counts(label_votes, np.exp(self.truth.log_label))
-        return certify(
-            audit, counts, auto_items=auto_items, crowd_items=crowd_items, confidence=confidence
-        )
+            return audit, graded_by_reviewers(audit, confidence=confidence)
+        counts = dawid_skene.expected_counts(self._votes(audit=False), np.exp(log_label))
+        return audit, graded_by_crowd(audit, counts, confidence=confidence)
 
     @property
     def _goal(self) -> float:

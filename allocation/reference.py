@@ -5,15 +5,12 @@ ambiguous, the instructions are read otherwise, or the reference is wrong. No nu
 the crowd shows this. docs/truth-inference.md lists how large it was on published tables.
 """
 
-from typing import Literal
-
 import numpy as np
-import numpy.typing as npt
 
-from allocation.quality.bound import lower
-from allocation.quality.certificate import Audit
+from allocation.quality.audit import Audit, Graded, certified
+from allocation.quality.control import Scores
 from allocation.quality.votes import Floats
-from cluster.domain.jobs import Certificate, Stratum
+from cluster.domain.jobs import Certificate
 
 SHARED_ERRORS = 0.015
 """How much more a pooled crowd believes than the reference confirms, as a share of its labels: the
@@ -30,32 +27,21 @@ def error_allowed(goal: float, *, reviewed: bool) -> float:
     return 1.0 - (goal if reviewed else goal / (1.0 - SHARED_ERRORS))
 
 
-def certify_reviewed(
-    audit: Audit, *, auto_items: int, crowd_items: int, confidence: float
-) -> Certificate:
+def certify_reviewed(audit: Audit, *, confidence: float) -> Certificate:
     """Return the certificate where reviewers audit: a label is right if they say the same."""
+    return certified(
+        audit, graded_by_reviewers(audit, confidence=confidence), confidence=confidence
+    )
+
+
+def graded_by_reviewers(audit: Audit, *, confidence: float) -> Graded:
+    """Return the share of the reviewers of each audited item who agree, as its score."""
     votes = audit.votes
     agreed = np.bincount(
         votes.items, weights=votes.labels == audit.delivered[votes.items], minlength=votes.n_items
     )
-    scores = agreed / np.maximum(votes.answers_per_item(), 1)
-
-    def stratum(
-        name: Literal["auto", "crowd", "overall"], items: int, part: npt.NDArray[np.bool_]
-    ) -> Stratum:
-        here = scores[part]
-        return Stratum(
-            name=name,
-            items=items,
-            audited=len(here),
-            accuracy_estimate=float(here.mean()) if len(here) else 0.0,
-            accuracy_lower=float(lower(here, confidence)) if len(here) else 0.0,
-        )
-
-    strata = [
-        stratum("auto", auto_items, audit.auto),
-        stratum("crowd", crowd_items, ~audit.auto),
-        stratum("overall", auto_items + crowd_items, np.ones(len(scores), dtype=np.bool_)),
-    ]
-    kept = tuple(part for part in strata if part.items or part.name == "overall")
-    return Certificate(confidence=confidence, strata=kept)
+    nothing = np.zeros(votes.n_items)
+    scores = Scores(
+        values=agreed / np.maximum(votes.answers_per_item(), 1), floor=nothing, variance=nothing
+    )
+    return Graded(cautious=scores, likely=scores, confidence=confidence, exact=True)

@@ -233,7 +233,9 @@ class AskSession:
         """Save the job's progress; with `write` also a consensus of its own number."""
         progress = _progress(self._desk.job.progress, self._campaign, self._writer.rows)
         if write:
-            progress = replace(progress, rounds=progress.rounds + 1)
+            reachable = self._campaign.reachable_accuracy()
+            _warn_if_short(self._desk, reachable)
+            progress = replace(progress, rounds=progress.rounds + 1, reachable_accuracy=reachable)
             consensus = self._campaign.consensus()
             write_consensus(self._stores.objects, self._desk.job.job_id, progress.rounds, consensus)
             self._consensus_at = self._desk.clock.now()
@@ -308,6 +310,19 @@ def _progress(before: Progress, campaign: Campaign, final: int) -> Progress:
         trained_items=campaign.trained_items,
         expected_accuracy=standing.expected_accuracy,
     )
+
+
+def _warn_if_short(desk: JobDesk, reachable: float | None) -> None:
+    """Say that the audit cannot prove the goal, once, as soon as it can be foreseen."""
+    goal = desk.job.spec.goal.accuracy
+    first = desk.job.progress.reachable_accuracy is None
+    if reachable is not None and first and reachable < goal:
+        desk.record(
+            "certificate.short",
+            f"the certificate can reach about {reachable:.3f}, not the goal of {goal:.3f}",
+            reachable_accuracy=reachable,
+            goal=goal,
+        )
 
 
 def _record_round(desk: JobDesk, standing: Standing, progress: Progress) -> None:

@@ -2,24 +2,24 @@
 
 An audit answer agrees with the delivered label or not. From how a worker answers, two rates follow:
 `right`, how often the worker agrees with a right label, and `wrong`, how often with a wrong one.
-Then (agreement - wrong) / (right - wrong) is an unbiased score of the label's correctness (backward
-correction: Rogan, Gladen 1978; Natarajan et al. 2013), and the mean score is bounded from below at
-all times by `allocation.quality.bound`. Over-estimating either rate lowers the mean score, so both
-are taken from above throughout. docs/truth-inference.md lists what is assumed.
+They make an unbiased score of the label's correctness out of the answers to an item: for one answer
+the backward correction (Rogan, Gladen 1978; Natarajan et al. 2013), for several the unbiased score
+of least variance. Its mean is bounded from below at all times by `allocation.quality.bound`.
+Over-estimating either rate lowers the mean score, so both are taken from above throughout.
+docs/truth-inference.md lists what is assumed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from allocation.quality.bound import lower
-from allocation.quality.votes import Codes, Floats, Votes
-from cluster.domain.jobs import Certificate, Stratum
+from allocation.quality.audit import Audit, Graded, certified
+from allocation.quality.control import Scores
+from allocation.quality.votes import Floats, Votes
+from cluster.domain.jobs import Certificate
 
-SHARED_ERRORS = 0.25
+SHARED_ERRORS = 0.5
 """Share of the delivered errors that auditors make as well, agreeing as with a right label.
 
 0 suits experts; docs/truth-inference.md shows what real crowds need.
@@ -29,22 +29,16 @@ POOLED_STRENGTH = 4.0
 GAP_MIN = 0.1
 """A worker whose rates lie closer than this tells too little to be heard."""
 
+RATES_SHARE = 0.2
+"""The share of the allowed error that pays for estimating the rates; the rest is for sampling."""
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Audit:
-    """Audited items in the order of the audit sample, and what independent workers said of them.
+UNHEARD_VARIANCE = 1e6
 
-    `delivered` (n,) holds the label of each item, `auto` (n,) whether the model alone decided it;
-    `votes.items` are rows of these. No worker of `votes` had a say in that item's label.
-    """
+RIGHT_MAX, WRONG_MIN = 0.9999, 1e-6
+"""No worker is taken for surer than this, which moves no score by more than a thousandth."""
 
-    delivered: Codes
-    auto: npt.NDArray[np.bool_]
-    votes: Votes
-
-    def __post_init__(self) -> None:
-        if not len(self.delivered) == len(self.auto) == self.votes.n_items:
-            raise ValueError("delivered, auto and votes must cover the same items")
+POWER_MAX = 600.0
+"""log(1 + chi2) beyond which auditing adds no noise that a double can hold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,51 +53,38 @@ class AgreementRates:
 
 
 def certify(
-    audit: Audit,
-    counts: Floats,
-    *,
-    auto_items: int,
-    crowd_items: int,
-    confidence: float,
-    shared_errors: float = SHARED_ERRORS,
+    audit: Audit, counts: Floats, *, confidence: float, shared_errors: float = SHARED_ERRORS
 ) -> Certificate:
     """Return lower bounds of the accuracy of the labels decided by model, by crowd, and of all.
 
-    `counts` and `shared_errors` are those of `agreement_rates`. Half of the allowed error goes to
-    the sampling of items and answers, half to the estimate of the rates; the accuracy estimate uses
-    the rates as they are. A stratum without items is left out, except `overall`; one without
-    audited items has estimate and bound 0. Each stratum holds at `confidence` by itself, and at
-    any time it is read.
+    `counts` are those of `agreement_rates`, `shared_errors` that of `correctness_scores`. A fifth
+    of the allowed error goes to the estimate of the rates, the rest to the sampling of items and
+    answers; the accuracy estimate uses the rates as they are. A stratum without items is left out,
+    except `overall`; one without audited items has estimate and bound 0. Each stratum holds at
+    `confidence` by itself, and at any time it is read.
     """
-    half = (1.0 + confidence) / 2.0
-    likely, _ = correctness_scores(audit, agreement_rates(counts, audit, 0.5, shared_errors))
-    scores, floor = correctness_scores(audit, agreement_rates(counts, audit, half, shared_errors))
+    graded = graded_by_crowd(audit, counts, confidence=confidence, shared_errors=shared_errors)
+    return certified(audit, graded, confidence=confidence)
 
-    def stratum(
-        name: Literal["auto", "crowd", "overall"], items: int, part: npt.NDArray[np.bool_]
-    ) -> Stratum:
-        bound = _bounded(scores[part], half, floor)
-        estimate = float(likely[part].mean()) if part.any() else 0.0
-        return Stratum(
-            name=name,
-            items=items,
-            audited=int(part.sum()),
-            accuracy_estimate=min(max(estimate, bound), 1.0),
-            accuracy_lower=bound,
-        )
 
-    overall = stratum("overall", auto_items + crowd_items, np.ones(len(scores), dtype=bool))
-    strata = (
-        stratum("auto", auto_items, audit.auto),
-        stratum("crowd", crowd_items, ~audit.auto),
+def graded_by_crowd(
+    audit: Audit, counts: Floats, *, confidence: float, shared_errors: float = SHARED_ERRORS
+) -> Graded:
+    """Return the scores of the audited items; the arguments are those of `certify`."""
+    error = 1.0 - confidence
+    likely, cautious = (
+        correctness_scores(audit, agreement_rates(counts, audit, sure), shared_errors)
+        for sure in (0.5, 1.0 - RATES_SHARE * error)
     )
-    kept = tuple(part for part in strata if part.items)
-    return Certificate(confidence=confidence, strata=(*kept, overall))
+    return Graded(
+        cautious=_within_one(cautious),
+        likely=likely,
+        confidence=1.0 - (1.0 - RATES_SHARE) * error,
+        exact=False,
+    )
 
 
-def agreement_rates(
-    counts: Floats, audit: Audit, confidence: float, shared_errors: float = SHARED_ERRORS
-) -> AgreementRates:
+def agreement_rates(counts: Floats, audit: Audit, confidence: float) -> AgreementRates:
     """Return rates of agreement, each taken from above.
 
     `counts` (workers, K, K) is how often each worker gave each answer to each truth, as far as
@@ -111,8 +92,7 @@ def agreement_rates(
     the pooled crowd gets one more answer, which counts against the certificate; a worker is shrunk
     to the pool by 4 answers; the normal upper limit at `confidence` covers the sampling error of
     the auditors' mean rate; the truths behind a wrong label are weighed by how often the crowd
-    confuses them with it; and `wrong` moves by `shared_errors` of the way to `right`, which covers
-    the errors that auditors and delivered labels have in common.
+    confuses them with it.
     """
     total = counts.sum(axis=0)
     seen_total = total.sum(axis=1, keepdims=True)
@@ -127,40 +107,71 @@ def agreement_rates(
     wrong = np.where(
         weight > 0.0, (confused * rate).sum(axis=1) / np.where(weight > 0.0, weight, 1.0), 1.0
     )
-    return AgreementRates(right, wrong + shared_errors * np.maximum(right - wrong, 0.0))
+    return AgreementRates(right, wrong)
 
 
-def correctness_scores(audit: Audit, rates: AgreementRates) -> tuple[Floats, float]:
-    """Return a score (n,) of each audited item with mean at most P(label right), and their floor.
+def correctness_scores(
+    audit: Audit, rates: AgreementRates, shared_errors: float = SHARED_ERRORS
+) -> Scores:
+    """Return a score of each audited item with mean at most P(label right).
 
-    The answers of one item are weighed by the precision of their workers, which does not depend on
-    the answers. Workers who cannot tell a right label from a wrong one are not heard, and an item
-    nobody else answered scores 0, as if wrong. The floor, the lowest score any answers could have
-    given, follows from who was asked; there is no ceiling, for a lower bound needs none.
+    With L the likelihood of an item's answers where its label is wrong by that where it is right,
+    the score is 1 - (L - 1) / chi2, where chi2 is the variance of L at a right label: of all scores
+    with mean 1 for right labels and 0 for wrong ones it varies least on right ones, which is what
+    most labels are. `shared_errors`, in [0, 1), is the share of wrong labels that all auditors may
+    take for right. Workers who cannot tell a right label from a wrong one are not heard, and an
+    item nobody else answered scores 0, as if wrong.
     """
-    votes = audit.votes
-    delivered = audit.delivered[votes.items]
-    right, wrong = rates.right[votes.workers, delivered], rates.wrong[votes.workers, delivered]
-    gap = right - wrong
-    heard = gap >= GAP_MIN
-    gap = np.where(heard, gap, 1.0)
-    precision = np.where(heard, gap**2 / (right * (1.0 - right) + 0.05), 0.0)
-    total = np.bincount(votes.items, weights=precision, minlength=votes.n_items)
-    share = precision / np.where(total > 0.0, total, 1.0)[votes.items]
-    agrees = (votes.labels == delivered).astype(np.float64)
-    scores = _per_item(votes, share * (agrees - wrong) / gap)
-    lowest = _per_item(votes, share * -wrong / gap)
-    return scores, float(lowest.min(initial=0.0))
+    votes, delivered = audit.votes, audit.delivered[audit.votes.items]
+    odds, power = _evidence(rates)
+    agrees = (votes.labels == delivered).astype(np.int64)
+    said = _per_item(votes, odds[votes.workers, delivered, agrees])
+    known = _per_item(votes, power[votes.workers, delivered])
+    floor, variance = _known_beforehand(votes, odds[:, :, 0], power, shared_errors)
+    return Scores(values=_score(said, known, shared_errors), floor=floor, variance=variance)
 
 
-def _bounded(scores: Floats, confidence: float, floor: float) -> float:
-    """Return a lower bound of the mean score, within [0, 1].
+def _evidence(rates: AgreementRates) -> tuple[Floats, Floats]:
+    """Return log L of each worker's [disagreement, agreement], (workers, K, 2), and log(1 + chi2).
 
-    A mean above 1 shows that `right` was under-estimated; the scores are scaled down to it.
+    Both add up over the independent answers to an item, and are 0 for a worker who is not heard.
     """
-    if len(scores) == 0:
-        return 0.0
-    return max(lower(scores / max(float(scores.mean()), 1.0), confidence, floor), 0.0)
+    heard = rates.right - rates.wrong >= GAP_MIN
+    right, wrong = np.minimum(rates.right, RIGHT_MAX), np.clip(rates.wrong, WRONG_MIN, 1.0)
+    right, wrong = np.where(heard, right, 0.5), np.where(heard, wrong, 0.5)
+    against, towards = (1.0 - wrong) / (1.0 - right), wrong / right
+    power = np.log(wrong * towards + (1.0 - wrong) * against)
+    return np.log(np.stack([against, towards], axis=2)), power
+
+
+def _score(odds: Floats, power: Floats, shared_errors: float) -> Floats:
+    """Return the scores of items by their log L and log(1 + chi2), 0 where nobody was heard."""
+    heard = power > 0.0
+    power = np.where(heard, power, 1.0)
+    wrongness = (np.exp(odds - power) - np.exp(-power)) / -np.expm1(-power)
+    return np.where(heard, 1.0 - wrongness / (1.0 - shared_errors), 0.0)
+
+
+def _known_beforehand(
+    votes: Votes, against: Floats, power: Floats, shared_errors: float
+) -> tuple[Floats, Floats]:
+    """Return the floor and the noise of each item's score, (items,), by who was asked.
+
+    Neither may depend on the label that was asked about: stakes that do would favour some items.
+    """
+    worst = _per_item_and_class(votes, against[votes.workers])
+    known = _per_item_and_class(votes, power[votes.workers])
+    floor = np.minimum(_score(worst, known, shared_errors).min(axis=1), 0.0)
+    heard = known > 0.0
+    noise = 1.0 / np.expm1(np.where(heard, np.minimum(known, POWER_MAX), 1.0))
+    variance = np.where(heard, noise / (1.0 - shared_errors) ** 2, UNHEARD_VARIANCE).mean(axis=1)
+    return floor, variance
+
+
+def _within_one(scores: Scores) -> Scores:
+    """Return scores whose mean is at most 1: a greater one shows `right` was under-estimated."""
+    scale = 1.0 / max(float(scores.values.mean()), 1.0) if len(scores.values) else 1.0
+    return replace(scores, values=scores.values * scale)
 
 
 def _mean_error(rate: Floats, seen: Floats, votes: Votes) -> Floats:
@@ -169,6 +180,14 @@ def _mean_error(rate: Floats, seen: Floats, votes: Votes) -> Floats:
     variance = share[:, None, None] ** 2 * np.maximum(rate * (1.0 - rate), 0.0) / seen
     error: Floats = np.sqrt(variance.sum(axis=0))
     return error
+
+
+def _per_item_and_class(votes: Votes, values: Floats) -> Floats:
+    """Return the sums of values (answers, K) over each item's answers, (items, K)."""
+    k = values.shape[1]
+    cells = (votes.items[:, None] * k + np.arange(k)).ravel()
+    total = np.bincount(cells, weights=values.ravel(), minlength=votes.n_items * k)
+    return total.reshape(votes.n_items, k).astype(np.float64)
 
 
 def _per_item(votes: Votes, values: Floats) -> Floats:

@@ -159,7 +159,8 @@ class Progress:
     """How far a job has come; counts of items unless named otherwise.
 
     `rounds` numbers the newest stored consensus, `trainings` counts the models trained so far and
-    `trained_items` the items the last of them learned from.
+    `trained_items` the items the last of them learned from. `reachable_accuracy` is about what the
+    certificate can say in the end, at best, with the audit that is planned.
     """
 
     items: int = 0
@@ -178,6 +179,7 @@ class Progress:
     trainings: int = 0
     trained_items: int = 0
     expected_accuracy: float | None = None
+    reachable_accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

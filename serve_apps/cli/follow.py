@@ -64,9 +64,14 @@ def _update(bars: Progress, tasks: dict[str, TaskID], job: JobView) -> None:
     notes = {
         "pre-labelled": job.state.value,
         "asked": f"{progress.answers:,} answers, cost {progress.cost:,.2f}",
-        "final": ""
-        if progress.expected_accuracy is None
-        else f"expected accuracy {progress.expected_accuracy:.3f}",
+        "final": ", ".join(
+            f"{what} {value:.3f}"
+            for what, value in (
+                ("expected accuracy", progress.expected_accuracy),
+                ("certificate can reach about", progress.reachable_accuracy),
+            )
+            if value is not None
+        ),
     }
     for title, task in tasks.items():
         done = _SHARES[title](job)

@@ -60,6 +60,8 @@ def _figures(job: JobView) -> list[tuple[str, str]]:
     figures.append(("cost", f"{progress.cost:,.2f}"))
     if progress.expected_accuracy is not None:
         figures.append(("expected accuracy", f"{progress.expected_accuracy:.3f}"))
+    if progress.reachable_accuracy is not None and job.certificate is None:
+        figures.append(("certificate can reach", f"about {progress.reachable_accuracy:.3f}"))
     figures.extend(_certified(job))
     return figures
 

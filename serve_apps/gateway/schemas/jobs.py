@@ -35,6 +35,7 @@ class ProgressView(Outgoing):
     trainings: int
     trained_items: int
     expected_accuracy: float | None
+    reachable_accuracy: float | None
 
 
 class StratumView(Outgoing):

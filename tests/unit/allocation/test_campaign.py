@@ -190,6 +190,27 @@ def test_a_met_goal_does_not_wait_for_leases() -> None:
     assert given.step([report(wanted=0, leased=7)], time_left_s=None) == "finish"
 
 
+def test_what_can_be_certified_is_foreseen_from_the_first_audit_on() -> None:
+    # Given a campaign whose labels are complete, but no audit
+    given = campaign()
+    given.absorb(unanimous("ann", "bob", "cid"))
+    given.refit()
+    before = given.reachable_accuracy()
+
+    # When a third of the audited items get an answer
+    audits = np.flatnonzero(_audited(given))
+    given.absorb(
+        AnswerColumns.of([answer(int(at), int(at) % 3, "x", "audit") for at in audits[::3]])
+    )
+    given.refit()
+    foreseen = given.reachable_accuracy()
+
+    # Then nothing was known before, and now more is foreseen than has been proven so far
+    assert before is None
+    assert foreseen is not None
+    assert given.certificate().overall.accuracy_lower <= foreseen < 1.0
+
+
 def test_time_and_budget_end_a_campaign() -> None:
     rich, poor = campaign(), campaign(spec(budget=Budget(answers_max=ITEMS)))
     for given in (rich, poor):

@@ -58,7 +58,8 @@ def test_a_job_asks_until_its_goal_and_delivers_every_item_once() -> None:
     assert progress.auto_accepted > 0
     certificate = given.desk().job.certificate
     assert certificate is not None
-    assert 0.0 < certificate.overall.accuracy_lower < given.accuracy()
+    assert certificate.overall.accuracy_lower < given.accuracy()
+    assert certificate.overall.accuracy_estimate > 0.7
     assert certificate.overall.audited == 40
 
 
@@ -274,3 +275,23 @@ def test_where_reviewers_audit_the_crowd_does_not() -> None:
     assert certificate is not None
     assert certificate.overall.audited == 40
     assert certificate.overall.accuracy_lower > 0.6
+
+
+def test_a_job_says_early_that_its_audit_will_not_prove_the_goal() -> None:
+    # Given a goal that an audit of 40 items cannot prove, and a crowd
+    given = world(spec())
+    given.predict(accuracy=0.75)
+
+    # When the stage runs and stores its consensus at every step
+    given.stage(consensus_every_s=1e-6).run(given.desk())
+
+    # Then it said so once, while audits were still to come, with what it could reach instead
+    events = given.stores.events.read(JOB, 0, 1_000)
+    kinds = [event.kind for event in events]
+    short = next(event for event in events if event.kind == "certificate.short")
+    assert kinds.count("certificate.short") == 1
+    assert kinds.index("certificate.short") < kinds.index("certificate") - 2
+    assert short.figures["reachable_accuracy"] < short.figures["goal"]
+    reachable = given.desk().job.progress.reachable_accuracy
+    assert reachable is not None
+    assert 0.0 <= reachable < short.figures["goal"]

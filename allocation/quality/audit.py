@@ -1,0 +1,128 @@
+"""An audit: labels as they stand, a random sample of them, and what independent workers said."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from allocation.quality.bound import Draws, foreseen, lower
+from allocation.quality.control import Scores, controlled, estimated
+from allocation.quality.votes import Codes, Floats, Votes
+from cluster.domain.jobs import Certificate, Stratum
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Labels:
+    """The labels a job would deliver, (items,) each.
+
+    `auto` says whether the model alone decided, `believed` is the probability of being right.
+    """
+
+    codes: Codes
+    auto: Bools
+    believed: Floats
+
+    def __post_init__(self) -> None:
+        if not len(self.codes) == len(self.auto) == len(self.believed):
+            raise ValueError("codes, auto and believed must cover the same items")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Audit:
+    """Audited items in the order of the audit sample, and what independent workers said of them.
+
+    `positions` (n,) are the items' places in `labels`, and `votes.items` are rows of these; no
+    worker of `votes` had a say in that item's label. `planned` is how many items are audited in
+    the end.
+    """
+
+    labels: Labels
+    positions: Codes
+    votes: Votes
+    planned: int
+
+    def __post_init__(self) -> None:
+        if len(self.positions) != self.votes.n_items:
+            raise ValueError("positions and votes must cover the same items")
+
+    @property
+    def delivered(self) -> Codes:
+        """The labels of the audited items, (n,)."""
+        return self.labels.codes[self.positions]
+
+
+class Graded(NamedTuple):
+    """Scores of the audited items to bound the accuracy by, and those to estimate it by.
+
+    `confidence` is what remains for the bound; `exact` is that of `controlled`.
+    """
+
+    cautious: Scores
+    likely: Scores
+    confidence: float
+    exact: bool
+
+
+def certified(audit: Audit, graded: Graded, *, confidence: float) -> Certificate:
+    """Return the certificate of the labels decided by model, by crowd, and of all.
+
+    A stratum without items is left out, except `overall`; one without audited items has estimate
+    and bound 0.
+    """
+    labels = audit.labels
+    strata = (
+        _stratum("auto", audit, graded, labels.auto),
+        _stratum("crowd", audit, graded, ~labels.auto),
+        _stratum("overall", audit, graded, np.ones(len(labels.auto), dtype=np.bool_)),
+    )
+    kept = tuple(part for part in strata if part.items or part.name == "overall")
+    return Certificate(confidence=confidence, strata=kept)
+
+
+def reachable(audit: Audit, graded: Graded, *, accuracy: float) -> float | None:
+    """Return about what will be certified of all labels once all planned items are audited.
+
+    Those still to come are taken to be right with probability `accuracy`. None before the first:
+    nobody knows yet how noisy the audit is.
+    """
+    if len(audit.positions) == 0:
+        return None
+    draws = _draws(audit, graded, np.ones(len(audit.labels.auto), dtype=np.bool_))
+    return lower(foreseen(draws, accuracy), graded.confidence)
+
+
+def _stratum(
+    name: Literal["auto", "crowd", "overall"], audit: Audit, graded: Graded, part: Bools
+) -> Stratum:
+    here, believed = part[audit.positions], audit.labels.believed
+    bound = lower(_draws(audit, graded, part), graded.confidence)
+    likely = _chosen(graded.likely, here)
+    estimate = estimated(likely, believed[audit.positions[here]], believed[part])
+    return Stratum(
+        name=name,
+        items=int(part.sum()),
+        audited=int(here.sum()),
+        accuracy_estimate=min(max(estimate, bound), 1.0),
+        accuracy_lower=bound,
+    )
+
+
+def _draws(audit: Audit, graded: Graded, part: Bools) -> Draws:
+    """Return the cautious scores of the audited items of a part of all."""
+    here, believed = part[audit.positions], audit.labels.believed
+    return controlled(
+        _chosen(graded.cautious, here),
+        believed[audit.positions[here]],
+        believed[part],
+        planned=round(audit.planned * float(part.mean())) if len(part) else 0,
+        exact=graded.exact,
+    )
+
+
+def _chosen(scores: Scores, here: Bools) -> Scores:
+    return Scores(
+        values=scores.values[here], floor=scores.floor[here], variance=scores.variance[here]
+    )

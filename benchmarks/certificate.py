@@ -1,0 +1,170 @@
+"""`python -m benchmarks.certificate`: is what a certificate says true, and how narrow is it?
+
+Every job is simulated to its end and its certificate read after every single audited item. It is
+broken where any reading exceeds the true accuracy of the labels it is about. Half of the jobs are
+audited by reviewers, half by the crowd itself. `--jobs` makes it shorter. `--data` (or MUSTER_DATA)
+names a folder of recorded crowds, whose answers are split into labels and audits.
+"""
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from rich.console import Console
+from scipy.stats import beta
+
+from allocation.quality.audit import Audit
+from allocation.quality.certificate import certify
+from allocation.reference import certify_reviewed
+from benchmarks import certificate_recorded
+from benchmarks.certificate_jobs import SimulatedJob, beginning, simulated
+from benchmarks.figures import Figure, at_most, informing, present
+from cluster.domain.jobs import Certificate
+
+JOBS, PROCESSES = 1_000, 2
+ITEMS, FEW_ITEMS = 10_000, 1_000
+FIRST_SEED = 8_000
+"""Jobs before this one were looked at when constants of the bound were chosen."""
+
+AUDIT_SHARE = 0.07
+CONFIDENCE = 0.95
+BROKEN_MAX = 1.0 - CONFIDENCE
+SLACK_POINTS_MAX = 2.0
+AUDIT_SHARE_MAX = 0.08
+STRATA = ("overall", "auto", "crowd")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One job: the strata whose certificate was ever broken, and how it stood at the end.
+
+    `plain_slack` is the slack where nothing is believed of single labels; `fixed_broken` whether
+    Clopper and Pearson's bound, made to be read once, would have been broken, None for crowds.
+    """
+
+    reviewed: bool
+    items: int
+    accuracy: float
+    error: float
+    broken: frozenset[str]
+    slack: float
+    plain_slack: float
+    fixed_broken: bool | None
+    label_answers: int
+    audit_answers: int
+
+
+def outcome(seed: int) -> Outcome:
+    """Return what became of the job with this number."""
+    items = FEW_ITEMS if seed % 8 < 2 else ITEMS
+    job = simulated(seed, items=items, reviewed=seed % 2 == 0, audit_share=AUDIT_SHARE)
+    certificate, labels = _certifier(job), job.audit.labels
+    accuracy = float(job.right.mean())
+    right = {
+        "overall": accuracy,
+        "auto": float(job.right[labels.auto].mean()) if labels.auto.any() else 1.0,
+        "crowd": float(job.right[~labels.auto].mean()) if not labels.auto.all() else 1.0,
+    }
+    broken = {
+        stratum.name
+        for audited in range(1, len(job.audit.positions) + 1)
+        for stratum in certificate(beginning(job.audit, audited)).strata
+        if stratum.accuracy_lower > right[stratum.name]
+    }
+    blind = replace(labels, believed=np.full(items, labels.believed.mean()))
+    last = certificate(job.audit).overall
+    plain = certificate(replace(job.audit, labels=blind)).overall
+    return Outcome(
+        reviewed=job.reviewed,
+        items=items,
+        accuracy=accuracy,
+        error=last.accuracy_estimate - accuracy,
+        broken=frozenset(broken),
+        slack=accuracy - last.accuracy_lower,
+        plain_slack=accuracy - plain.accuracy_lower,
+        fixed_broken=_fixed_broken(job) if job.reviewed else None,
+        label_answers=job.label_answers,
+        audit_answers=job.audit_answers,
+    )
+
+
+def _certifier(job: SimulatedJob) -> Callable[[Audit], Certificate]:
+    def certificate(audit: Audit) -> Certificate:
+        if job.reviewed:
+            return certify_reviewed(audit, confidence=CONFIDENCE)
+        return certify(audit, job.counts, confidence=CONFIDENCE)
+
+    return certificate
+
+
+def _fixed_broken(job: SimulatedJob) -> bool:
+    agreed = np.cumsum(job.audit.votes.labels == job.audit.delivered)
+    seen = np.arange(1, len(agreed) + 1)
+    bound = beta.ppf(1.0 - CONFIDENCE, agreed, seen - agreed + 1)
+    return bool((bound > job.right.mean()).any())
+
+
+def figures(outcomes: Sequence[Outcome]) -> list[Figure]:
+    """Return what the outcomes say together."""
+    spent = sum(found.audit_answers for found in outcomes)
+    answers = spent + sum(found.label_answers for found in outcomes)
+    by_job = fmean(
+        found.audit_answers / (found.audit_answers + found.label_answers) for found in outcomes
+    )
+    fixed = [found.fixed_broken for found in outcomes if found.fixed_broken is not None]
+    return [
+        informing("jobs", len(outcomes), "jobs"),
+        *(
+            at_most(f"{part}: ever broken", _share_broken(outcomes, {part}), "share", BROKEN_MAX)
+            for part in STRATA
+        ),
+        informing("any stratum: ever broken", _share_broken(outcomes, set(STRATA)), "share"),
+        informing("a bound to be read once: ever broken", fmean(fixed), "share"),
+        at_most("answers spent on the audit", spent / answers, "share", AUDIT_SHARE_MAX),
+        informing("answers spent on the audit, mean of jobs", by_job, "share"),
+        *_of("reviewers", [found for found in outcomes if found.reviewed]),
+        *_of("crowd", [found for found in outcomes if not found.reviewed]),
+    ]
+
+
+def _of(who: str, outcomes: Sequence[Outcome]) -> list[Figure]:
+    large = [found for found in outcomes if found.items == ITEMS]
+    slack = 100 * fmean(found.slack for found in large)
+    plain = 100 * fmean(found.plain_slack for found in large)
+    return [
+        informing(f"{who}: overall ever broken", _share_broken(outcomes, {"overall"}), "share"),
+        at_most(f"{who}: slack at {ITEMS:,} items", slack, "points", SLACK_POINTS_MAX),
+        informing(f"{who}: slack without the control variate", plain, "points"),
+        informing(f"{who}: true accuracy", fmean(found.accuracy for found in large), "share"),
+        informing(f"{who}: estimate less truth", 100 * fmean(f.error for f in large), "points"),
+        informing(f"{who}: label answers", fmean(f.label_answers for f in large), "answers"),
+        informing(f"{who}: audit answers", fmean(f.audit_answers for f in large), "answers"),
+    ]
+
+
+def _share_broken(outcomes: Sequence[Outcome], strata: set[str]) -> float:
+    return fmean(bool(found.broken & strata) for found in outcomes)
+
+
+def main() -> None:
+    """Run the benchmark as the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--jobs", type=int, default=JOBS)
+    folder = os.environ.get("MUSTER_DATA")
+    parser.add_argument("--data", type=Path, default=folder, help="recorded crowds, as for truth")
+    asked, console = parser.parse_args(), Console(width=120)
+    with get_context("spawn").Pool(PROCESSES) as pool:
+        outcomes = pool.map(outcome, range(FIRST_SEED, FIRST_SEED + asked.jobs), chunksize=8)
+    found = figures(outcomes)
+    if asked.data is not None:
+        found += certificate_recorded.figures(asked.data, console)
+    present("certificate", found, console)
+
+
+if __name__ == "__main__":
+    main()
