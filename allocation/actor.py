@@ -12,6 +12,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from allocation.combining import Combiner
 from allocation.commands import Claim
 from allocation.ports import (
+    Demand,
     Extension,
     Offer,
     Outcome,
@@ -95,13 +96,13 @@ class AllocatorActor:
         """See `allocation.ports.Shard`."""
         return self._service().reports(job_id)
 
-    async def backlog(self) -> int:
+    async def demands(self) -> tuple[Demand, ...]:
         """See `allocation.ports.Shard`."""
-        return self._service().backlog()
+        return self._service().demands()
 
-    async def close(self, job_id: JobId) -> None:
+    async def close(self, job_id: JobId, partition: int | None = None) -> None:
         """See `allocation.ports.Shard`."""
-        self._service().close(job_id)
+        self._service().close(job_id, partition)
 
     async def _claim_all(self, claims: Sequence[Claim]) -> tuple[tuple[Offer, ...], ...]:
         return self._service().claim_all(claims)
@@ -203,14 +204,14 @@ class RemoteShard:
         reports: tuple[PartitionReport, ...] = self._call("reports", job_id)
         return reports
 
-    def backlog(self) -> int:
+    def demands(self) -> tuple[Demand, ...]:
         """See `allocation.ports.Shard`."""
-        backlog: int = self._call("backlog")
-        return backlog
+        demands: tuple[Demand, ...] = self._call("demands")
+        return demands
 
-    def close(self, job_id: JobId) -> None:
+    def close(self, job_id: JobId, partition: int | None = None) -> None:
         """See `allocation.ports.Shard`."""
-        self._call("close", job_id)
+        self._call("close", job_id, partition)
 
     def _call(self, method: str, *arguments: object) -> Any:
         try:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from allocation.log import joined
 from allocation.ports import PartitionReport, TruthSnapshot
+from allocation.purse import UNLIMITED
 from allocation.quality import dawid_skene
 from allocation.quality.audit import Audit, Graded, Labels, certified, reachable
 from allocation.quality.calibration import tempered
@@ -209,7 +210,7 @@ class Campaign:
         closed = self._closed(audits_only=audits_only)
         worth = ANSWER_WORTH * truth.sharpness
         answers_max = self._spec.crowd.answers_per_item_max
-        seen = int(_inside(self._answers.positions, partition).sum())
+        seen = self.answers_in(partition)
         return TruthSnapshot(
             job_id=partition.job_id,
             partition=partition.number,
@@ -229,10 +230,15 @@ class Campaign:
             worth_ratio_min=0.0 if self.seeding else self._worth_ratio,
         )
 
+    def answers_in(self, partition: Partition) -> int:
+        """Return how many answers to a partition's items are known."""
+        local = self._answers.positions - partition.first_position
+        return int(np.count_nonzero((local >= 0) & (local < partition.items)))
+
     def budget_left(self) -> int:
         """Return how many more answers the job may buy; cost is counted at the mean price paid."""
         budget, answers = self._spec.budget, self._answers
-        left = 2**31 - 1
+        left = UNLIMITED
         if budget.answers_max is not None:
             left = min(left, budget.answers_max - len(answers))
         if budget.cost_max is not None and answers.prices.sum() > 0:
@@ -391,8 +397,3 @@ def _mask(items: int, positions: Positions) -> Bools:
     mask = np.zeros(items, dtype=np.bool_)
     mask[positions] = True
     return mask
-
-
-def _inside(positions: Positions, partition: Partition) -> Bools:
-    local = positions - partition.first_position
-    return np.asarray((local >= 0) & (local < partition.items))

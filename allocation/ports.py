@@ -129,6 +129,34 @@ class PartitionReport:
     expected_error: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What a partition would still ask, and of whom: `labels` and `audits` count questions."""
+
+    job_id: JobId
+    partition: int
+    labels: int
+    audits: int
+    required_skills: frozenset[str] = frozenset()
+    audit_skills: frozenset[str] = frozenset()
+
+    @property
+    def wanted(self) -> int:
+        """How many questions there are, for whomever."""
+        return self.labels + self.audits
+
+    def open_to(self, worker: WorkerProfile) -> int:
+        """Return how many of the questions are for a worker of these skills.
+
+        Where a job names reviewers they audit, and the others label; else everybody does both.
+        """
+        if not self.required_skills <= worker.skills:
+            return 0
+        if not self.audit_skills:
+            return self.wanted
+        return self.audits if self.audit_skills <= worker.skills else self.labels
+
+
 class Shard(Crowd, Protocol):
     """One allocator shard: the worker's side, and what the asking stage and the router need."""
 
@@ -150,10 +178,10 @@ class Shard(Crowd, Protocol):
         """Return how the job's partitions on this shard stand, after expiring leases."""
         ...
 
-    def backlog(self) -> int:
-        """Return how many questions the shard would still ask, over all its jobs."""
+    def demands(self) -> tuple[Demand, ...]:
+        """Return what each partition on the shard would still ask, as it was a second ago."""
         ...
 
-    def close(self, job_id: JobId) -> None:
-        """Forget a job; its leases are void."""
+    def close(self, job_id: JobId, partition: int | None = None) -> None:
+        """Forget a job, or one partition of it; its leases are void."""
         ...

@@ -1,13 +1,15 @@
 """The crowd's one door to many shards."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TypeVar
 
 import numpy as np
 
 from allocation.leases import unseal
-from allocation.ports import Extension, Offer, Outcome, Shard, Submission
+from allocation.ports import Demand, Extension, Offer, Outcome, Shard, Submission
+from cluster.domain.ids import WorkerId
 from cluster.domain.work import WorkerProfile
 from cluster.errors import LeaseInvalid, MusterError, ShardUnavailable, Unavailable
 
@@ -16,26 +18,49 @@ _CLAIMS_PER_LOOK = 32
 Reply = TypeVar("Reply")
 
 
+@dataclass(slots=True)
+class _View:
+    """A shard as it was when last looked at, and what this router has got from it since.
+
+    `exhausted` are workers to whom it could not give all they asked for.
+    """
+
+    demands: tuple[Demand, ...] = ()
+    claims_until_look: int = 0
+    given: int = 0
+    exhausted: set[WorkerId] = field(default_factory=set)
+    _wanted: dict[frozenset[str], int] = field(default_factory=dict)
+
+    def open_to(self, worker: WorkerProfile) -> int:
+        """Return how many questions there may still be for a worker."""
+        if worker.worker_id in self.exhausted:
+            return 0
+        if worker.skills not in self._wanted:
+            wanted = sum(found.open_to(worker) for found in self.demands)
+            self._wanted[worker.skills] = wanted
+        return max(0, self._wanted[worker.skills] - self.given)
+
+
 class ShardRouter:
     """A `Crowd` over shards, each at the index that is its id; safe to use from many threads.
 
-    A claim goes to the more loaded of two shards drawn at random (power of two choices,
-    Mitzenmacher 2001), by the backlog each had when it was last looked at, and falls over to the
-    others until it is filled or none has anything. Everything else goes where its token says. A
+    A claim goes to that of two shards drawn at random (power of two choices, Mitzenmacher 2001)
+    which has more questions open to this worker (`Demand.open_to`), by what each had to ask when it
+    was last looked at, and falls over to the others until it is filled or none has anything; shards
+    known to have nothing for the worker come last. Everything else goes where its token says. A
     shard that cannot be reached costs its own leases and answers, nobody else's.
     """
 
     def __init__(self, shards: Sequence[Shard], rng: np.random.Generator, secret: bytes) -> None:
         self._shards, self._rng, self._secret = tuple(shards), rng, secret
         self._lock = Lock()
-        self._backlogs = [0] * len(shards)
-        self._claims_until_look = [0] * len(shards)
+        self._views = [_View() for _ in shards]
 
     def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
         """Lease up to `count` items; raises ShardUnavailable where no shard can be reached."""
         offers: list[Offer] = []
         reached = False
-        for shard_id in self._order():
+        for shard_id in self._order([worker]):
             wanted = count - len(offers)
             if wanted <= 0:
                 break
@@ -43,7 +68,7 @@ class ShardRouter:
             if found is not None:
                 reached = True
                 offers += found
-                self._note_claim(shard_id, wanted, len(found))
+                self._note_claim(shard_id, worker, wanted, len(found))
         if not reached and count > 0:
             raise ShardUnavailable(0)
         return tuple(offers)
@@ -58,7 +83,7 @@ class ShardRouter:
         """
         offers: list[tuple[Offer, ...]] = [() for _ in workers]
         reached = False
-        for shard_id in self._order():
+        for shard_id in self._order(workers):
             wanted = [count - len(found) for count, found in zip(counts, offers, strict=True)]
             if not any(wanted):
                 break
@@ -66,7 +91,8 @@ class ShardRouter:
             if found is not None:
                 reached = True
                 offers = [had + new for had, new in zip(offers, found, strict=True)]
-                self._note_claim(shard_id, sum(wanted), sum(map(len, found)))
+                for worker, asked, given in zip(workers, wanted, found, strict=True):
+                    self._note_claim(shard_id, worker, asked, len(given))
         if not reached and any(counts):
             raise ShardUnavailable(0)
         return tuple(offers)
@@ -103,19 +129,19 @@ class ShardRouter:
                     extensions[index] = extension
         return tuple(extensions)
 
-    def _order(self) -> list[int]:
+    def _order(self, workers: Sequence[WorkerProfile]) -> list[int]:
         """Return all shards in the order in which to ask them."""
         with self._lock:
             order: list[int] = self._rng.permutation(len(self._shards)).tolist()
             drawn = order[:2] if len(order) > 1 else []
-            stale = [found for found in drawn if self._claims_until_look[found] <= 0]
+            stale = [found for found in drawn if self._views[found].claims_until_look <= 0]
         for shard_id in stale:
-            self._note(shard_id, self._try(shard_id, _backlog) or 0)
+            self._note(shard_id, self._try(shard_id, _demands) or ())
         with self._lock:
-            drawn.sort(key=lambda shard_id: -self._backlogs[shard_id])
             for shard_id in drawn:
-                self._claims_until_look[shard_id] -= 1
-        return drawn + order[len(drawn) :]
+                self._views[shard_id].claims_until_look -= 1
+            worth = [sum(map(view.open_to, workers)) for view in self._views]
+        return by_worth(order, worth)
 
     def _by_shard(self, tokens: Sequence[str]) -> list[tuple[int, list[int]]]:
         """Return which tokens, by index, belong to which shard; none of ours to none."""
@@ -134,18 +160,28 @@ class ShardRouter:
         try:
             return call(self._shards[shard_id])
         except Unavailable:
-            self._note(shard_id, 0)
+            self._note(shard_id, ())
             return None
 
-    def _note_claim(self, shard_id: int, wanted: int, found: int) -> None:
-        left = self._backlogs[shard_id] - found if found == wanted else 0
+    def _note_claim(self, shard_id: int, worker: WorkerProfile, wanted: int, found: int) -> None:
         with self._lock:
-            self._backlogs[shard_id] = max(0, left)
+            self._views[shard_id].given += found
+            if found < wanted:
+                self._views[shard_id].exhausted.add(worker.worker_id)
 
-    def _note(self, shard_id: int, backlog: int) -> None:
+    def _note(self, shard_id: int, demands: tuple[Demand, ...]) -> None:
         with self._lock:
-            self._backlogs[shard_id] = backlog
-            self._claims_until_look[shard_id] = _CLAIMS_PER_LOOK
+            self._views[shard_id] = _View(demands, claims_until_look=_CLAIMS_PER_LOOK)
+
+
+def by_worth(order: Sequence[int], worth: Sequence[int]) -> list[int]:
+    """Return shards, drawn in `order`, in the order in which to ask them; `worth` is by shard.
+
+    The worthier of the first two goes first: two choices keep loads as even as looking at all
+    would, without every claim of a moment going to one shard. Those worth nothing go last.
+    """
+    drawn = sorted(order[:2], key=lambda shard_id: -worth[shard_id])
+    return sorted([*drawn, *order[2:]], key=lambda shard_id: worth[shard_id] <= 0)
 
 
 def _claim(worker: WorkerProfile, count: int) -> Callable[[Shard], tuple[Offer, ...]]:
@@ -174,8 +210,8 @@ def _heartbeat(
     return lambda shard: shard.heartbeat(worker, tokens)
 
 
-def _backlog(shard: Shard) -> int:
-    return shard.backlog()
+def _demands(shard: Shard) -> tuple[Demand, ...]:
+    return shard.demands()
 
 
 def _refusal(submission: Submission, error: MusterError) -> Outcome:

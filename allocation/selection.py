@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from allocation.belief import Belief
 from allocation.policy import Floats, information_gain, question_value
-from allocation.ports import PartitionReport
+from allocation.ports import Demand, PartitionReport
 from allocation.shortlist import TIE, keyed_unit, largest
 from allocation.state import PartitionState
 from allocation.tables import Bools, Ints
@@ -104,21 +104,28 @@ def report(partition: PartitionState) -> PartitionReport:
         round=-1 if belief is None else belief.snapshot.round,
         answers=len(partition.answers),
         leased=len(partition.leases),
-        wanted=_wanted(partition),
+        wanted=demand(partition).wanted,
         expected_error=1.0 if belief is None else belief.mean_error,
     )
 
 
-def _wanted(partition: PartitionState) -> int:
-    left = answers_left(partition)
-    if partition.belief is None or left == 0:
-        return 0
-    checks_max = partition.terms.audit_answers_max
-    checked = _audits_asked(partition, partition.audit_items)
-    wanted = int((checks_max - np.minimum(checked, checks_max)).sum())
-    if _asks_labels(partition.belief):
-        wanted += int(partition.open_labels(partition.belief, slice(None)).sum())
-    return min(left, wanted)
+def demand(partition: PartitionState) -> Demand:
+    """Return what a partition would still ask, and of whom; looks at every item."""
+    left, labels, audits = answers_left(partition), 0, 0
+    if partition.belief is not None and left > 0:
+        checks_max = partition.terms.audit_answers_max
+        checked = _audits_asked(partition, partition.audit_items)
+        audits = min(left, int((checks_max - np.minimum(checked, checks_max)).sum()))
+        if _asks_labels(partition.belief):
+            labels = int(partition.open_labels(partition.belief, slice(None)).sum())
+    return Demand(
+        job_id=partition.key.job_id,
+        partition=partition.key.number,
+        labels=min(left - audits, labels),
+        audits=audits,
+        required_skills=partition.terms.required_skills,
+        audit_skills=partition.terms.audit_skills,
+    )
 
 
 def _audits_asked(partition: PartitionState, items: Ints) -> npt.NDArray[np.int64]:

@@ -28,6 +28,7 @@ from allocation.leases import Ticket, unseal
 from allocation.log import read_all
 from allocation.offers import offered
 from allocation.ports import (
+    Demand,
     Extension,
     Offer,
     Outcome,
@@ -35,7 +36,7 @@ from allocation.ports import (
     Submission,
     TruthSnapshot,
 )
-from allocation.selection import report
+from allocation.selection import demand, report
 from allocation.settlement import Request, Settlement, Write
 from allocation.state import PartitionState, ShardState
 from allocation.terms import Rules, Terms
@@ -45,7 +46,7 @@ from cluster.domain.work import AnswerColumns, Partition, WorkerProfile
 from cluster.errors import AlreadyAnswered, LeaseInvalid, ShardUnavailable, StaleEpoch
 from cluster.ports import Stores
 
-_BACKLOG_AGE_MAX_S = 1.0
+_DEMANDS_AGE_MAX_S = 1.0
 
 
 class ShardService:
@@ -61,7 +62,8 @@ class ShardService:
         self._state = ShardState(shard_id, rules)
         self._log_end: dict[PartitionKey, int] = {}
         self._unsure: set[PartitionKey] = set()
-        self._backlog, self._backlog_at = 0, -_BACKLOG_AGE_MAX_S
+        self._demands: tuple[Demand, ...] = ()
+        self._demands_at = -_DEMANDS_AGE_MAX_S
 
     def recover(self) -> None:
         """Open every partition that the stores say is this shard's."""
@@ -70,15 +72,19 @@ class ShardService:
             self._open(job_id, [found.number for found in owned if found.job_id == job_id])
 
     def open(self, job_id: JobId, partition: int) -> None:
-        """Take ownership of a partition and rebuild its state from the stores; idempotent."""
+        """Own a partition, its state rebuilt from the stores; nothing where it is owned already."""
         self._begin()
-        if PartitionKey(job_id, partition) not in self._state.partitions:
+        key = PartitionKey(job_id, partition)
+        if key in self._state.partitions and not self._owns(key):
+            self._forget(key)
+        if key not in self._state.partitions:
             self._open(job_id, [partition])
 
-    def close(self, job_id: JobId) -> None:
-        """Forget a job; its leases are void."""
-        for key in [key for key in self._state.partitions if key.job_id == job_id]:
-            self._forget(key)
+    def close(self, job_id: JobId, partition: int | None = None) -> None:
+        """Forget a job, or one partition of it; its leases are void."""
+        for key in tuple(self._state.partitions):
+            if key.job_id == job_id and partition in (None, key.number):
+                self._forget(key)
 
     def publish(self, snapshot: TruthSnapshot) -> PartitionReport:
         """Use a newer snapshot from now on; an older round than the present one is ignored.
@@ -98,19 +104,17 @@ class ShardService:
         found = sorted(key for key in self._state.partitions if key.job_id == job_id)
         return tuple(report(self._state.partitions[key]) for key in found)
 
-    def backlog(self) -> int:
-        """Return how many questions this shard would still ask, over all jobs.
+    def demands(self) -> tuple[Demand, ...]:
+        """Return what each partition on this shard would still ask.
 
         As it was at most a second ago: it is asked for often, and takes a look at every item.
         """
         now = self._clock.now()
-        if not self._backlog_at <= now < self._backlog_at + _BACKLOG_AGE_MAX_S:
+        if not self._demands_at <= now < self._demands_at + _DEMANDS_AGE_MAX_S:
             self._begin()
-            self._backlog_at = now
-            self._backlog = sum(
-                report(partition).wanted for partition in self._state.partitions.values()
-            )
-        return self._backlog
+            self._demands_at = now
+            self._demands = tuple(map(demand, self._state.partitions.values()))
+        return self._demands
 
     def claim(
         self, worker: WorkerProfile, count: int, eligible: Eligible | None = None
@@ -282,17 +286,21 @@ class ShardService:
         tickets bear the epoch in which this state began. Where another shard has become the owner
         the partition is forgotten.
         """
-        partition = self._state.partitions[key]
-        newest = {found.number: found for found in self._stores.partitions.of_job(key.job_id)}
-        if newest[key.number].epoch != partition.partition.epoch:
+        if not self._owns(key):
             self._forget(key)
             return
+        partition = self._state.partitions[key]
         partition.partition = self._stores.partitions.acquire(
             key.job_id, key.number, self._state.shard_id
         )
         self._catch_up(key)
         partition.leases.settle_none()
         self._unsure.discard(key)
+
+    def _owns(self, key: PartitionKey) -> bool:
+        """Return whether nobody has opened a partition since this state was begun."""
+        newest = {found.number: found for found in self._stores.partitions.of_job(key.job_id)}
+        return newest[key.number].epoch == self._state.partitions[key].partition.epoch
 
     def _catch_up(self, key: PartitionKey) -> None:
         """Count answers of the log that the state has missed, and end their leases."""

@@ -8,10 +8,11 @@ stores, so a stage that dies is simply run again.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from allocation.board import Board
 from allocation.campaign import Campaign, Delivery, Positions, Standing, Step
 from allocation.consensus_file import write_consensus
 from allocation.log import read_all
@@ -20,7 +21,6 @@ from allocation.prediction_files import read_predictions
 from cluster.domain.ids import JobId, UnixSeconds
 from cluster.domain.jobs import Job, JobState, Progress
 from cluster.domain.models import ZERO_SHOT
-from cluster.domain.work import Partition
 from cluster.errors import Unavailable
 from cluster.ports import Stores
 from cluster.result_writer import DecidedLabels, ResultWriter
@@ -59,36 +59,6 @@ class AskStage:
             self._wait(self._settings.refit_every_s)
 
 
-@dataclass(frozen=True, slots=True)
-class _Board:
-    """The shard of each partition, and how to speak to it."""
-
-    shards: tuple[Shard, ...]
-    partitions: tuple[Partition, ...]
-
-    def open(self) -> None:
-        for partition in self.partitions:
-            self._of(partition).open(partition.job_id, partition.number)
-
-    def publish(
-        self, campaign: Campaign, budgets: dict[int, int], *, audits_only: bool
-    ) -> list[PartitionReport]:
-        return [
-            self._of(partition).publish(
-                campaign.snapshot(partition, budgets[partition.number], audits_only=audits_only)
-            )
-            for partition in self.partitions
-        ]
-
-    def reports(self) -> list[PartitionReport]:
-        owners = dict.fromkeys(partition.shard_id for partition in self.partitions)
-        job_id = self.partitions[0].job_id
-        return [report for owner in owners for report in self.shards[owner].reports(job_id)]
-
-    def _of(self, partition: Partition) -> Shard:
-        return self.shards[partition.shard_id]
-
-
 class AskSession:
     """One uninterrupted spell of asking for one job."""
 
@@ -101,7 +71,7 @@ class AskSession:
         desk: JobDesk,
     ) -> None:
         self._stores, self._settings, self._desk = stores, settings, desk
-        self._board = _Board(shards, stores.partitions.of_job(desk.job.job_id))
+        self._board = Board(stores.partitions, shards, desk.job.job_id, desk.clock.now())
         self._writer = ResultWriter(stores, desk.job.job_id, desk.job.spec.label_set)
         self._campaign = _campaign(stores, desk.job, trainings_max, self._writer.delivered())
         self._seq = 0
@@ -111,6 +81,7 @@ class AskSession:
     def tick(self) -> Step:
         """Take in what came, tell the shards, and say what comes next."""
         try:
+            self._rebalance()
             reports = self._reports()
         except Unavailable as error:
             self._published = False
@@ -128,6 +99,7 @@ class AskSession:
         self._campaign.note_training()
         self._report(write=True)
         self._campaign.refit()
+        self._board.stay()
         try:
             self._publish(audits_only=True)
         except Unavailable as error:
@@ -154,6 +126,25 @@ class AskSession:
             audited=overall.audited,
         )
 
+    def _rebalance(self) -> None:
+        """Let partitions change shards where one has too much to ask, or is gone."""
+        leaving = self._board.leaving
+        moves = self._board.rebalance(
+            self._desk.clock.now(),
+            every_s=self._settings.rebalance_every_s,
+            drain_s=self._desk.job.spec.crowd.lease_ttl_s,
+        )
+        for move in moves:
+            self._desk.record(
+                "partition.moved",
+                f"partition {move.number} has moved to shard {move.target}",
+                partition=move.number,
+                source=move.source,
+                target=move.target,
+            )
+        if moves or self._board.leaving != leaving:
+            self._published = False
+
     def _reports(self) -> list[PartitionReport]:
         """Return how the partitions stand under a snapshot that knows every answer so far."""
         if not self._published:
@@ -169,6 +160,8 @@ class AskSession:
         ):
             self._published = False
             return self._reports_again(reports)
+        if self._board.may_buy_more(self._campaign):
+            return self._publish()
         return self._relaxed(reports)
 
     def _reports_again(self, reports: list[PartitionReport]) -> list[PartitionReport]:
@@ -191,7 +184,7 @@ class AskSession:
         return self._publish()
 
     def _publish(self, *, audits_only: bool = False) -> list[PartitionReport]:
-        reports = self._board.publish(self._campaign, self._budgets(), audits_only=audits_only)
+        reports = self._board.publish(self._campaign, audits_only=audits_only)
         self._published = True
         return reports
 
@@ -204,14 +197,6 @@ class AskSession:
         if len(answers) or not self._published:
             self._campaign.refit()
         return bool(len(answers))
-
-    def _budgets(self) -> dict[int, int]:
-        """Share what may still be bought out among the partitions, by their items."""
-        left, partitions = self._campaign.budget_left(), self._board.partitions
-        items = sum(partition.items for partition in partitions)
-        shares = {found.number: left * found.items // items for found in partitions}
-        shares[partitions[0].number] += left - sum(shares.values())
-        return shares
 
     def _deliver_certain(self) -> None:
         certain = self._campaign.certain()
@@ -258,7 +243,8 @@ def dismiss_crowd(stores: Stores, shards: Sequence[Shard], job_id: JobId) -> Non
     may begin anew. Raises StoreBusy.
     """
     partitions = stores.partitions.of_job(job_id)
-    for shard_id in dict.fromkeys(partition.shard_id for partition in partitions):
+    owners = {partition.shard_id for partition in partitions}
+    for shard_id in sorted(owners.intersection(range(len(shards)))):
         with suppress(Unavailable):
             shards[shard_id].close(job_id)
     for partition in partitions:

@@ -63,13 +63,15 @@ class AllocatorSettings(_Branch):
 class AskingSettings(_Branch):
     """The rhythm of the asking stage.
 
-    A job whose questions nobody good enough has taken for `patience_s` asks anybody.
+    A job whose questions nobody good enough has taken for `patience_s` asks anybody. Every
+    `rebalance_every_s` it looks whether partitions should move to another shard.
     """
 
     refit_every_s: float = Field(1.0, gt=0)
     consensus_every_s: float = Field(5.0, gt=0)
     patience_s: float = Field(10.0, ge=0)
     delivery_rows_min: int = Field(64, ge=1)
+    rebalance_every_s: float = Field(10.0, gt=0)
 
 
 class RaySettings(_Branch):

@@ -19,7 +19,7 @@ def unready_reasons(keys: KeyStore, shards: Sequence[Shard]) -> tuple[str, ...]:
         reasons.append("the database does not answer")
     for shard_id, shard in enumerate(shards):
         try:
-            shard.backlog()
+            shard.demands()
         except Unavailable:
             reasons.append(f"allocator shard {shard_id} does not answer")
     return tuple(reasons)

@@ -6,7 +6,15 @@ from typing import TypeVar
 import numpy as np
 
 from allocation.commands import Claim
-from allocation.ports import Extension, Offer, Outcome, PartitionReport, Submission, TruthSnapshot
+from allocation.ports import (
+    Demand,
+    Extension,
+    Offer,
+    Outcome,
+    PartitionReport,
+    Submission,
+    TruthSnapshot,
+)
 from allocation.service import ShardService
 from allocation.settlement import Request
 from allocation.terms import Rules
@@ -125,11 +133,11 @@ class Node:
     def reports(self, job_id: JobId) -> tuple[PartitionReport, ...]:
         return self._call(lambda service: service.reports(job_id))
 
-    def backlog(self) -> int:
-        return self._call(lambda service: service.backlog())
+    def demands(self) -> tuple[Demand, ...]:
+        return self._call(lambda service: service.demands())
 
-    def close(self, job_id: JobId) -> None:
-        self._call(lambda service: service.close(job_id))
+    def close(self, job_id: JobId, partition: int | None = None) -> None:
+        self._call(lambda service: service.close(job_id, partition))
 
     def _call(self, call: Callable[[ShardService], Reply]) -> Reply:
         if self.service is None:

@@ -40,6 +40,7 @@ class CrowdWorld:
     clock: ManualClock = field(default_factory=ManualClock)
     stores: Stores = field(default_factory=lambda: memory_stores(MemoryObjects()))
     acknowledged: int = 0
+    claimed: int = 0
 
     def __post_init__(self) -> None:
         self.truth = self.rng.integers(0, len(self.spec.label_set), self.items)
@@ -47,6 +48,7 @@ class CrowdWorld:
         self._store_job()
         self._store_items()
         self.shards = [self.new_shard(number) for number in range(2)]
+        self.living = self.shards
 
     def new_shard(self, number: int) -> ShardService:
         shard = ShardService(ShardId(number), self.stores, self.clock, SECRET, Rules())
@@ -66,12 +68,15 @@ class CrowdWorld:
         """Let time pass and the crowd work through a few items each."""
         self.clock.time += seconds
         for who, accuracy in zip(self.workers, self.accuracies, strict=True):
-            for shard in self.shards:
+            for shard in self.living:
                 self.answer(who, accuracy, shard)
 
-    def answer(self, who: WorkerProfile, accuracy: float, shard: ShardService) -> None:
+    def answer(
+        self, who: WorkerProfile, accuracy: float, shard: ShardService, count: int = 4
+    ) -> None:
         names = self.spec.label_set.names
-        offers = shard.claim(who, 4)
+        offers = shard.claim(who, count)
+        self.claimed += len(offers)
         said = [
             Submission(
                 token=offer.token, label=names[self.say(offer.position, accuracy)], duration_s=1

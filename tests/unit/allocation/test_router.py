@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from allocation.ports import Offer, Outcome, Submission
-from allocation.router import ShardRouter
+from allocation.ports import Demand, Offer, Outcome, Submission
+from allocation.router import ShardRouter, by_worth
 from allocation.service import ShardService
 from allocation.terms import Rules
 from cluster.domain.ids import JobId, ShardId
+from cluster.domain.jobs import CrowdTerms, Job
 from cluster.domain.work import WorkerProfile
 from cluster.errors import LeaseInvalid, ShardUnavailable
 from cluster.ports import Stores
@@ -33,12 +36,14 @@ class Breakable(ShardService):
     """A shard whose process can be away."""
 
     away = False
+    world: "World"
 
     def claim(
         self, worker: WorkerProfile, count: int, eligible: object = None
     ) -> tuple[Offer, ...]:
         assert eligible is None
         self._reach()
+        self.world.asked[self._state.shard_id] += 1
         return super().claim(worker, count)
 
     def assign(
@@ -53,9 +58,9 @@ class Breakable(ShardService):
         self._reach()
         return super().answer(worker, submissions)
 
-    def backlog(self) -> int:
+    def demands(self) -> tuple[Demand, ...]:
         self._reach()
-        return super().backlog()
+        return super().demands()
 
     def release(self, worker: WorkerProfile, tokens: Sequence[str]) -> int:
         self._reach()
@@ -69,9 +74,15 @@ class Breakable(ShardService):
 class World:
     """One job for each of three shards, and a router before them."""
 
-    def __init__(self, items: Sequence[int] = (ITEMS, ITEMS, ITEMS)) -> None:
+    def __init__(
+        self,
+        items: Sequence[int] = (ITEMS, ITEMS, ITEMS),
+        crowds: Sequence[CrowdTerms] = (),
+    ) -> None:
         self.jobs = [JobId(f"job-{number}") for number in range(len(items))]
-        self.stores: Stores = stores_with(*(job(job_id) for job_id in self.jobs))
+        terms = crowds or [CrowdTerms()] * len(items)
+        self.stores: Stores = stores_with(*map(job_with, self.jobs, terms))
+        self.asked = [0] * len(items)
         self.shards = [
             Breakable(ShardId(n), self.stores, ManualClock(), SECRET, Rules())
             for n in range(len(items))
@@ -82,8 +93,15 @@ class World:
             shard.publish(snapshot(size, job_id))
         self.router = ShardRouter(self.shards, np.random.default_rng(5), SECRET)
 
+        for shard in self.shards:
+            shard.world = self
+
     def answers(self) -> int:
         return sum(len(self.stores.answers.read(job_id, 0, 1_000)) for job_id in self.jobs)
+
+
+def job_with(job_id: JobId, crowd: CrowdTerms) -> Job:
+    return job(job_id, crowd=crowd)
 
 
 def said(offers: Sequence[Offer]) -> list[Submission]:
@@ -171,6 +189,48 @@ def test_releases_and_heartbeats_find_their_shards() -> None:
     world.shards[0].away = True
     released = world.router.release(worker("ann"), tokens)
     assert released == sum(offer.job_id != world.jobs[0] for offer in offers)
+
+
+def test_a_claim_goes_where_there_are_questions_for_the_worker() -> None:
+    # Given two large jobs, one of them for people who know Latin, and a small one for anybody
+    latin = CrowdTerms(required_skills=frozenset({"latin"}))
+    world = World(items=(1_000, 1_000, 30), crowds=(latin, CrowdTerms(), CrowdTerms()))
+    world.router.claim(worker("first"), 1_100)
+
+    # When people who do not know it come
+    asked = world.asked = [0, 0, 0]
+    for number in range(100):
+        assert len(world.router.claim(worker(f"w{number}"), 1)) == 1
+
+    # Then nobody is sent to the shard that has nothing for them, unless nobody has looked for long
+    assert asked[0] <= 5
+    assert asked[1] > asked[2] > 0
+
+
+def test_whoever_has_done_all_on_a_shard_is_sent_elsewhere_at_once() -> None:
+    # Given somebody who holds every item of the shard that has more to ask of others
+    world, ann = World(items=(90, 60)), worker("ann")
+    assert len(world.shards[0].claim(ann, 90)) == 90
+    asked = world.asked = [0, 0]
+
+    # When they come again and again
+    for _ in range(20):
+        assert len(world.router.claim(ann, 1)) == 1
+
+    # Then that shard is asked in vain once
+    assert asked == [1, 20]
+
+
+@given(st.permutations(range(5)), st.lists(st.integers(0, 9), min_size=5, max_size=5))
+def test_the_worthier_of_two_goes_first_and_the_worthless_last(
+    order: list[int], worth: list[int]
+) -> None:
+    found = by_worth(order, worth)
+
+    assert sorted(found) == sorted(order)
+    assert worth[found[0]] >= max(worth[shard] for shard in order[:2])
+    useless = [worth[shard] == 0 for shard in found]
+    assert useless == sorted(useless)
 
 
 def test_claims_go_where_the_backlog_is() -> None:

@@ -30,7 +30,8 @@ class Unreachable(ShardService):
     def __init__(self) -> None:
         """Have nothing."""
 
-    def close(self, _: JobId) -> None:
+    def close(self, _: JobId, partition: int | None = None) -> None:
+        assert partition is None
         raise ShardUnavailable(0)
 
 
@@ -93,6 +94,56 @@ def test_the_budget_holds_to_the_answer() -> None:
     # Then no more are bought, and every item is delivered nonetheless
     assert len(answers_of(given)) <= 150
     assert len(given.delivered()) == given.items
+
+
+def test_leases_out_are_part_of_the_budget() -> None:
+    # Given a budget of 40, and somebody who takes as much as there is on one shard
+    given = world(spec(budget=Budget(answers_max=40)), accuracies=())
+    given.predict(accuracy=0.6)
+    stage, looks, slow, held = given.stage(), iter(range(100)), worker("slow"), list[Offer]()
+    label = given.spec.label_set.names[0]
+
+    def wait(seconds: float) -> None:
+        given.clock.time += seconds
+        look = next(looks)
+        if look == 0:
+            held.extend(given.shards[1].claim(slow, 100))
+        if look < 5:
+            given.answer(worker(f"quick-{look}"), 0.9, given.shards[0], count=100)
+        else:
+            said = [Submission(token=offer.token, label=label, duration_s=1.0) for offer in held]
+            outcomes = given.shards[1].answer(slow, said)
+            assert all(outcome.error is None for outcome in outcomes)
+
+    stage._wait = wait
+
+    # When others answer what is on the other shard, and then the slow one all they hold
+    stage.run(given.desk())
+
+    # Then no more are bought than the budget allows
+    assert held
+    assert len(answers_of(given)) == 40
+
+
+def test_a_budget_held_back_for_leases_is_spent_once_they_have_ended() -> None:
+    # Given half a budget leased to somebody who never answers, and a crowd for the other half
+    given = world(spec(budget=Budget(answers_max=40)), accuracies=())
+    given.predict(accuracy=0.6)
+    stage, looks = given.stage(), iter(range(1_000))
+
+    def wait(seconds: float) -> None:
+        given.clock.time += seconds if given.acknowledged < 20 else 100.0
+        if next(looks) == 0:
+            assert given.shards[1].claim(worker("gone"), 100)
+        given.answer(worker(f"quick-{given.clock.time}"), 0.9, given.shards[0], count=100)
+
+    stage._wait = wait
+
+    # When the leases end
+    stage.run(given.desk())
+
+    # Then the other shard may spend what is left, but for what its partition is due itself
+    assert 35 <= len(answers_of(given)) <= 40
 
 
 def test_a_deadline_ends_the_asking() -> None:

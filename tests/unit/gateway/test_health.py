@@ -2,6 +2,7 @@
 
 from starlette.testclient import TestClient
 
+from allocation.ports import Demand
 from allocation.service import ShardService
 from allocation.terms import Rules
 from cluster.domain.ids import KeyId
@@ -16,7 +17,7 @@ from tests.unit.gateway.world import World, with_readiness
 class LostShard(ShardService):
     """A shard whose process is away."""
 
-    def backlog(self) -> int:
+    def demands(self) -> tuple[Demand, ...]:
         raise ShardUnavailable(1)
 
 

@@ -1,0 +1,239 @@
+"""Which shard has each partition of a job, and how partitions change hands.
+
+A partition moves in three steps. It is *drained*: told that nothing is left to buy, it leases
+nothing out, and the leases it has are answered or end. The new owner *opens* it, by which the store
+names that shard at a new epoch, fences the old one off, and lets the new one read the log. The old
+owner *closes* it. Whoever dies on the way, the store says who the owner is. A shard that cannot be
+reached is not waited for: the epoch stops it wherever it is.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from allocation.balance import BACKLOG_SPARE, Holding, Move, plan_moves
+from allocation.campaign import Campaign
+from allocation.ports import PartitionReport, Shard
+from allocation.purse import UNLIMITED, Purse, shared_out
+from cluster.domain.ids import JobId, ShardId, UnixSeconds
+from cluster.domain.work import Partition
+from cluster.errors import ShardUnavailable, Unavailable
+from cluster.ports import PartitionStore
+
+SILENT_LOOKS_MAX = 3
+"""A shard that did not answer so many times on end loses its partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaving:
+    """A partition that is being drained, until `ends_at` at the latest."""
+
+    move: Move
+    backlog: int
+    ends_at: UnixSeconds
+
+
+class Board:
+    """The partitions of one job and the shards they are on.
+
+    Loads within `spare` questions of the mean are even enough (`allocation.balance`). Every call
+    but `rebalance` raises Unavailable where a shard cannot be reached, all do where the store
+    cannot.
+    """
+
+    def __init__(
+        self,
+        store: PartitionStore,
+        shards: Sequence[Shard],
+        job_id: JobId,
+        now: UnixSeconds,
+        *,
+        spare: int = BACKLOG_SPARE,
+    ) -> None:
+        self.shards = tuple(shards)
+        self._store, self._job_id, self._spare = store, job_id, spare
+        self.partitions = store.of_job(job_id)
+        self._silent = [0] * len(self.shards)
+        self._looked_at = now
+        self._reported: dict[int, PartitionReport] = {}
+        self._leaving: dict[int, _Leaving] = {}
+        self._purse = Purse()
+
+    @property
+    def leaving(self) -> frozenset[int]:
+        """The partitions that are being drained, by number."""
+        return frozenset(self._leaving)
+
+    def stay(self) -> None:
+        """Drain no partition any more."""
+        self._leaving.clear()
+
+    def open(self) -> None:
+        """Have every partition open on the shard that the store names."""
+        self.partitions = self._store.of_job(self._job_id)
+        for partition in self.partitions:
+            self._of(partition).open(partition.job_id, partition.number)
+
+    def publish(self, campaign: Campaign, *, audits_only: bool) -> list[PartitionReport]:
+        """Tell every shard what the campaign knows, and how many more answers it may buy.
+
+        Those that must buy less hear of it first, so that the others may buy more. What may be
+        bought altogether is never more than the campaign's budget.
+        """
+        seen, targets = self._targets(campaign)
+        total = sum(seen.values()) + campaign.budget_left()
+        by_number = {partition.number: partition for partition in self.partitions}
+        limited = campaign.budget_left() < UNLIMITED
+        for number in self._purse.unknown(list(by_number)) if limited else ():
+            self._tell(campaign, by_number[number], 0, audits_only=audits_only)
+        reports = []
+        for number in self._purse.in_turn(targets):
+            end = self._purse.end(number, targets[number], seen=seen[number], total=total)
+            left = end - seen[number]
+            told = self._tell(campaign, by_number[number], left, audits_only=audits_only)
+            reports.append(told)
+        return self._noted(reports)
+
+    def may_buy_more(self, campaign: Campaign) -> bool:
+        """Return whether a part of the budget has become free that nobody may spend yet."""
+        if campaign.budget_left() == UNLIMITED:
+            return False
+        seen, targets = self._targets(campaign)
+        return self._purse.has_room(targets, total=sum(seen.values()) + campaign.budget_left())
+
+    def reports(self) -> list[PartitionReport]:
+        """Return how partitions stand on their owners; those a shard has lost are left out."""
+        owners = {partition.number: partition.shard_id for partition in self.partitions}
+        found = [
+            report
+            for shard_id in dict.fromkeys(owners.values())
+            for report in self._shard(shard_id).reports(self._job_id)
+            if owners[report.partition] == shard_id
+        ]
+        return self._noted(found)
+
+    def rebalance(self, now: UnixSeconds, *, every_s: float, drain_s: float) -> list[Move]:
+        """Look at the load of all shards now and then; return the moves that were made.
+
+        A partition that has to wait for its leases is drained first (`leaving`) and moves at a
+        later call, once they have ended or after `drain_s`.
+        """
+        due = [
+            found.move
+            for number, found in self._leaving.items()
+            if now >= found.ends_at or self._is_idle(number)
+        ]
+        if not self._leaving and now >= self._looked_at + every_s:
+            self._looked_at = now
+            due += self._planned(now + drain_s)
+        return [move for move in due if self._moved(move)]
+
+    def _targets(self, campaign: Campaign) -> tuple[dict[int, int], dict[int, int]]:
+        """Return how far each partition has come, and how far it is to go: not, if it leaves."""
+        seen = {found.number: campaign.answers_in(found) for found in self.partitions}
+        targets = shared_out(self.partitions, seen, campaign.budget_left())
+        return seen, targets | {number: seen[number] for number in self._leaving}
+
+    def _tell(
+        self, campaign: Campaign, partition: Partition, left: int, *, audits_only: bool
+    ) -> PartitionReport:
+        told = campaign.snapshot(partition, left, audits_only=audits_only)
+        self._purse.tell(partition.number, (told.answers_seen or 0) + left)
+        report = self._of(partition).publish(told)
+        self._purse.heed(report)
+        return report
+
+    def _planned(self, drained_at: UnixSeconds) -> list[Move]:
+        """Note which partitions are to leave, and return the moves that wait for nobody."""
+        living, holdings = self._loads()
+        if any(0 < looks < SILENT_LOOKS_MAX for looks in self._silent):
+            return []
+        plan = plan_moves(living, holdings, spare=self._spare)
+        moves = [move for move in plan if move.job_id == self._job_id]
+        backlogs = {(found.job_id, found.number): found.backlog for found in holdings}
+        for move in moves:
+            if move.source in living:
+                backlog = backlogs[move.job_id, move.number]
+                self._leaving[move.number] = _Leaving(move, backlog, drained_at)
+        return [move for move in moves if move.source not in living]
+
+    def _loads(self) -> tuple[list[ShardId], list[Holding]]:
+        """Return which shards answer, and every partition that is on any shard, of all jobs.
+
+        Nobody knows what a partition without a living owner has still to ask; its items count.
+        """
+        living: list[ShardId] = []
+        holdings: list[Holding] = []
+        for shard_id in map(ShardId, range(len(self.shards))):
+            try:
+                holdings += self._holdings(shard_id)
+            except Unavailable:
+                self._silent[shard_id] += 1
+            else:
+                self._silent[shard_id] = 0
+                living.append(shard_id)
+        owners = {partition.shard_id for partition in self.partitions}
+        lost = (owners | set(map(ShardId, range(len(self.shards))))) - set(living)
+        holdings += [
+            Holding(job_id=found.job_id, number=found.number, shard_id=owner, backlog=found.items)
+            for owner in sorted(lost)
+            for found in self._store.owned_by(owner)
+        ]
+        return living, holdings
+
+    def _holdings(self, shard_id: ShardId) -> list[Holding]:
+        """Return what a shard has; it forgets what it took for its own and is not any more."""
+        shard, found = self.shards[shard_id], []
+        owners = {partition.number: partition.shard_id for partition in self.partitions}
+        for demand in shard.demands():
+            if demand.job_id == self._job_id and owners[demand.partition] != shard_id:
+                shard.close(self._job_id, demand.partition)
+            else:
+                found.append(
+                    Holding(
+                        job_id=demand.job_id,
+                        number=demand.partition,
+                        shard_id=shard_id,
+                        backlog=demand.wanted,
+                    )
+                )
+        return found
+
+    def _moved(self, move: Move) -> bool:
+        """Let the new shard take a partition over, and tell whether it has."""
+        self._leaving.pop(move.number, None)
+        with suppress(Unavailable):
+            self.shards[move.target].open(move.job_id, move.number)
+        # Whoever heard no reply asks the store.
+        self.partitions = self._store.of_job(self._job_id)
+        owner = {partition.number: partition.shard_id for partition in self.partitions}
+        if owner[move.number] != move.target:
+            return False
+        with suppress(Unavailable):
+            self._shard(move.source).close(move.job_id, move.number)
+        return True
+
+    def _noted(self, reports: list[PartitionReport]) -> list[PartitionReport]:
+        """Return reports in which what a draining partition will ask elsewhere is wanted still."""
+        for report in reports:
+            self._purse.hear(report)
+        self._reported = {report.partition: report for report in reports}
+        return [
+            report
+            if (found := self._leaving.get(report.partition)) is None
+            else replace(report, wanted=max(report.wanted, found.backlog))
+            for report in reports
+        ]
+
+    def _is_idle(self, number: int) -> bool:
+        report = self._reported.get(number)
+        return report is not None and report.leased == 0
+
+    def _of(self, partition: Partition) -> Shard:
+        return self._shard(partition.shard_id)
+
+    def _shard(self, shard_id: ShardId) -> Shard:
+        """Return a shard; raises ShardUnavailable for one that the service has no more."""
+        if shard_id >= len(self.shards):
+            raise ShardUnavailable(shard_id)
+        return self.shards[shard_id]
