@@ -55,7 +55,6 @@ class Board:
         self.partitions = store.of_job(job_id)
         self._silent = [0] * len(self.shards)
         self._looked_at = now
-        self._reported: dict[int, PartitionReport] = {}
         self._leaving: dict[int, _Leaving] = {}
         self._purse = Purse()
 
@@ -120,8 +119,8 @@ class Board:
         """
         due = [
             found.move
-            for number, found in self._leaving.items()
-            if now >= found.ends_at or self._is_idle(number)
+            for found in self._leaving.values()
+            if now >= found.ends_at or self._is_drained(found.move)
         ]
         if not self._leaving and now >= self._looked_at + every_s:
             self._looked_at = now
@@ -145,6 +144,7 @@ class Board:
 
     def _planned(self, drained_at: UnixSeconds) -> list[Move]:
         """Note which partitions are to leave, and return the moves that wait for nobody."""
+        self.partitions = self._store.of_job(self._job_id)
         living, holdings = self._loads()
         if any(0 < looks < SILENT_LOOKS_MAX for looks in self._silent):
             return []
@@ -217,7 +217,6 @@ class Board:
         """Return reports in which what a draining partition will ask elsewhere is wanted still."""
         for report in reports:
             self._purse.hear(report)
-        self._reported = {report.partition: report for report in reports}
         return [
             report
             if (found := self._leaving.get(report.partition)) is None
@@ -225,9 +224,13 @@ class Board:
             for report in reports
         ]
 
-    def _is_idle(self, number: int) -> bool:
-        report = self._reported.get(number)
-        return report is not None and report.leased == 0
+    def _is_drained(self, move: Move) -> bool:
+        """Return whether no lease of a partition is out; not where its shard does not say."""
+        try:
+            reports = self._shard(move.source).reports(self._job_id)
+        except Unavailable:
+            return False
+        return all(report.leased == 0 for report in reports if report.partition == move.number)
 
     def _of(self, partition: Partition) -> Shard:
         return self._shard(partition.shard_id)

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from ray._common.test_utils import wait_for_condition
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from allocation.actor import NAMESPACE, RemoteShard, allocator_name, start_allocator
+from allocation.board import Board
 from allocation.ports import Submission
 from cluster.domain.ids import JobId, ShardId
 from cluster.errors import LeaseExpired, LeaseForeign, LeaseInvalid, ShardUnavailable
@@ -132,3 +134,44 @@ def test_publishing_to_a_partition_that_is_not_open_is_said_to_the_caller(
     with pytest.raises(ShardUnavailable) as closed:
         shard.publish(snapshot(ITEMS, JobId("another")))
     assert not isinstance(closed.value, RayTaskError)
+
+
+def test_a_partition_moves_to_an_idle_process_with_its_answers(
+    shard: RemoteShard, settings: Settings
+) -> None:
+    # Given a job whose two partitions are on one shard, an answer, and another lease
+    moving, stores = JobId("moving"), open_stores(settings)
+    shard.close(JOB)
+    stores.jobs.create(job(moving), None)
+    stores.partitions.add(
+        [partition(ITEMS, moving, number=number, first=number * ITEMS) for number in range(2)]
+    )
+    idle = start_allocator(1, settings, detached=False)
+    shards = [shard, RemoteShard(1)]
+    for number in range(2):
+        shard.open(moving, number)
+        shard.publish(replace(snapshot(ITEMS, moving), partition=number))
+    offers = shard.claim(worker("ann"), 12)
+    answered = {offer.position for offer in offers}
+    said = [Submission(token=offer.token, label="cat", duration_s=1.0) for offer in offers]
+    assert all(outcome.error is None for outcome in shard.answer(worker("ann"), said))
+    (late,) = shard.claim(worker("bob"), 1)
+
+    wait_for_condition(lambda: {found.job_id for found in shard.demands()} == {moving})
+
+    # When the job's stage looks at the loads, and does not wait for leases
+    board = Board(stores.partitions, shards, moving, 0.0, spare=0)
+    assert board.rebalance(10.0, every_s=10.0, drain_s=0.0) == []
+    (move,) = board.rebalance(20.0, every_s=10.0, drain_s=0.0)
+
+    # Then the other process has the partition, its answers and its questions, and the old none
+    first = move.number * ITEMS
+    there = range(first, first + ITEMS)
+    report = shards[1].publish(replace(snapshot(ITEMS, moving), partition=move.number))
+    assert report.answers == len(answered.intersection(there))
+    assert not {found.position for found in shards[1].claim(worker("ann"), 100)} & answered
+    (outcome,) = shard.answer(
+        worker("bob"), [Submission(token=late.token, label="cat", duration_s=1.0)]
+    )
+    assert (outcome.error is None) == (late.position not in there)
+    del idle

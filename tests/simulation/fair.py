@@ -26,7 +26,8 @@ def run_fair(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights = {f"job-{n}": float(rng.uniform(0.2, 5.0)) for n in range(int(rng.integers(2, 5)))}
     stores = memory_stores(MemoryObjects())
-    node = Node(ShardId(0), stores, Clock(), Rules())
+    clock = Clock()
+    node = Node(ShardId(0), stores, clock, Rules())
     jobs: list[Job] = []
     for name, weight in weights.items():
         crowd = CrowdTerms(audit_share=float(rng.choice([0.0, 0.1])))
@@ -35,7 +36,7 @@ def run_fair(seed: int) -> None:
         stores.partitions.add([partition(ITEMS, JobId(name))])
     node.start()
     for found in jobs:
-        stage = Stage(found, (10**6,), stores, [node], rng)
+        stage = Stage(found, (10**6,), stores, [node], rng, clock)
         stage.calm = True
         stage.refit()
     granted: Counter[str] = Counter()

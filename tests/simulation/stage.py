@@ -5,6 +5,7 @@ What it says of workers is drawn at random: the allocator's promises must hold w
 
 import numpy as np
 
+from allocation.board import Board
 from allocation.log import read_all
 from allocation.policy import Floats
 from allocation.ports import PartitionReport, TruthSnapshot
@@ -13,9 +14,10 @@ from cluster.domain.jobs import Job
 from cluster.domain.work import AnswerColumns, Partition
 from cluster.errors import Unavailable
 from cluster.ports import Stores
-from tests.simulation.faults import Node
+from tests.simulation.faults import Clock, Node
 
 SURE = 0.95
+DRAIN_S = 30.0
 POOLED_ACCURACY = 0.75
 
 
@@ -29,6 +31,7 @@ class Stage:
         stores: Stores,
         nodes: list[Node],
         rng: np.random.Generator,
+        clock: Clock,
     ) -> None:
         self.job, self.budgets = job, budgets
         self._stores, self._nodes, self._rng = stores, nodes, rng
@@ -36,6 +39,9 @@ class Stage:
         self.round = 0
         self.sent: list[TruthSnapshot] = []
         self.calm = False
+        self._clock = clock
+        self.board = Board(stores.partitions, nodes, job.job_id, clock.time, spare=0)
+        self.moves = 0
 
     def refit(self) -> list[PartitionReport]:
         """Publish a snapshot to every partition that can be reached; return their reports."""
@@ -49,6 +55,11 @@ class Stage:
             if report is not None:
                 reports.append(report)
         return reports
+
+    def rebalance(self) -> None:
+        """Move what should move by now, as the real stage does."""
+        made = self.board.rebalance(self._clock.time, every_s=1.0, drain_s=DRAIN_S)
+        self.moves += len(made)
 
     def publish_old(self) -> None:
         """Send a snapshot of some earlier round once more."""
@@ -75,7 +86,8 @@ class Stage:
             log_posterior[position] += pooled(self._labels)[:, label]
         log_posterior -= np.logaddexp.reduce(log_posterior, axis=1, keepdims=True)
         seen = int(here.sum())
-        left = self.budgets[partition.number] - seen
+        leaves = partition.number in self.board.leaving
+        left = 0 if leaves else self.budgets[partition.number] - seen
         known, confusions = self._workers(columns)
         paused = [] if self.calm else [found for found in known if self._rng.random() < 0.05]
         return TruthSnapshot(

@@ -46,10 +46,15 @@ class Watch:
         self._counts: Counter[tuple[JobId, Position, bool]] = Counter()
 
     def offered(self, worker_id: WorkerId, offers: Sequence[Offer]) -> None:
-        """Note what a worker was given; nobody is given anything they already answered."""
+        """Note what a worker was given; nobody is given anything they already answered.
+
+        But by a shard that has been replaced and not been told: what it leases counts for nothing.
+        """
         for offer in offers:
             slot = (offer.job_id, offer.position, worker_id)
-            assert slot not in self._acknowledged, f"{slot} was answered and is offered again"
+            at_home = self._process_of(offer.token)[0] == self._owner_of(slot)
+            again = slot in self._acknowledged and at_home
+            assert not again, f"{slot} was answered and is offered again"
             assert offer.token not in self._issued, f"the token of {slot} was issued before"
             process = self._process_of(offer.token)
             self._issued[offer.token] = Issued(slot, offer.purpose, offer.expires_at, process)

@@ -110,7 +110,7 @@ class World:
         self.stores.partitions.add(plan)
         tight = rng.random() < 0.5
         budgets = tuple(int(rng.integers(0, 3 * found.items)) if tight else 10**6 for found in plan)
-        return Stage(job, budgets, self.stores, self.nodes, rng)
+        return Stage(job, budgets, self.stores, self.nodes, rng, self.clock)
 
     def _step(self) -> None:
         """Let one thing happen."""
@@ -126,6 +126,7 @@ class World:
             (self._crash, 0.02),
             (self._restart, 0.04),
             (self._move_a_partition, 0.01),
+            (self._rebalance, 0.08),
             (self._ask_a_ghost, 0.02),
             (self._steal, 0.02),
             (self._publish_old, 0.01),
@@ -171,7 +172,7 @@ class World:
         """Let something happen while a shard waits for its log."""
         if self.rng.random() < 0.5:
             busy = (self._claim, self._claim_together, self._release, self._heartbeat)
-            calm = (self._let_time_pass, self._refit, self._move_a_partition)
+            calm = (self._let_time_pass, self._refit, self._move_a_partition, self._rebalance)
             actions = busy + calm
             actions[int(self.rng.integers(len(actions)))]()
             self.watch.interruptions += 1
@@ -285,6 +286,13 @@ class World:
         if node.service is not None and node.shard_id != chosen.shard_id:
             node.open(chosen.job_id, chosen.number)
 
+    def _rebalance(self) -> None:
+        """Let a job's stage look whether partitions should move, and mostly act on it."""
+        stage = self.stages[int(self.rng.integers(len(self.stages)))]
+        stage.rebalance()
+        if self.rng.random() < 0.8:
+            stage.refit()
+
     def _ask_a_ghost(self) -> None:
         """Send answers to a process that has been replaced and does not know it."""
         node = self.nodes[int(self.rng.integers(len(self.nodes)))]
@@ -312,6 +320,7 @@ class World:
             helper.profile = replace(helper.profile, skills=frozenset({SKILL}))
         for stage in self.stages:
             stage.calm = True
+            stage.board.stay()
         while not self._finished():
             progress = False
             for helper in helpers:
