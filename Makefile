@@ -7,6 +7,7 @@ LANES := $(PYTHON) scripts/lanes.py
 DATA ?=
 SEED ?= 0
 COUNT ?= 1000
+SIZE ?=
 BENCH ?= $(basename $(notdir $(shell grep -l '^if __name__' benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
@@ -29,8 +30,8 @@ check: $(VENV)/.dev ## run the fast test lanes, for every change
 bench: $(VENV)/.dev ## measure: every module in benchmarks/, or BENCH=name
 	@for name in $(BENCH); do $(PYTHON) -m benchmarks.$$name || exit; done
 
-sim: $(VENV)/.dev ## simulate COUNT worlds from SEED on
-	$(PYTHON) -m tests.simulation --seed $(SEED) --count $(COUNT)
+sim: $(VENV)/.dev ## simulate COUNT worlds from SEED on; SIZE="--workers 3000 --items 600" makes them large
+	$(PYTHON) -m tests.simulation --seed $(SEED) --count $(COUNT) $(SIZE)
 
 format: $(VENV)/.dev ## put the code into its one format
 	$(PYTHON) -m ruff check --fix-only --quiet .

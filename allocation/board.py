@@ -122,7 +122,7 @@ class Board:
             for found in self._leaving.values()
             if now >= found.ends_at or self._is_drained(found.move)
         ]
-        if not self._leaving and now >= self._looked_at + every_s:
+        if not self._leaving and not self._looked_at <= now < self._looked_at + every_s:
             self._looked_at = now
             due += self._planned(now + drain_s)
         return [move for move in due if self._moved(move)]

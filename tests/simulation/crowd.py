@@ -9,12 +9,13 @@ from allocation.ports import Offer, Submission
 from cluster.domain.ids import KeyId, WorkerId
 from cluster.domain.work import WorkerProfile
 
-Character = Literal["good", "lazy", "adversarial", "vanishing", "duplicating", "late"]
+Character = Literal["good", "lazy", "adversarial", "colluding", "vanishing", "duplicating", "late"]
 
 CHARACTERS: tuple[Character, ...] = (
     "good",
     "lazy",
     "adversarial",
+    "colluding",
     "vanishing",
     "duplicating",
     "late",
@@ -24,10 +25,11 @@ SKILL = "latin"
 
 @dataclass(slots=True)
 class VirtualWorker:
-    """A worker and the offers it still means to answer."""
+    """A worker and the offers it still means to answer; `partner` is who colludes with it."""
 
     profile: WorkerProfile
     character: Character
+    partner: "VirtualWorker | None" = None
     holding: list[Offer] = field(default_factory=list)
 
 
@@ -55,7 +57,21 @@ def hire(number: int, character: Character, rng: np.random.Generator) -> Virtual
     return VirtualWorker(profile=profile, character=character)
 
 
-def messages_of(
+def hire_crowd(
+    workers: int, characters: tuple[Character, ...], rng: np.random.Generator
+) -> list[VirtualWorker]:
+    """Return a crowd of these characters, of whom the colluding know one another."""
+    crowd = [
+        hire(number, characters[int(rng.integers(len(characters)))], rng)
+        for number in range(workers)
+    ]
+    ring = [worker for worker in crowd if worker.character == "colluding"]
+    for worker, partner in zip(ring, ring[1:] + ring[:1], strict=True):
+        worker.partner = partner
+    return crowd
+
+
+def messages_of(  # noqa: PLR0911 - a case for each character
     worker: VirtualWorker,
     offer: Offer,
     labels: tuple[str, ...],
@@ -64,9 +80,11 @@ def messages_of(
 ) -> list[Message]:
     """Return what a worker sends about an offer, in no particular order."""
 
-    def message(label: str, delay_s: float, token: str = offer.token) -> Message:
+    def message(
+        label: str, delay_s: float, token: str = offer.token, sender: VirtualWorker = worker
+    ) -> Message:
         sent = Submission(token=token, label=label, duration_s=float(rng.exponential(5.0)))
-        return Message(worker, sent, now + delay_s)
+        return Message(sender, sent, now + delay_s)
 
     truth = labels[offer.position % len(labels)]
     drawn = labels[int(rng.integers(len(labels)))]
@@ -82,6 +100,13 @@ def messages_of(
                 message(labels[0], rng.exponential(6.0)),
                 message(drawn, rng.exponential(3.0), forged),
                 message("no such label", 0.0),
+            ]
+        case "colluding":
+            agreed = labels[(7 * offer.position + 3) % len(labels)]
+            partner = worker.partner or worker
+            return [
+                message(agreed, rng.exponential(3.0)),
+                message(agreed, rng.exponential(3.0), sender=partner),
             ]
         case "vanishing":
             return []

@@ -29,7 +29,7 @@ Reply = TypeVar("Reply")
 
 
 class Clock:
-    """Virtual time; it never goes back."""
+    """Virtual time."""
 
     def __init__(self) -> None:
         self.time = 1_700_000_000.0

@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from allocation.leases import unseal
 from allocation.ports import Offer, Outcome, Submission
 from allocation.state import PartitionState, ShardState
 from cluster.domain.ids import JobId, Position, WorkerId
-from cluster.domain.work import Partition, Purpose
+from cluster.domain.work import PURPOSES, Partition, Purpose
 from cluster.errors import LeaseForeign, LeaseInvalid, Unavailable
 from cluster.ports import Stores
 from tests.simulation.faults import SECRET, Node
@@ -39,11 +41,17 @@ class Watch:
         self._sent: dict[Slot, set[str]] = {}
         self.stored: dict[Slot, str] = {}
         self._acknowledged: dict[Slot, str] = {}
+        self._unchecked: set[Slot] = set()
         self._taken: set[Slot] = set()
         self.interruptions = 0
         self._interruptions_when_sent: dict[str, int] = {}
         self._answers: Counter[tuple[JobId, int]] = Counter()
         self._counts: Counter[tuple[JobId, Position, bool]] = Counter()
+
+    @property
+    def workers_asked(self) -> set[WorkerId]:
+        """Whoever was offered anything so far."""
+        return {slot[2] for slot in self._purposes}
 
     def offered(self, worker_id: WorkerId, offers: Sequence[Offer]) -> None:
         """Note what a worker was given; nobody is given anything they already answered.
@@ -100,6 +108,7 @@ class Watch:
         slot = issued.slot
         assert slot[2] == worker_id, f"{worker_id} answered by the lease of {slot[2]}"
         before = self._acknowledged.setdefault(slot, submission.label)
+        self._unchecked.add(slot)
         assert before == submission.label, f"{slot} was acknowledged with two labels"
         if not outcome.replayed:
             assert slot not in self._taken, f"{slot} was taken twice"
@@ -120,8 +129,10 @@ class Watch:
         """Raise AssertionError where a promise is broken."""
         for job_id in self._stages:
             self._check_log(job_id)
-        for slot, label in self._acknowledged.items():
-            assert self.stored.get(slot) == label, f"{slot} was acknowledged but is not stored"
+        for slot in self._unchecked:
+            acknowledged = self._acknowledged[slot]
+            assert self.stored.get(slot) == acknowledged, f"{slot} is acknowledged but not stored"
+        self._unchecked.clear()
         for partition in self._partitions():
             self._check_partition(partition)
 
@@ -130,7 +141,8 @@ class Watch:
 
     def _check_log(self, job_id: JobId) -> None:
         columns = self._stores.answers.read(job_id, self._read_to[job_id], 1_000_000)
-        names = self._stages[job_id].job.spec.label_set.names
+        spec = self._stages[job_id].job.spec
+        names, crowd = spec.label_set.names, spec.crowd
         for row in range(len(columns)):
             worker_id = columns.worker_ids[columns.workers[row]]
             slot = (job_id, int(columns.positions[row]), worker_id)
@@ -140,6 +152,8 @@ class Watch:
             assert ("audit" if audit else "label") in self._purposes[slot]
             self.stored[slot] = label
             self._counts[job_id, slot[1], audit] += 1
+            most = crowd.audit_answers_max if audit else crowd.answers_per_item_max
+            assert self._counts[job_id, slot[1], audit] <= most, f"{slot} is one answer too many"
             self._answers[job_id, self._partition_of(job_id, slot[1]).number] += 1
             self._read_to[job_id] = int(columns.seq[row])
 
@@ -160,12 +174,6 @@ class Watch:
             check_leases(state, crowd.answers_per_item_max, crowd.audit_answers_max)
         budget = stage.budgets[owned.number]
         assert taken + leased <= budget, f"{taken} answers and {leased} leases of {budget}"
-        end = owned.first_position + owned.items
-        for position in range(owned.first_position, end):
-            labels = self._counts[owned.job_id, position, False]
-            audits = self._counts[owned.job_id, position, True]
-            assert labels <= crowd.answers_per_item_max
-            assert audits <= crowd.audit_answers_max
 
     def _live_state(self, owned: Partition) -> PartitionState | None:
         """Return the state behind a partition's newest epoch, unless a write may be unapplied."""
@@ -186,19 +194,18 @@ class Watch:
 def check_leases(state: PartitionState, labels_max: int, audits_max: int) -> None:
     """Compare the counts of a partition with its leases and answers, one by one."""
     holders: set[tuple[int, WorkerId]] = set()
-    out: Counter[tuple[int, str]] = Counter()
+    out = {purpose: np.zeros(state.partition.items, dtype=np.int64) for purpose in PURPOSES}
     for _, lease in state.leases.pairs():
         holder = (lease.position, state.holder(lease))
         assert holder not in holders, f"{holder} holds two live leases"
         assert state.stored_label(holder[1], lease.position) is None, f"{holder} answers again"
         holders.add(holder)
-        out[lease.position, lease.purpose] += 1
+        out[lease.purpose][lease.position] += 1
     most_of: dict[Purpose, int] = {"label": labels_max, "audit": audits_max}
     for purpose, most in most_of.items():
         answers, leases = state.answer_counts[purpose], state.lease_counts[purpose]
-        for position in range(state.partition.items):
-            assert leases[position] == out[position, purpose], "a lease count is off"
-            assert int(answers[position]) + int(leases[position]) <= most
+        assert np.array_equal(leases, out[purpose]), "a lease count is off"
+        assert (answers.astype(np.int64) + leases).max() <= most
     parallel = state.lease_counts["label"].max(initial=0)
     assert parallel <= state.rules.parallel_leases_max
 

@@ -10,29 +10,41 @@ from allocation.ports import Offer, Outcome, Submission
 from allocation.router import ShardRouter
 from allocation.settlement import Request
 from allocation.terms import Rules
-from cluster.domain.ids import JobId, ModelName, ShardId, TenantId
-from cluster.domain.jobs import CrowdTerms, Job, JobSpec, Source
-from cluster.domain.labels import Label, LabelSet
+from cluster.domain.ids import JobId, ShardId
 from cluster.errors import LeaseInvalid, ShardUnavailable, Unavailable
 from cluster.partitioning import plan_partitions
 from cluster.ports import Stores
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
-from tests.simulation.crowd import CHARACTERS, SKILL, Message, VirtualWorker, hire, messages_of
+from tests.simulation.crowd import (
+    CHARACTERS,
+    SKILL,
+    Message,
+    VirtualWorker,
+    hire,
+    hire_crowd,
+    messages_of,
+)
 from tests.simulation.faults import SECRET, Clock, Crash, FaultyLog, Node
+from tests.simulation.jobs import LEASE_TTL_S, draw_job
 from tests.simulation.stage import Stage, is_finished
 from tests.simulation.watch import Watch, check_held
-
-LEASE_TTL_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How large a world is; what varies within it is drawn from the seed."""
+    """How large a world is; what varies within it is drawn from the seed.
+
+    Up to `together` workers claim or answer in one call.
+    """
 
     workers: int = 16
     items_max: int = 24
     steps: int = 150
+
+    @property
+    def together(self) -> int:
+        return 8 + self.workers // 25
 
 
 class World:
@@ -53,10 +65,10 @@ class World:
         self.nodes = [Node(ShardId(n), self.stores, self.clock, rules) for n in range(shards)]
         self.stages = [self._job(number) for number in range(int(self.rng.integers(1, 4)))]
         self.router = ShardRouter(self.nodes, self.rng, SECRET)
-        self.crowd = [
-            hire(number, CHARACTERS[int(self.rng.integers(len(CHARACTERS)))], self.rng)
-            for number in range(size.workers)
-        ]
+        self.crowd = hire_crowd(size.workers, CHARACTERS, self.rng)
+        self.trouble = float(self.rng.choice([0.2, 1.0]))
+        self.jump_share = float(self.rng.choice([0.0, 0.1, 0.3]))
+        self.crash_share = float(self.rng.choice([0.0, 0.0, 0.0, 0.2, 1.0]))
         self.mail: list[Message] = []
         self.watch = Watch(self.stores, self.nodes, self.stages)
         self.log.fault_share = float(self.rng.choice([0.0, 0.05, 0.2]))
@@ -67,38 +79,19 @@ class World:
         for node in self.nodes:
             node.start()
         self._refit()
-        for _ in range(self.size.steps):
+        every_step = self.crash_share == 1.0
+        for _ in range(self.size.steps // 3 if every_step else self.size.steps):
             self._step()
             self._check()
+            if self.rng.random() < self.crash_share:
+                self._crash()
+                self._check()
+                self._restart()
+                self._check()
         self._drain()
 
     def _job(self, number: int) -> Stage:
-        rng = self.rng
-        names = ("yes", "no", "maybe")[: int(rng.integers(2, 4))]
-        crowd = CrowdTerms(
-            required_skills=frozenset({SKILL}) if rng.random() < 0.3 else frozenset(),
-            answers_per_item_max=int(rng.integers(1, 5)),
-            audit_share=float(rng.choice([0.0, 0.2, 1.0])),
-            audit_answers_max=int(rng.integers(1, 4)),
-            lease_ttl_s=LEASE_TTL_S,
-        )
-        spec = JobSpec(
-            name=f"job {number}",
-            modality="text",
-            label_set=LabelSet(tuple(Label(name) for name in names)),
-            source=Source(uri="upload://x", format="jsonl"),
-            crowd=crowd,
-            weight=float(rng.choice([0.5, 1.0, 3.0])),
-            seed=int(rng.integers(2**31)),
-        )
-        job = Job(
-            job_id=JobId(f"job-{number}"),
-            tenant_id=TenantId("tenant"),
-            spec=spec,
-            model_name=ModelName("model"),
-            created_at=float(number),
-            updated_at=0.0,
-        )
+        rng, job = self.rng, draw_job(number, self.rng)
         self.stores.jobs.create(job, None)
         items = int(rng.integers(1, self.size.items_max))
         plan = plan_partitions(
@@ -113,19 +106,21 @@ class World:
         return Stage(job, budgets, self.stores, self.nodes, rng, self.clock)
 
     def _step(self) -> None:
-        """Let one thing happen."""
+        """Let one thing happen; where the crowd is large, mostly to many at once."""
+        crowded = min(1.0, self.size.workers / 1_000)
         actions = (
             (self._claim, 0.30),
-            (self._claim_together, 0.06),
+            (self._claim_together, 0.06 + 0.2 * crowded),
             (self._deliver, 0.38),
-            (self._deliver_together, 0.06),
+            (self._work_at_once, 0.05),
+            (self._deliver_together, 0.06 + 0.8 * crowded),
             (self._let_time_pass, 0.08),
             (self._refit, 0.06),
             (self._heartbeat, 0.03),
             (self._release, 0.02),
-            (self._crash, 0.02),
-            (self._restart, 0.04),
-            (self._move_a_partition, 0.01),
+            (self._crash, 0.02 * self.trouble),
+            (self._restart, 0.04 * self.trouble),
+            (self._move_a_partition, 0.01 * self.trouble),
             (self._rebalance, 0.08),
             (self._ask_a_ghost, 0.02),
             (self._steal, 0.02),
@@ -156,7 +151,8 @@ class World:
     def _claim_together(self) -> None:
         """Let workers, some of them perhaps twice, claim in one call."""
         node = self.nodes[int(self.rng.integers(len(self.nodes)))]
-        workers = [self._someone() for _ in range(int(self.rng.integers(1, 8)))]
+        crew = int(self.rng.integers(1, self.size.together))
+        workers = [self._someone() for _ in range(crew)]
         claims = [
             Claim(worker=worker.profile, count=int(self.rng.integers(1, 4))) for worker in workers
         ]
@@ -193,10 +189,10 @@ class World:
         """Bring one worker the replies to some of its messages; time moves on to the first."""
         if not self.mail:
             return
-        first = self.mail.pop(int(self.rng.integers(len(self.mail))))
+        first = self.mail.pop(self._next_in_mail())
         self.clock.time = max(self.clock.time, first.at)
         along = [found for found in self.mail if found.worker is first.worker][:4]
-        self.mail = [found for found in self.mail if found not in along]
+        self._remove(along)
         batch = [first, *along]
         sent_at = self.clock.time
         for message in batch:
@@ -206,12 +202,43 @@ class World:
         for message, outcome in zip(batch, outcomes, strict=True):
             self._hear(message, outcome, sent_at)
 
+    def _next_in_mail(self) -> int:
+        """Return which message comes: any that is due, or the next, or rarely one out of turn."""
+        due = [index for index, found in enumerate(self.mail) if found.at <= self.clock.time]
+        if self.rng.random() < 0.1:
+            due = list(range(len(self.mail)))
+        if due:
+            return due[int(self.rng.integers(len(due)))]
+        return min(range(len(self.mail)), key=lambda index: self.mail[index].at)
+
+    def _remove(self, messages: list[Message]) -> None:
+        gone = set(map(id, messages))
+        self.mail = [found for found in self.mail if id(found) not in gone]
+
+    def _work_at_once(self) -> None:
+        """Let somebody claim and answer before anything else can happen."""
+        worker = self._someone()
+        try:
+            offers = self.router.claim(worker.profile, int(self.rng.integers(1, 6)))
+        except ShardUnavailable:
+            return
+        self._take(worker, offers)
+        sent_at, sent = self.clock.time, self._said(offers)
+        for submission in sent:
+            self.watch.sent(worker.profile.worker_id, submission)
+        outcomes = self.router.answer(worker.profile, sent)
+        for submission, outcome in zip(sent, outcomes, strict=True):
+            self._hear(Message(worker, submission, sent_at), outcome, sent_at)
+
     def _deliver_together(self) -> None:
         """Bring the messages of many workers to one shard in one call."""
         node = self.nodes[int(self.rng.integers(len(self.nodes)))]
         here = [found for found in self.mail if shard_of(found.submission.token) == node.shard_id]
-        batch = here[: int(self.rng.integers(1, 9))]
-        self.mail = [found for found in self.mail if found not in batch]
+        here.sort(key=lambda message: message.at)
+        by = max(self.clock.time, here[0].at) + 1.0 if here else self.clock.time
+        most = int(self.rng.integers(1, self.size.together + 1))
+        batch = [message for message in here if message.at <= by][:most]
+        self._remove(batch)
         self.clock.time = max([self.clock.time, *(message.at for message in batch)])
         sent_at = self.clock.time
         for message in batch:
@@ -236,8 +263,10 @@ class World:
             self.mail.append(replace(message, at=self.clock.time + 1.0))
 
     def _let_time_pass(self) -> None:
-        jump = self.rng.random() < 0.1
-        self.clock.time += float(self.rng.exponential(2_000.0 if jump else 4.0))
+        """Move the clock on; now and then it jumps, ahead or back."""
+        drawn = self.rng.random()
+        passed = self.rng.exponential(2_000.0 if drawn < self.jump_share else 4.0)
+        self.clock.time += float(-passed if drawn < self.jump_share / 2 else passed)
 
     def _refit(self) -> None:
         for stage in self.stages:
@@ -339,7 +368,15 @@ class World:
         )
 
     def _answer_at_once(self, helper: VirtualWorker, offers: tuple[Offer, ...]) -> None:
-        sent = [
+        sent = self._said(offers)
+        for submission in sent:
+            self.watch.sent(helper.profile.worker_id, submission)
+        for submission, outcome in zip(sent, self.router.answer(helper.profile, sent), strict=True):
+            assert outcome.error is None, outcome.error
+            self.watch.heard(helper.profile.worker_id, submission, outcome, self.clock.time)
+
+    def _said(self, offers: tuple[Offer, ...]) -> list[Submission]:
+        return [
             Submission(
                 token=offer.token,
                 label=self._labels(offer.job_id)[offer.position % 2],
@@ -347,11 +384,6 @@ class World:
             )
             for offer in offers
         ]
-        for submission in sent:
-            self.watch.sent(helper.profile.worker_id, submission)
-        for submission, outcome in zip(sent, self.router.answer(helper.profile, sent), strict=True):
-            assert outcome.error is None, outcome.error
-            self.watch.heard(helper.profile.worker_id, submission, outcome, self.clock.time)
 
 
 def shard_of(token: str) -> int | None:
