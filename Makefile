@@ -10,7 +10,7 @@ COUNT ?= 1000
 BENCH ?= $(basename $(notdir $(shell grep -l '^if __name__' benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench sim format clean
+.PHONY: help setup demo test check bench sim openapi format clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ bench: $(VENV)/.dev ## measure: every module in benchmarks/, or BENCH=name
 
 sim: $(VENV)/.dev ## simulate COUNT worlds from SEED on
 	$(PYTHON) -m tests.simulation --seed $(SEED) --count $(COUNT)
+
+openapi: $(VENV)/.dev ## write the description of the HTTP API anew, after a change that is meant
+	$(PYTHON) -m serve_apps.gateway.openapi > tests/unit/gateway/openapi.json
 
 format: $(VENV)/.dev ## put the code into its one format
 	$(PYTHON) -m ruff check --fix-only --quiet .

@@ -6,7 +6,7 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from allocation.campaign import Consensus
+from allocation.conclusions import Consensus
 from cluster.domain.items import Modality, fold_of
 from cluster.domain.labels import LabelSet
 from cluster.errors import TrainingFailed
