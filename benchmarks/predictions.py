@@ -4,6 +4,9 @@
 `--data` (or MUSTER_DATA), on recorded ones that have reference labels. *Difficulty*: the sentences
 of `loop/sentiment_polarity` are split at random; from the answers to seven in ten, and the model
 trained on these, it is foretold how many answers to the others disagree with their consensus.
+*Ability*: of half the workers it is learned how accurate the other half are, by a rating that tells
+in a simulation, and by the seconds that a second crowd took. *Affinity*: which sentences lie which
+worker is learned from four answers in five, and foretold of the fifth.
 """
 
 import argparse
@@ -13,16 +16,21 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
 from rich.console import Console
+from scipy.special import expit, logit
 from scipy.stats import spearmanr
 
 from allocation.campaign import Consensus
-from allocation.quality import dawid_skene, forecast, opinion_pool
+from allocation.quality import ability, affinity, dawid_skene, forecast, opinion_pool
+from allocation.quality.ability import crowd_prior
 from allocation.quality.forecast import Outcomes
-from allocation.quality.reliability import Accuracies, accuracies, crowd_prior, evidence
+from allocation.quality.reliability import GRID, Accuracies, Evidence, accuracies, evidence
 from allocation.quality.votes import Floats, Votes
 from benchmarks.figures import Figure, informing, present
 from benchmarks.inference.recorded import RecordedCrowd, read
+from serve_apps.answer_tables import read_answers, read_truth
 from serve_apps.backtest.run import Prepared, prepare
 
 CROWDS = ("bluebird", "cf", "d_possent", "d_product", "dog", "snow_temp", "sp_amt")
@@ -30,6 +38,7 @@ KNOWN_ANSWERS_MIN = 20
 """A worker's accuracy counts as known from this many answers with a reference label on."""
 
 SHARE_LEARNED = 0.7
+Bools = npt.NDArray[np.bool_]
 GRADES = ("simple", "medium", "hard")
 
 
@@ -132,15 +141,103 @@ def foretold(prepared: Prepared, seed: int) -> Mapping[str, float]:
     return figures
 
 
-def difficulty_figures(folder: Path, seeds: int) -> Iterator[Figure]:
+def difficulty_figures(prepared: Prepared, seeds: int) -> Iterator[Figure]:
     """Yield the means over random splits."""
-    prepared = prepare(folder / "loop/sentiment_polarity")
     splits = [foretold(prepared, seed) for seed in range(seeds)]
     for name in splits[0]:
         values = [split[name] for split in splits]
         yield informing(f"difficulty, {name}", fmean(values), "")
         if name == "log loss of both less constant":
             yield informing(f"difficulty, {name}, worst split", max(values), "")
+
+
+def ability_simulated(seeds: int) -> Iterator[Figure]:
+    """Yield the error of foretold accuracies by that of the crowd's mean, after some answers."""
+    errors: dict[int, list[float]] = {0: [], 1: [], 5: [], 25: []}
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        lean = rng.normal(1.2, 0.9, 400)
+        rating, useless = lean + rng.normal(0.0, 0.7, 400), rng.normal(size=400)
+        features, accuracy = np.stack([rating, useless], axis=1), expit(lean)
+        known = _evidence_of(rng, accuracy[:200], 20)
+        learned = ability.learn(known, features[:200])
+        for answers, found in errors.items():
+            new = _evidence_of(rng, accuracy[200:], answers)
+            informed, blind = (
+                float(np.abs(accuracies(new, prior).mean - accuracy[200:]).mean())
+                for prior in (learned.prior(features[200:]), crowd_prior(known))
+            )
+            found.append(informed / blind)
+    for answers, found in errors.items():
+        yield informing(
+            f"ability, simulated: error by crowd's, {answers} answers", fmean(found), ""
+        )
+
+
+def ability_recorded(folder: Path, seeds: int) -> Iterator[Figure]:
+    """Yield what seconds an answer foretell of a recorded crowd's workers."""
+    path = folder / "loop/sentiment_polarity/answers_timed.parquet"
+    table = read_answers(path)
+    votes, truth = table.votes, read_truth(path.with_name("truth.parquet"), table).codes
+    seconds = pq.read_table(path)["reaction_time_s"].to_numpy()
+    right = (votes.labels == truth[votes.items]).astype(np.float64)
+    answers = votes.answers_per_worker()
+    share = np.bincount(votes.workers, weights=right, minlength=votes.n_workers) / answers
+    taken = [np.log1p(seconds[votes.workers == worker]) for worker in range(votes.n_workers)]
+    features = np.array([[np.median(each), np.quantile(each, 0.1), np.std(each)] for each in taken])
+    found = evidence(votes, dawid_skene.fit(votes, prior="pooled"))
+    used, ratios = [], []
+    for seed in range(seeds):
+        half = np.random.default_rng(seed).random(votes.n_workers) < 0.5
+        known = Evidence(log_likelihood=found.log_likelihood[half], answers=found.answers[half])
+        learned = ability.learn(known, features[half])
+        others = ~half & (answers >= KNOWN_ANSWERS_MIN)
+        informed, blind = (
+            float(np.abs(prior.mean - share[others]).mean())
+            for prior in (learned.prior(features[others]), crowd_prior(known))
+        )
+        used.append(float(learned.informed))
+        ratios.append(informed / blind)
+    yield informing("ability, seconds an answer: taken up in splits", fmean(used), "share")
+    yield informing("ability, seconds an answer: error by crowd's", fmean(ratios), "")
+
+
+def affinity_figures(prepared: Prepared, seeds: int) -> Iterator[Figure]:
+    """Yield what affinity foretells of answers left out, in nats an answer."""
+    votes, learner = _votes(prepared), prepared.learner
+    if learner is None:
+        raise ValueError("the recording has no items")
+    gains, used = [], []
+    for seed in range(seeds):
+        out = np.random.default_rng(seed).random(len(votes)) < 0.2
+        past = _rows(votes, ~out)
+        fit = dawid_skene.fit(past, prior="pooled")
+        right = (votes.labels == fit.labels()[votes.items]).astype(np.float64)
+        outcomes = Outcomes.of(past, fit.labels())
+        near = forecast.neighbourhood(learner.features, outcomes)[:, None]
+        wrong = logit(forecast.learn(near, outcomes).probability(near))
+        lean = logit(judged(past).mean)[votes.workers] - (wrong - wrong.mean())[votes.items]
+        learned = affinity.learn(past, right[~out], expit(lean[~out]), learner.features)
+        more = learned.log_odds(votes.workers[out], learner.features[votes.items[out]])
+        gains.append(_bit_loss(right[out], lean[out]) - _bit_loss(right[out], lean[out] + more))
+        used.append(float(learned.informed))
+    yield informing("affinity: taken up in splits", fmean(used), "share")
+    yield informing("affinity: gain", 1_000.0 * fmean(gains), "nats/1,000 answers")
+    yield informing("affinity: gain, worst split", 1_000.0 * min(gains), "nats/1,000 answers")
+
+
+def _evidence_of(rng: np.random.Generator, accuracy: Floats, answers: int) -> Evidence:
+    """Return evidence of workers whose labels are known."""
+    right = rng.binomial(answers, accuracy)[:, None].astype(np.float64)
+    return Evidence(
+        log_likelihood=right * np.log(GRID) + (answers - right) * np.log1p(-GRID),
+        answers=np.full(len(accuracy), answers),
+    )
+
+
+def _bit_loss(right: Floats, lean: Floats) -> float:
+    signed = np.where(right > 0.0, lean, -lean)
+    return float(np.logaddexp(0.0, -signed).mean())
 
 
 def _votes(prepared: Prepared) -> Votes:
@@ -155,8 +252,11 @@ def _votes(prepared: Prepared) -> Votes:
     )
 
 
-def _learned(votes: Votes, items: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Votes:
-    rows = items[votes.items]
+def _learned(votes: Votes, items: Bools) -> Votes:
+    return _rows(votes, items[votes.items])
+
+
+def _rows(votes: Votes, rows: Bools) -> Votes:
     return Votes(
         items=votes.items[rows],
         workers=votes.workers[rows],
@@ -207,13 +307,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     folder = os.environ.get("MUSTER_DATA")
     parser.add_argument("--data", type=Path, default=folder, help="without it, simulations alone")
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=5)
     asked, console = parser.parse_args(), Console(width=160)
-    found = list(simulated_intervals(asked.seeds))
+    found = [*simulated_intervals(asked.seeds), *ability_simulated(asked.seeds)]
     if asked.data is not None:
         for crowd in read(asked.data / "truth", CROWDS):
             found += recorded_intervals(crowd)
-        found += difficulty_figures(asked.data, asked.seeds)
+        prepared = prepare(asked.data / "loop/sentiment_polarity")
+        found += difficulty_figures(prepared, asked.seeds)
+        found += ability_recorded(asked.data, asked.seeds)
+        found += affinity_figures(prepared, asked.seeds)
     present("predictions", found, console)
 
 

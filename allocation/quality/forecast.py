@@ -50,9 +50,11 @@ class Outcomes:
     @classmethod
     def of(cls, votes: Votes, labels: Codes) -> Self:
         """Return how often answers disagree with the consensus `labels` (items,)."""
-        missed = (votes.labels != labels[votes.items]).astype(np.float64)
+        missed: Floats = (votes.labels != labels[votes.items]).astype(np.float64)
         return cls(
-            wrong=np.bincount(votes.items, weights=missed, minlength=votes.n_items),
+            wrong=np.asarray(
+                np.bincount(votes.items, missed, minlength=votes.n_items), dtype=np.float64
+            ),
             answers=votes.answers_per_item().astype(np.float64),
         )
 

@@ -5,10 +5,9 @@ A worker who is right with probability a says what the others make of the item w
     a q_l + (1 - a) (1 - q_l) / (K - 1)
 
 where q is the item's posterior without this worker's own answer l: doubt about labels is part of
-the evidence, and nobody is their own witness. Accuracies are drawn from one Beta distribution,
-whose mean and strength make all answers likeliest (empirical Bayes: C. N. Morris, Parametric
-Empirical Bayes Inference, J. Am. Stat. Assoc. 78(381), 1983). Beliefs about one number need no
-approximation: they are held on a grid.
+the evidence, and nobody is their own witness. What was
+believed of a worker before comes from `allocation.quality.ability`. Beliefs about one number need
+no approximation: they are held on a grid.
 
 A row of a confusion matrix is Dirichlet, with the prior of `dawid_skene`'s `pooled` (H.-C. Kim,
 Z. Ghahramani: Bayesian Classifier Combination, AISTATS 2012).
@@ -17,7 +16,6 @@ Z. Ghahramani: Bayesian Classifier Combination, AISTATS 2012).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import betaincinv, betaln
 
 from allocation.quality.dawid_skene import POOLED_STRENGTH, pooled_confusion
@@ -26,20 +24,20 @@ from allocation.quality.votes import Codes, Fit, Floats, Votes
 GRID: Floats = np.linspace(0.005, 0.995, 100)
 """The accuracies that beliefs are held about."""
 
-STRENGTH_MIN, STRENGTH_MAX = 1.0, 300.0
-"""How like each other workers may be taken to be, in answers."""
 
-LOGIT_MAX = 5.0
-BEFOREHAND = (2.0, 1.0)
-"""Right and wrong answers of one worker whom every crowd is taken to have beside its own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Beta:
-    """A belief about an accuracy: its mean, and how many answers it is worth."""
+    """A belief about accuracies: means, (workers,) or (1,) for all, each of `strength` answers."""
 
-    mean: float
+    mean: Floats
     strength: float
+
+    def log_density(self) -> Floats:
+        """Return the log density on GRID, (workers, 100) or (1, 100)."""
+        mean = self.mean[:, None]
+        a, b = mean * self.strength, (1.0 - mean) * self.strength
+        density = (a - 1.0) * np.log(GRID) + (b - 1.0) * np.log1p(-GRID) - betaln(a, b)
+        return np.asarray(density)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -80,32 +78,14 @@ def evidence(votes: Votes, fit: Fit) -> Evidence:
     return Evidence(log_likelihood=found, answers=votes.answers_per_worker())
 
 
-def crowd_prior(found: Evidence) -> Beta:
-    """Return the Beta distribution under which what the whole crowd answered is likeliest.
-
-    It is what to expect of a worker who has not answered yet.
-    """
-    right, wrong = BEFOREHAND
-    beforehand = right * np.log(GRID) + wrong * np.log1p(-GRID)
-    seen = np.vstack([found.log_likelihood[found.answers > 0], beforehand])
-
-    def loss(place: Floats) -> float:
-        return -float(_log_mean(seen + _log_density(_beta(place))).sum())
-
-    limits = [(-LOGIT_MAX, LOGIT_MAX), (np.log(STRENGTH_MIN), np.log(STRENGTH_MAX))]
-    begin = np.array([np.log(right / wrong), np.log(10.0)])
-    return _beta(minimize(loss, begin, method="L-BFGS-B", bounds=limits).x)
-
-
-def accuracies(found: Evidence, priors: Beta | tuple[Beta, ...], level: float = 0.95) -> Accuracies:
-    """Return how accurate workers are, given one prior for all of them or one for each.
+def accuracies(found: Evidence, prior: Beta, level: float = 0.95) -> Accuracies:
+    """Return how accurate workers are, given what was believed of them before.
 
     An interval holds a worker's accuracy with probability `level`. Raises ValueError for a level
     that is no probability.
     """
     tail = (1.0 - _checked(level)) / 2.0
-    each = (priors,) if isinstance(priors, Beta) else priors
-    belief = found.log_likelihood + np.array([_log_density(prior) for prior in each])
+    belief = found.log_likelihood + prior.log_density()
     weights = np.exp(belief - belief.max(axis=1, keepdims=True))
     below = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
     return Accuracies(
@@ -136,21 +116,6 @@ def _belief_of_others(votes: Votes, fit: Fit) -> Floats:
     log_others -= fit.log_confusion[votes.workers, :, votes.labels]
     log_others -= np.logaddexp.reduce(log_others, axis=1, keepdims=True)
     return np.asarray(np.exp(log_others[np.arange(len(votes)), votes.labels]))
-
-
-def _beta(place: Floats) -> Beta:
-    """Return the Beta distribution of a logit of the mean and a log strength."""
-    return Beta(mean=float(1.0 / (1.0 + np.exp(-place[0]))), strength=float(np.exp(place[1])))
-
-
-def _log_density(prior: Beta) -> Floats:
-    a, b = prior.mean * prior.strength, (1.0 - prior.mean) * prior.strength
-    density: Floats = (a - 1.0) * np.log(GRID) + (b - 1.0) * np.log1p(-GRID) - betaln(a, b)
-    return density
-
-
-def _log_mean(log_weights: Floats) -> Floats:
-    return np.asarray(np.logaddexp.reduce(log_weights, axis=1) - np.log(len(GRID)))
 
 
 def _quantile(below: Floats, share: float) -> Floats:

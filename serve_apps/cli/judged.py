@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from allocation.quality import dawid_skene
+from allocation.quality.ability import crowd_prior
 from allocation.quality.difficulty import difficulty
-from allocation.quality.reliability import Accuracies, accuracies, crowd_prior, evidence
+from allocation.quality.reliability import Accuracies, accuracies, evidence
 from allocation.quality.spam import spam_probability
 from allocation.quality.votes import Floats, Votes
 from serve_apps.answer_tables import AnswerTable
