@@ -23,9 +23,15 @@ from scipy.special import expit, logit
 from scipy.stats import spearmanr
 
 from allocation.campaign import Consensus
-from allocation.quality import ability, affinity, dawid_skene, forecast, opinion_pool
+from allocation.quality import (
+    ability,
+    affinity,
+    dawid_skene,
+    difficulty_prediction,
+    opinion_pool,
+)
 from allocation.quality.ability import crowd_prior
-from allocation.quality.forecast import Outcomes
+from allocation.quality.difficulty_prediction import Outcomes
 from allocation.quality.reliability import GRID, Accuracies, Evidence, accuracies, evidence
 from allocation.quality.votes import Floats, Votes
 from benchmarks.figures import Figure, informing, present
@@ -34,6 +40,9 @@ from serve_apps.answer_tables import read_answers, read_truth
 from serve_apps.backtest.run import Prepared, prepare
 
 CROWDS = ("bluebird", "cf", "d_possent", "d_product", "dog", "snow_temp", "sp_amt")
+SIMULATED = ((200, 2, 3), (200, 3, 3), (400, 2, 3), (400, 2, 5), (400, 3, 3), (400, 5, 5))
+"""Items, classes, and answers an item."""
+
 KNOWN_ANSWERS_MIN = 20
 """A worker's accuracy counts as known from this many answers with a reference label on."""
 
@@ -42,9 +51,11 @@ Bools = npt.NDArray[np.bool_]
 GRADES = ("simple", "medium", "hard")
 
 
-def simulated(rng: np.random.Generator, labels: int, answers: int) -> tuple[Votes, Floats]:
-    """Return votes of 40 workers on 400 items, and the workers' accuracies."""
-    items, workers = 400, 40
+def simulated(
+    rng: np.random.Generator, items: int, labels: int, answers: int
+) -> tuple[Votes, Floats]:
+    """Return votes of 40 workers, so many on each item, and the workers' accuracies."""
+    workers = 40
     accuracy, truth = rng.uniform(0.5, 0.95, workers), rng.integers(labels, size=items)
     who = rng.random((items, workers)).argsort(axis=1)[:, :answers].ravel()
     what = np.repeat(np.arange(items), answers)
@@ -67,12 +78,15 @@ def held(found: Accuracies, truth: Floats) -> Floats:
 
 def simulated_intervals(seeds: int) -> Iterator[Figure]:
     """Yield how often intervals hold simulated accuracies."""
-    for labels, answers in ((2, 3), (2, 5), (3, 3), (5, 5)):
-        crowds = [simulated(np.random.default_rng(seed), labels, answers) for seed in range(seeds)]
+    for items, labels, answers in SIMULATED:
+        draws = [np.random.default_rng(seed) for seed in range(seeds)]
+        crowds = [simulated(rng, items, labels, answers) for rng in draws]
         found = [(judged(votes), truth) for votes, truth in crowds]
-        name = f"95 % intervals hold, {labels} classes, {answers} answers"
-        yield informing(name, fmean(held(*each).mean() for each in found), "share")
-        yield informing(f"their width, {labels} classes", _width([each for each, _ in found]), "")
+        name = f"{items} items, {labels} classes, {answers} answers"
+        yield informing(
+            f"95 % intervals hold, {name}", fmean(held(*each).mean() for each in found), "share"
+        )
+        yield informing(f"their width, {name}", _width([each for each, _ in found]), "")
 
 
 def recorded_intervals(crowd: RecordedCrowd) -> Iterator[Figure]:
@@ -93,7 +107,7 @@ def recorded_intervals(crowd: RecordedCrowd) -> Iterator[Figure]:
 
 
 def foretold(prepared: Prepared, seed: int) -> Mapping[str, float]:
-    """Return figures of a forecast on items held out at random.
+    """Return figures of what is predicted of items held out at random.
 
     Gains are over the share of wrong answers among the items learned from, in nats an answer.
     """
@@ -107,18 +121,18 @@ def foretold(prepared: Prepared, seed: int) -> Mapping[str, float]:
     if model is None:
         raise ValueError("the recording teaches no model")
     outcomes = Outcomes.of(past, posterior.argmax(axis=1))
-    near = forecast.neighbourhood(learner.features, outcomes)
+    near = difficulty_prediction.neighbourhood(learner.features, outcomes)
     signals = {
-        "zero-shot entropy": forecast.entropy(learner.zero_shot)[:, None],
-        "entropy": forecast.entropy(model)[:, None],
+        "zero-shot entropy": difficulty_prediction.entropy(learner.zero_shot)[:, None],
+        "entropy": difficulty_prediction.entropy(model)[:, None],
         "neighbours": near[:, None],
-        "both": np.stack([forecast.entropy(model), near], axis=1),
+        "both": np.stack([difficulty_prediction.entropy(model), near], axis=1),
     }
     consensus = Outcomes.of(votes, opinion_pool.fit(votes).labels()).at(apart)
     reference = Outcomes.of(votes, prepared.recording.truth).at(apart)
     figures: dict[str, float] = {}
     for name, columns in signals.items():
-        chance = forecast.learn(columns, outcomes).probability(columns)[apart]
+        chance = difficulty_prediction.learn(columns, outcomes).probability(columns)[apart]
         even = np.full(len(chance), outcomes.share)
         figures[f"log loss of {name} less constant"] = _loss(chance, consensus) - _loss(
             even, consensus
@@ -133,7 +147,7 @@ def foretold(prepared: Prepared, seed: int) -> Mapping[str, float]:
         _brier(even, consensus),
     )
     for code, grade in enumerate(GRADES):
-        rows = forecast.graded(chance) == code
+        rows = difficulty_prediction.graded(chance) == code
         some = consensus.at(rows)
         figures[f"{grade}: share of items"] = float(rows.mean())
         figures[f"{grade}: foretold"] = float(np.average(chance[rows], weights=some.answers))
@@ -214,8 +228,8 @@ def affinity_figures(prepared: Prepared, seeds: int) -> Iterator[Figure]:
         fit = dawid_skene.fit(past, prior="pooled")
         right = (votes.labels == fit.labels()[votes.items]).astype(np.float64)
         outcomes = Outcomes.of(past, fit.labels())
-        near = forecast.neighbourhood(learner.features, outcomes)[:, None]
-        wrong = logit(forecast.learn(near, outcomes).probability(near))
+        near = difficulty_prediction.neighbourhood(learner.features, outcomes)[:, None]
+        wrong = logit(difficulty_prediction.learn(near, outcomes).probability(near))
         lean = logit(judged(past).mean)[votes.workers] - (wrong - wrong.mean())[votes.items]
         learned = affinity.learn(past, right[~out], expit(lean[~out]), learner.features)
         more = learned.log_odds(votes.workers[out], learner.features[votes.items[out]])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from scipy.stats import spearmanr
 
-from allocation.quality import forecast
-from allocation.quality.forecast import Outcomes, entropy, graded, learn, neighbourhood
+from allocation.quality import difficulty_prediction
+from allocation.quality.difficulty_prediction import Outcomes, entropy, graded, learn, neighbourhood
 from allocation.quality.votes import Floats, Votes
 
 
@@ -84,7 +84,7 @@ def test_chunks_and_lengths_of_features_change_nothing(monkeypatch: pytest.Monke
     features, outcomes = rng.normal(size=(300, 8)), asked(rng, np.full(300, 0.3))
     whole = neighbourhood(features, outcomes)
 
-    monkeypatch.setattr(forecast, "CHUNK_ITEMS", 7)
+    monkeypatch.setattr(difficulty_prediction, "CHUNK_ITEMS", 7)
 
     longer = features * rng.uniform(1.0, 9.0, size=(300, 1))
     np.testing.assert_allclose(neighbourhood(longer, outcomes), whole, atol=1e-4)
@@ -95,7 +95,7 @@ def test_many_answered_items_are_compared_with_few_of_them(monkeypatch: pytest.M
     features = np.repeat([[1.0, 0.0], [0.0, 1.0]], 200, axis=0)
     outcomes = asked(rng, np.repeat([0.1, 0.5], 200))
 
-    monkeypatch.setattr(forecast, "NEIGHBOURS_MAX", 50)
+    monkeypatch.setattr(difficulty_prediction, "NEIGHBOURS_MAX", 50)
 
     found = expit(neighbourhood(features, outcomes))
     assert found[:200].max() < 0.25 < found[200:].min()
@@ -125,5 +125,9 @@ def test_grades_follow_probabilities(chances: list[float]) -> None:
     found = graded(probability)
 
     assert all(one <= other for one, other in pairwise(found.tolist()))
-    assert (found == forecast.SIMPLE).tolist() == (probability < forecast.SIMPLE_BELOW).tolist()
-    assert (found == forecast.HARD).tolist() == (probability >= forecast.HARD_FROM).tolist()
+    assert (found == difficulty_prediction.SIMPLE).tolist() == (
+        probability < difficulty_prediction.SIMPLE_BELOW
+    ).tolist()
+    assert (found == difficulty_prediction.HARD).tolist() == (
+        probability >= difficulty_prediction.HARD_FROM
+    ).tolist()

@@ -1,11 +1,12 @@
 """How many will get an item wrong, said before anybody answered it.
 
-A forecast sees of an item how undecided the model is (`entropy`) and how often answers to similar
-items were wrong (`neighbourhood`: a kernel average over the encoder's features, E. A. Nadaraya, On
-Estimating Regression, Theory Probab. Appl. 9(1), 1964), and weighs these signals by a logistic
-ridge regression. What it says of items it has learned from would flatter, so each fold is foretold
-by the others, and those forecasts are fitted to what came true (J. Platt, Probabilistic Outputs for
-Support Vector Machines, 1999). Signals that foretell nothing end as one probability for all.
+Two things are seen of an item: how undecided the labelling model is (`entropy`), and how often
+answers to similar items were wrong (`neighbourhood`: a kernel average over the encoder's
+features, E. A. Nadaraya, On Estimating Regression, Theory Probab. Appl. 9(1), 1964). These
+signals are weighed by a logistic ridge regression. What it says of items it has learned from
+would flatter, so each fold is foretold by the others, and those predictions are fitted to what
+came true (J. Platt, Probabilistic Outputs for Support Vector Machines, 1999). Signals that
+foretell nothing end as one probability for all.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ SHARPNESS = 10.0
 
 NEIGHBOURS_MAX = 5_000
 CHUNK_ITEMS = 2_048
-"""So many items are compared at once with so many others, which bounds memory at 60 MB."""
+"""So many items are compared at once with so many others, which bounds memory at 100 MB."""
 
 NEIGHBOUR_STRENGTH = 10.0
 """Answers of an average item that every neighbourhood is taken to hold."""
@@ -69,7 +70,7 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Forecast:
+class DifficultyModel:
     """Log odds of a wrong answer: `offset`, and `weights` (S,) of standardised signals."""
 
     centre: Floats
@@ -119,8 +120,8 @@ def neighbourhood(features: npt.NDArray[np.floating[Any]], outcomes: Outcomes) -
     return found
 
 
-def learn(signals: Floats, outcomes: Outcomes) -> Forecast:
-    """Return a forecast learned from those among items with signals (items, S) that are answered.
+def learn(signals: Floats, outcomes: Outcomes) -> DifficultyModel:
+    """Return a model learned from those among items with signals (items, S) that are answered.
 
     Without any it says one in three of every item.
     """
@@ -139,7 +140,7 @@ def learn(signals: Floats, outcomes: Outcomes) -> Forecast:
     if slope <= 0.0:
         offset, slope = logit(past.share), 0.0
     weights = slope * _logistic(standard, past)[1:]
-    return Forecast(centre=centre, scale=scale, weights=weights, offset=float(offset))
+    return DifficultyModel(centre=centre, scale=scale, weights=weights, offset=float(offset))
 
 
 def graded(
