@@ -25,13 +25,18 @@ BATCH_BUDGET = {"text": 4_096, "image": 4_000_000}
 
 
 class Learner:
-    """`features` (items, D) of a recording, and models trained on what the loop has bought."""
+    """Features of a recording's items, and models trained on what the loop has bought."""
 
     def __init__(
         self, features: Features, folds: npt.NDArray[np.int64], zero_shot: Floats, recipe: Recipe
     ) -> None:
-        self.features, self._folds, self._recipe = features, folds, recipe
+        self._features, self._folds, self._recipe = features, folds, recipe
         self.zero_shot = zero_shot
+
+    @property
+    def features(self) -> Features:
+        """What the encoder says of the items, (items, D)."""
+        return self._features
 
     @classmethod
     def over(
@@ -60,7 +65,7 @@ class Learner:
         """
         rows = np.flatnonzero(consensus.trainable)
         data = TrainingData(
-            features=self.features[rows],
+            features=self._features[rows],
             targets=consensus.target[rows].astype(np.float32),
             weights=np.ones(len(rows), dtype=np.float32),
             folds=self._folds[rows],
@@ -69,7 +74,7 @@ class Learner:
             model = fit(self._recipe, data, seed)
         except TrainingFailed:
             return None
-        return model.predict(self.features, self._folds).astype(np.float64)
+        return model.predict(self._features, self._folds).astype(np.float64)
 
 
 def _hash(content: Content) -> bytes:
