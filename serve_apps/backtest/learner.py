@@ -33,6 +33,11 @@ class Learner:
         self._features, self._folds, self._recipe = features, folds, recipe
         self.zero_shot = zero_shot
 
+    @property
+    def features(self) -> Features:
+        """What the encoder says of the items, (items, D)."""
+        return self._features
+
     @classmethod
     def over(
         cls,
