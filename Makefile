@@ -7,7 +7,7 @@ LANES := $(PYTHON) scripts/lanes.py
 DATA ?=
 SEED ?= 0
 COUNT ?= 1000
-BENCH ?= $(basename $(notdir $(shell grep -l '^if __name__' benchmarks/*.py)))
+BENCH ?= $(basename $(notdir $(shell grep -l '^if __name__' benchmarks/[a-z]*.py)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench sim openapi format clean
@@ -26,8 +26,8 @@ test: $(VENV)/.dev ## run every test lane, as CI does
 check: $(VENV)/.dev ## run the fast test lanes, for every change
 	$(LANES) check
 
-bench: $(VENV)/.dev ## measure: every module in benchmarks/, or BENCH=name
-	@for name in $(BENCH); do $(PYTHON) -m benchmarks.$$name || exit; done
+bench: $(VENV)/.dev ## measure and write docs/benchmarks.md: every benchmark, or BENCH=name
+	@$(PYTHON) -m benchmarks $(BENCH)
 
 sim: $(VENV)/.dev ## simulate COUNT worlds from SEED on
 	$(PYTHON) -m tests.simulation --seed $(SEED) --count $(COUNT)
