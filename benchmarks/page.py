@@ -8,9 +8,9 @@ from typing import Any
 HEAD = """# What was measured
 
 `make bench` runs every benchmark and writes this page; `make bench BENCH=truth` writes one section.
-Figures that need recorded crowds are measured where `MUSTER_DATA` names a folder of them. Every side
-of a comparison runs in the same run; goals were set beforehand. *No* means that one was missed; what
-bounds it is said in the page of the subject.
+Figures that need recorded crowds are measured where `MUSTER_DATA` names a folder of them. Every
+side of a comparison runs in the same run; goals were set beforehand. *No* means that one was
+missed; what bounds it is said in the page of the subject.
 """
 
 _SECTION = re.compile(r"^## ", re.MULTILINE)
