@@ -8,10 +8,10 @@ DATA ?=
 SEED ?= 0
 COUNT ?= 1000
 SIZE ?=
-BENCH ?= $(basename $(notdir $(shell grep -l '^if __name__' benchmarks/*.py)))
+BENCH ?= $(basename $(notdir $(shell grep -l '^if __name__' benchmarks/[a-z]*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench sim format clean
+.PHONY: help setup demo test check bench sim openapi format clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -27,11 +27,14 @@ test: $(VENV)/.dev ## run every test lane, as CI does
 check: $(VENV)/.dev ## run the fast test lanes, for every change
 	$(LANES) check
 
-bench: $(VENV)/.dev ## measure: every module in benchmarks/, or BENCH=name
-	@for name in $(BENCH); do $(PYTHON) -m benchmarks.$$name || exit; done
+bench: $(VENV)/.dev ## measure and write docs/benchmarks.md: every benchmark, or BENCH=name
+	@$(PYTHON) -m benchmarks $(BENCH)
 
 sim: $(VENV)/.dev ## simulate COUNT worlds from SEED on; SIZE="--workers 3000 --items 600" makes them large
 	$(PYTHON) -m tests.simulation --seed $(SEED) --count $(COUNT) $(SIZE)
+
+openapi: $(VENV)/.dev ## write the description of the HTTP API anew, after a change that is meant
+	$(PYTHON) -m serve_apps.gateway.openapi > tests/unit/gateway/openapi.json
 
 format: $(VENV)/.dev ## put the code into its one format
 	$(PYTHON) -m ruff check --fix-only --quiet .

@@ -6,12 +6,13 @@ the very same campaign.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from allocation.conclusions import Bools, Consensus, Delivery, Positions, Standing
 from allocation.log import joined
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.purse import UNLIMITED
@@ -21,17 +22,14 @@ from allocation.quality.calibration import tempered
 from allocation.quality.certificate import graded_by_crowd
 from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
-from allocation.quality.spam import spammers
 from allocation.quality.votes import Floats, Votes
 from allocation.reference import discounted, error_allowed, graded_by_reviewers
 from allocation.sampling import audit_sample, seed_sample
-from cluster.domain.ids import WorkerId
+from allocation.vetting import Finding, copying, spamming, tired
+from cluster.domain.ids import UnixSeconds, WorkerId
 from cluster.domain.jobs import Certificate, JobSpec
 from cluster.domain.models import ZERO_SHOT
 from cluster.domain.work import AnswerColumns, Partition
-
-Bools = npt.NDArray[np.bool_]
-Positions = npt.NDArray[np.int64]
 
 SEED_ANSWERS = 2
 """Answers to each item of the seed sample: the least that tells workers apart."""
@@ -45,53 +43,10 @@ WORTH_RATIO = 1.0
 GOAL_ERROR_MIN = 0.005
 """No crowd is asked for more certainty than this, whatever the goal."""
 
+COPIERS_GROWTH = 1.2
+"""Copiers are looked for anew once there are this many times more answers than the last time."""
+
 Step = Literal["ask", "learn", "finish"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Where a campaign stands after a refit; counts of items unless named otherwise."""
-
-    expected_accuracy: float
-    goal_reachable: bool
-    answers: int
-    audit_answers: int
-    cost: float
-    asked: int
-    audits_open: int
-    workers: int
-    paused: int
-    temperature: float
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Consensus:
-    """What the job believes after a round, by position; probabilities of shape (items, K).
-
-    `posterior` is what would be delivered now. `target` holds the base rates and label answers
-    alone, what a model learns from where `trainable`; `audit_posterior` holds the base rates and
-    audit answers alone, what a model is judged by where `audit` and `audited`.
-    """
-
-    posterior: Floats
-    target: Floats
-    audit_posterior: Floats
-    answers: npt.NDArray[np.int32]
-    audit: Bools
-    audited: Bools
-    trainable: Bools
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Delivery:
-    """Labels as they are delivered, for given positions; in the order of the positions."""
-
-    positions: Positions
-    labels: npt.NDArray[np.int64]
-    probability: Floats
-    answers: npt.NDArray[np.int32]
-    audited: Bools
-    model_version: int
 
 
 class Campaign:
@@ -120,6 +75,10 @@ class Campaign:
         self._version = ZERO_SHOT
         self._worth_ratio = WORTH_RATIO
         self._truth: Truth | None = None
+        self._copying: tuple[Finding, ...] = ()
+        self.findings: tuple[Finding, ...] = ()
+        self._copiers_sought_at = 0
+        self._tired: frozenset[WorkerId] = frozenset()
         self.round = first_round
 
     @property
@@ -165,17 +124,19 @@ class Campaign:
         self._worth_ratio = 0.0
 
     def refit(self) -> Standing:
-        """Infer truth anew from everything known."""
-        self._truth = fuse(
-            Witnesses(
-                label_votes=self._votes(audit=False),
-                audit_votes=self._votes(audit=True),
-                model=self._model,
-                reviewed=self._reviewed,
-            )
-        )
+        """Infer truth anew from everything known; answers of copiers count for nothing."""
+        self._truth = self._fused()
+        if self._seek_copiers():
+            self._truth = self._fused()
+        self.findings = (*self._copying, *spamming(self._truth, self._answers))
         self.round += 1
         return self.standing()
+
+    def note_time(self, now: UnixSeconds) -> bool:
+        """Let workers rest, or end their rest; return whether that changes who may be asked."""
+        before, most = self._tired, self._spec.crowd.worker_hour_answers_max
+        self._tired = tired(self._answers, now, most)
+        return self._tired != before
 
     def standing(self) -> Standing:
         """Return where the campaign stood at its last refit."""
@@ -218,7 +179,7 @@ class Campaign:
             worker_ids=self._answers.worker_ids,
             log_confusion=tempered(truth.log_confusion, worth).astype(np.float32),
             pooled_log_confusion=tempered(truth.log_pooled, worth).astype(np.float32),
-            paused_workers=self._paused(),
+            paused_workers=self._paused() | self._tired,
             log_prior=truth.log_label[here].astype(np.float32),
             final=closed[here],
             audit=self._audit[here],
@@ -377,6 +338,10 @@ class Campaign:
     def _votes(self, *, audit: bool) -> Votes:
         answers = self._answers
         kept = answers.audit if audit else ~answers.audit
+        if self._copying:
+            copiers = {worker for found in self._copying for worker in found.workers}
+            copied = np.array([worker in copiers for worker in answers.worker_ids])
+            kept = kept & ~copied[answers.workers]
         return Votes(
             items=answers.positions[kept],
             workers=answers.workers[kept],
@@ -387,10 +352,27 @@ class Campaign:
         )
 
     def _paused(self) -> frozenset[WorkerId]:
-        truth, ids = self.truth, self._answers.worker_ids
-        counts = np.bincount(self._answers.workers, minlength=len(truth.log_confusion))
-        found = np.flatnonzero(spammers(truth.log_confusion, truth.log_pooled, counts))
-        return frozenset(ids[worker] for worker in found)
+        return frozenset[WorkerId]().union(*(found.workers for found in self.findings))
+
+    def _fused(self) -> Truth:
+        return fuse(
+            Witnesses(
+                label_votes=self._votes(audit=False),
+                audit_votes=self._votes(audit=True),
+                model=self._model,
+                reviewed=self._reviewed,
+            )
+        )
+
+    def _seek_copiers(self) -> bool:
+        """Look for copiers among the others once answers have grown; return whether any are new."""
+        if len(self._answers) < COPIERS_GROWTH * self._copiers_sought_at:
+            return False
+        self._copiers_sought_at = len(self._answers)
+        votes, worker_ids = self._votes(audit=False), self._answers.worker_ids
+        found = copying(votes, self.truth.log_label, self.truth, worker_ids)
+        self._copying += found
+        return bool(found)
 
 
 def _mask(items: int, positions: Positions) -> Bools:

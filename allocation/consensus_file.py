@@ -1,14 +1,14 @@
 """The consensus of a round as a stored object, for training and for clients who look in.
 
 Columns: `position int64; posterior, target, audit_posterior fixed_size_list<float>[K]; answers
-int32; audit, audited, trainable bool`, as `allocation.campaign.Consensus` describes them.
+int32; audit, audited, trainable bool`, as `allocation.conclusions.Consensus` describes them.
 """
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from allocation.campaign import Consensus
+from allocation.conclusions import Consensus
 from allocation.quality.votes import Floats
 from cluster import paths
 from cluster.domain.ids import JobId

@@ -13,12 +13,14 @@ from dataclasses import replace
 import numpy as np
 
 from allocation.board import Board
-from allocation.campaign import Campaign, Delivery, Positions, Standing, Step
+from allocation.campaign import Campaign, Step
+from allocation.conclusions import Delivery, Positions, Standing
 from allocation.consensus_file import write_consensus
 from allocation.log import read_all
 from allocation.ports import PartitionReport, Shard
 from allocation.prediction_files import read_predictions
-from cluster.domain.ids import JobId, UnixSeconds
+from allocation.vetting import Finding
+from cluster.domain.ids import JobId, UnixSeconds, WorkerId
 from cluster.domain.jobs import Job, JobState, Progress
 from cluster.domain.models import ZERO_SHOT
 from cluster.errors import Unavailable
@@ -28,6 +30,9 @@ from cluster.runner import JobDesk
 from cluster.settings import AskingSettings
 
 DELIVERY_ROWS = 50_000
+
+NAMED_MAX = 20
+"""Workers an event names; of more it gives the number."""
 
 
 class AskStage:
@@ -74,6 +79,7 @@ class AskSession:
         self._board = Board(stores.partitions, shards, desk.job.job_id, desk.clock.now())
         self._writer = ResultWriter(stores, desk.job.job_id, desk.job.spec.label_set)
         self._campaign = _campaign(stores, desk.job, trainings_max, self._writer.delivered())
+        self._told: set[WorkerId] = set()
         self._seq = 0
         self._published = False
         self._answered_at = self._consensus_at = desk.clock.now()
@@ -151,7 +157,9 @@ class AskSession:
             self._board.open()
             first = max((report.round for report in self._board.reports()), default=-1) + 1
             self._campaign.round = max(self._campaign.round, first)
-        if self._absorb() or not self._published:
+        absorbed = self._absorb()
+        rested = self._campaign.note_time(self._desk.clock.now())
+        if absorbed or rested or not self._published:
             self._report(write=False)
             return self._publish()
         reports = self._board.reports()
@@ -196,7 +204,15 @@ class AskSession:
             self._campaign.absorb(answers)
         if len(answers) or not self._published:
             self._campaign.refit()
+            self._tell_findings()
         return bool(len(answers))
+
+    def _tell_findings(self) -> None:
+        """Record why workers are asked no more, once for each."""
+        for found in self._campaign.findings:
+            if not self._told.issuperset(found.workers):
+                self._told.update(found.workers)
+                self._desk.record(f"workers.{found.reason}", _accusation(found), **found.evidence)
 
     def _deliver_certain(self) -> None:
         certain = self._campaign.certain()
@@ -309,6 +325,15 @@ def _warn_if_short(desk: JobDesk, reachable: float | None) -> None:
             reachable_accuracy=reachable,
             goal=goal,
         )
+
+
+def _accusation(found: Finding) -> str:
+    named = ", ".join(found.workers[:NAMED_MAX])
+    more = len(found.workers) - NAMED_MAX
+    whom = f"{named} and {more} more" if more > 0 else named
+    if found.reason == "copying":
+        return f"{whom} copy one another: their answers count for nothing, they are asked no more"
+    return f"{whom}: their answers tell next to nothing, they are asked no more"
 
 
 def _record_round(desk: JobDesk, standing: Standing, progress: Progress) -> None:

@@ -82,7 +82,8 @@ class CrowdTerms:
     share of items that independent workers check, `audit_answers_max` the checks of one item.
     Where `audit_skills` is not empty, only workers who have all of them audit (reviewers), they
     do nothing else, and what they say is the reference the certificate is about; where it is
-    empty the crowd audits itself, and the certificate allows for its noise.
+    empty the crowd audits itself, and the certificate allows for its noise. Whoever has given
+    `worker_hour_answers_max` answers to the job within an hour rests until fewer lie in the hour.
     """
 
     required_skills: frozenset[str] = frozenset()
@@ -93,6 +94,7 @@ class CrowdTerms:
     audit_items_max: int = 250
     audit_answers_max: int = 3
     lease_ttl_s: float = 120.0
+    worker_hour_answers_max: int | None = None
     instructions: str = ""
 
     def __post_init__(self) -> None:
@@ -102,6 +104,8 @@ class CrowdTerms:
             raise ValueError("crowd.audit_share must lie in [0, 1]")
         if not 1 <= self.audit_answers_max <= 100:
             raise ValueError("crowd.audit_answers_max must lie in 1..100")
+        if self.worker_hour_answers_max is not None and self.worker_hour_answers_max < 1:
+            raise ValueError("crowd.worker_hour_answers_max must be at least 1")
         if not 1.0 <= self.lease_ttl_s <= 86_400.0:
             raise ValueError("crowd.lease_ttl_s must lie in 1..86400 seconds")
 

@@ -6,7 +6,7 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from allocation.campaign import Consensus
+from allocation.conclusions import Consensus
 from cluster.domain.items import Modality, fold_of
 from cluster.domain.labels import LabelSet
 from cluster.errors import TrainingFailed
@@ -32,6 +32,11 @@ class Learner:
     ) -> None:
         self._features, self._folds, self._recipe = features, folds, recipe
         self.zero_shot = zero_shot
+
+    @property
+    def features(self) -> Features:
+        """What the encoder says of the items, (items, D)."""
+        return self._features
 
     @classmethod
     def over(

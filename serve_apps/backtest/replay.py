@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from allocation.campaign import Campaign, Standing
+from allocation.campaign import Campaign
+from allocation.conclusions import Standing
 from allocation.ports import PartitionReport, Submission
 from allocation.service import ShardService
 from cluster.domain.ids import JobId, KeyId, ShardId, WorkerId

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from allocation.quality.methods import DEFAULT_METHOD, METHODS
 from allocation.quality.votes import Fit, Floats
-from cluster.errors import BadInput
+from cluster.errors import BadInput, InvalidField
 from serve_apps.answer_tables import (
     AnswerTable,
     ColumnNames,
@@ -26,6 +27,7 @@ from serve_apps.answer_tables import (
     truth_beside,
 )
 from serve_apps.cli.inferred import Inferred, chosen, output_format, write
+from serve_apps.cli.judged import Judged, judge, worker_rows
 from serve_apps.structured_tables import Kind, kind_of
 
 Aggregation = Callable[[Path, Path | None, str | None, ColumnNames], Inferred]
@@ -85,6 +87,9 @@ def aggregate(
         Path | None,
         typer.Option("--output", "-o", help="Write the results as .csv, .jsonl or .parquet"),
     ] = None,
+    workers_out: Annotated[
+        Path | None, typer.Option(help="Write what classes tell of each worker, like --output")
+    ] = None,
     item_column: Annotated[str | None, typer.Option(help="Where not item_id, task, ...")] = None,
     worker_column: Annotated[str | None, typer.Option(help="Where not worker_id, ...")] = None,
     label_column: Annotated[str | None, typer.Option(help="Where not label, answer, ...")] = None,
@@ -93,13 +98,15 @@ def aggregate(
 ) -> None:
     """Infer one answer an item from many workers' answers, and how good the workers are."""
     try:
-        if output is not None:
-            output_format(output)
+        for path in filter(None, (output, workers_out)):
+            output_format(path)
         names = ColumnNames(item=item_column, worker=worker_column, label=label_column)
         taken = kind or kind_of(answers, names)
         found = _aggregation(taken)(answers, truth or truth_beside(answers), method, names)
         if output is not None:
-            write(found.rows, output)
+            write(found.rows(), output)
+        if workers_out is not None:
+            write(_workers(found, taken), workers_out)
     except BadInput as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(2) from None
@@ -118,15 +125,31 @@ def aggregate_classes(
     known = None if truth is None else read_truth(truth, table)
     fit = METHODS[name](table.votes)
     summary = summarise(table, known, fit, name)
-    rows = pa.table(
+    judged = cache(partial(judge, table.votes))
+    return Inferred(
+        figures=summary,
+        shown=_table(table, known, fit, summary),
+        rows=lambda: _item_rows(table, fit, judged()),
+        workers=lambda: worker_rows(table, judged()),
+    )
+
+
+def _item_rows(table: AnswerTable, fit: Fit, judged: Judged) -> pa.Table:
+    return pa.table(
         {
             "item_id": list(table.item_ids),
             "label": [table.label_names[code] for code in fit.labels()],
             "probability": fit.posterior.max(axis=1),
             "answers": table.votes.answers_per_item(),
+            "difficulty": judged.difficulty,
         }
     )
-    return Inferred(figures=summary, shown=_table(table, known, fit, summary), rows=rows)
+
+
+def _workers(found: Inferred, kind: Kind) -> pa.Table:
+    if found.workers is None:
+        raise InvalidField("workers-out", f"workers are judged by classes, not by {kind}")
+    return found.workers()
 
 
 def _aggregation(kind: Kind) -> Aggregation:

@@ -63,7 +63,7 @@ def aggregate_numbers(
             "answers": table.numbers.answers_per_item(),
         }
     )
-    return Inferred(figures=summary, shown=_shown(table, known, fit, summary), rows=rows)
+    return Inferred(figures=summary, shown=_shown(table, known, fit, summary), rows=lambda: rows)
 
 
 def summarise(

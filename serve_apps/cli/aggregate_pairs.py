@@ -61,7 +61,7 @@ def aggregate_pairs(
             "comparisons": counts[order],
         }
     )
-    return Inferred(figures=summary, shown=_shown(table, fit, summary), rows=rows)
+    return Inferred(figures=summary, shown=_shown(table, fit, summary), rows=lambda: rows)
 
 
 def _summarise(table: PairTable, truth: dict[str, float], fit: PairFit, method: str) -> PairSummary:

@@ -61,7 +61,7 @@ def aggregate_texts(
     summary = _summarise(table, known, texts, name)
     counts = np.bincount(table.items, minlength=len(table.item_ids))
     rows = pa.table({"item_id": list(table.item_ids), "text": texts, "answers": counts})
-    return Inferred(figures=summary, shown=_shown(summary), rows=rows)
+    return Inferred(figures=summary, shown=_shown(summary), rows=lambda: rows)
 
 
 def word_errors(text: str, reference: str) -> int:

@@ -1,6 +1,7 @@
 """What `muster aggregate` found in a table of any kind, and how it is written to a file."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +15,15 @@ from cluster.errors import InvalidField
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Inferred:
-    """Figures (a dataclass) for `--json`, a table for people, and one row an item for a file."""
+    """Figures (a dataclass) for `--json`, a table for people, and what makes rows for files.
+
+    `rows` makes one row an item, `workers` one a worker where the kind knows of any.
+    """
 
     figures: Any
     shown: Table
-    rows: pa.Table
+    rows: Callable[[], pa.Table]
+    workers: Callable[[], pa.Table] | None = None
 
 
 def chosen(method: str | None, default: str, known: tuple[str, ...], kind: str) -> str:

@@ -66,6 +66,7 @@ class CrowdBody(Incoming):
     audit_items_max: int = Field(CrowdTerms().audit_items_max, ge=0, le=INT_MAX)
     audit_answers_max: int = Field(CrowdTerms().audit_answers_max, ge=1, le=100)
     lease_ttl_s: float = Field(CrowdTerms().lease_ttl_s, ge=1, le=86_400)
+    worker_hour_answers_max: int | None = Field(None, ge=1, le=INT_MAX)
     instructions: Prose = ""
 
 
@@ -176,5 +177,6 @@ def _crowd_terms(crowd: CrowdBody) -> CrowdTerms:
         audit_items_max=crowd.audit_items_max,
         audit_answers_max=crowd.audit_answers_max,
         lease_ttl_s=crowd.lease_ttl_s,
+        worker_hour_answers_max=crowd.worker_hour_answers_max,
         instructions=crowd.instructions,
     )

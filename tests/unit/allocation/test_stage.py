@@ -10,8 +10,9 @@ from allocation.ports import Offer, Submission
 from allocation.service import ShardService
 from allocation.stage import dismiss_crowd
 from cluster import paths
-from cluster.domain.ids import JobId
+from cluster.domain.ids import JobId, WorkerId
 from cluster.domain.jobs import Budget, CrowdTerms, Goal, JobSpec, JobState
+from cluster.domain.work import Answer, AnswerColumns
 from cluster.errors import JobCancelled, ShardUnavailable
 from cluster.jobs import request_cancel
 from tests.unit.allocation.crowds import CrowdWorld, answers_of
@@ -21,7 +22,7 @@ GOOD_CROWD = (0.95, 0.9, 0.9, 0.85, 0.85, 0.8, 0.9, 0.9)
 
 
 def spec(**changes: object) -> JobSpec:
-    return replace(job().spec, goal=Goal(accuracy=0.85), **changes)  # type: ignore[arg-type]
+    return replace(job().spec, **{"goal": Goal(accuracy=0.85), **changes})  # type: ignore[arg-type]
 
 
 class Unreachable(ShardService):
@@ -346,3 +347,54 @@ def test_a_job_says_early_that_its_audit_will_not_prove_the_goal() -> None:
     reachable = given.desk().job.progress.reachable_accuracy
     assert reachable is not None
     assert 0.0 <= reachable < short.figures["goal"]
+
+
+def test_spammers_are_paused_and_the_evidence_is_recorded_once() -> None:
+    # Given a log in which two workers agree on everything and a third always said the same
+    given = world(spec(crowd=CrowdTerms(audit_share=0.0)))
+    for partition in given.stores.partitions.of_job(JOB):
+        first, items = partition.first_position, partition.items
+        said = [
+            Answer(
+                job_id=JOB,
+                position=position,
+                worker_id=WorkerId(who),
+                label=0 if who == "lazy" else int(given.truth[position]),
+                purpose="label",
+                price=0.0,
+                answered_at=0.0,
+                duration_s=1.0,
+            )
+            for position in range(first, first + items)
+            for who in ("w0", "w1", "lazy")
+        ]
+        given.stores.answers.append(partition, AnswerColumns.of(said))
+    # When the job has run
+    given.stage().run(given.desk())
+    # Then its history says once who was paused and why
+    events = given.stores.events.read(JOB, 0, 1_000)
+    (told,) = (event for event in events if event.kind == "workers.spam")
+    assert "lazy" in told.message
+    assert told.figures["answers"] == given.items
+    assert told.figures["information_ratio"] < 0.05
+
+
+def test_a_job_goes_on_when_the_tired_have_rested() -> None:
+    # Given workers who may give twenty answers an hour, too few for the job
+    given = world(spec(crowd=CrowdTerms(worker_hour_answers_max=20)))
+    given.predict(accuracy=0.75)
+    stage = given.stage()
+    began = given.clock.time
+
+    def slowly(seconds: float) -> None:
+        given.wait(120.0 * seconds)
+
+    stage._wait = slowly
+    # When it runs, then it ends, over an hour later, and no hour holds many more answers than that
+    stage.run(given.desk())
+    answers = given.stores.answers.read(JOB, 0, 1_000_000)
+    for who in range(len(answers.worker_ids)):
+        at = np.sort(answers.answered_at[answers.workers == who])
+        within = np.searchsorted(at, at + 3_600.0) - np.arange(len(at))
+        assert within.max() <= 20 + 8
+    assert given.clock.time - began > 3_600.0

@@ -106,6 +106,34 @@ def test_output_has_one_row_an_item(table: Path, tmp_path: Path, suffix: str) ->
     ]
     assert float(rows[0]["probability"]) == pytest.approx(2 / 3)
     assert [int(row["answers"]) for row in rows] == [3, 3, 1]
+    assert 0.0 < float(rows[1]["difficulty"]) < float(rows[0]["difficulty"]) < 1.0
+
+
+def test_workers_out_has_one_row_a_worker(table: Path, tmp_path: Path) -> None:
+    path = tmp_path / "workers.jsonl"
+
+    result = run(table, "--workers-out", path)
+
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(row["worker_id"], row["answers"]) for row in rows] == [
+        ("ann", 3),
+        ("bob", 2),
+        ("cy", 2),
+    ]
+    for row in rows:
+        assert 0.0 <= row["lower"] < row["accuracy"] < row["upper"] <= 1.0
+        assert 0.0 < row["spam"] < 1.0
+
+
+def test_workers_are_judged_by_classes_alone(tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    path.write_text("item,worker,label\na,ann,1.5\na,bob,2.5\n")
+
+    result = run(path, "--workers-out", tmp_path / "workers.csv")
+
+    assert result.exit_code == 2
+    assert "not by numbers" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""What a campaign concludes from answers and predictions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from allocation.quality.votes import Floats
+
+Bools = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a campaign stands after a refit; counts of items unless named otherwise."""
+
+    expected_accuracy: float
+    goal_reachable: bool
+    answers: int
+    audit_answers: int
+    cost: float
+    asked: int
+    audits_open: int
+    workers: int
+    paused: int
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Consensus:
+    """What the job believes after a round, by position; probabilities of shape (items, K).
+
+    `posterior` is what would be delivered now. `target` holds the base rates and label answers
+    alone, what a model learns from where `trainable`; `audit_posterior` holds the base rates and
+    audit answers alone, what a model is judged by where `audit` and `audited`.
+    """
+
+    posterior: Floats
+    target: Floats
+    audit_posterior: Floats
+    answers: npt.NDArray[np.int32]
+    audit: Bools
+    audited: Bools
+    trainable: Bools
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Delivery:
+    """Labels as they are delivered, for given positions; in the order of the positions."""
+
+    positions: Positions
+    labels: npt.NDArray[np.int64]
+    probability: Floats
+    answers: npt.NDArray[np.int32]
+    audited: Bools
+    model_version: int

@@ -1,0 +1,77 @@
+"""Who of a crowd is not asked any more, and why: spammers, copiers, and those who need a rest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from allocation.quality.collusion import rings
+from allocation.quality.fusion import Truth
+from allocation.quality.spam import information, spammers
+from allocation.quality.votes import Floats, Votes
+from cluster.domain.ids import UnixSeconds, WorkerId
+from cluster.domain.work import AnswerColumns
+
+HOUR_S = 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Why some workers are asked no more, with the figures that say so.
+
+    Of `spam`: `answers` given and `information_ratio`, what one of them tells beside an average
+    worker's. Of `copying`: `mistakes` that one of a pair made where the other was asked too, how
+    many of them they `shared` and would be `expected` to, and `p_value`.
+    """
+
+    reason: Literal["spam", "copying"]
+    workers: tuple[WorkerId, ...]
+    evidence: Mapping[str, float]
+
+
+def spamming(truth: Truth, answers: AnswerColumns) -> tuple[Finding, ...]:
+    """Return a finding for each worker whose answers tell next to nothing."""
+    counts = np.bincount(answers.workers, minlength=len(truth.log_confusion))
+    found = np.flatnonzero(spammers(truth.log_confusion, truth.log_pooled, counts))
+    ratio = information(truth.log_confusion[found]) / information(truth.log_pooled[None])
+    return tuple(
+        Finding(
+            reason="spam",
+            workers=(answers.worker_ids[worker],),
+            evidence={"answers": float(counts[worker]), "information_ratio": float(told)},
+        )
+        for worker, told in zip(found.tolist(), ratio.tolist(), strict=True)
+    )
+
+
+def copying(
+    votes: Votes, labels: Floats, truth: Truth, worker_ids: tuple[WorkerId, ...]
+) -> tuple[Finding, ...]:
+    """Return a finding for each ring of workers who copy, given items' labels (items, K)."""
+    return tuple(
+        Finding(
+            reason="copying",
+            workers=tuple(worker_ids[worker] for worker in ring.workers),
+            evidence={
+                "mistakes": float(ring.mistakes),
+                "shared": float(ring.shared),
+                "expected": ring.expected,
+                "p_value": ring.p_value,
+            },
+        )
+        for ring in rings(votes, labels.argmax(axis=1), truth.log_confusion)
+    )
+
+
+def tired(
+    answers: AnswerColumns, now: UnixSeconds, hour_answers_max: int | None
+) -> frozenset[WorkerId]:
+    """Return who gave as many answers within the last hour as a worker may."""
+    if hour_answers_max is None:
+        return frozenset()
+    recent = answers.workers[answers.answered_at > now - HOUR_S]
+    counts = np.bincount(recent, minlength=len(answers.worker_ids))
+    return frozenset(
+        answers.worker_ids[worker] for worker in np.flatnonzero(counts >= hour_answers_max)
+    )

@@ -1,0 +1,101 @@
+"""Who is asked no more: spammers and copiers, with the evidence, and the tired until rested."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from allocation.campaign import Campaign
+from allocation.vetting import HOUR_S, tired
+from cluster.domain.ids import ShardId, WorkerId
+from cluster.domain.jobs import CrowdTerms
+from cluster.domain.work import Answer, AnswerColumns, Partition
+from tests.unit.allocation.worlds import JOB, job
+
+ITEMS, LABELS, WORKERS = 400, 3, 12
+WHOLE = Partition(job_id=JOB, number=0, first_position=0, items=ITEMS, shard_id=ShardId(0))
+
+
+def answer(position: int, label: int, who: int, at: float = 0.0) -> Answer:
+    return Answer(
+        job_id=JOB,
+        position=position,
+        worker_id=WorkerId(f"w{who}"),
+        label=label,
+        purpose="label",
+        price=1.0,
+        answered_at=at,
+        duration_s=1.0,
+    )
+
+
+def crowd(copiers: int) -> tuple[AnswerColumns, np.ndarray]:
+    """Return five answers an item, and the truth; the first workers copy one random key."""
+    rng = np.random.default_rng(5)
+    truth, key = rng.integers(LABELS, size=(2, ITEMS))
+    answers = []
+    for position in range(ITEMS):
+        for who in rng.permutation(WORKERS)[:5].tolist():
+            wrong = (truth[position] + rng.integers(1, LABELS)) % LABELS
+            said = truth[position] if rng.random() < 0.85 else wrong
+            label = key[position] if who < copiers else said
+            answers.append(answer(position, int(label), who))
+    return AnswerColumns.of(answers), truth
+
+
+def campaign(hour_max: int | None = None) -> Campaign:
+    spec = replace(job().spec, crowd=CrowdTerms(worker_hour_answers_max=hour_max))
+    return Campaign(spec, ITEMS, trainings_max=0)
+
+
+def paused(given: Campaign) -> frozenset[WorkerId]:
+    return given.snapshot(WHOLE, 100, audits_only=False).paused_workers
+
+
+def test_copiers_count_for_nothing_and_are_asked_no_more() -> None:
+    # Given a crowd in which three copy, and the same without them
+    answers, truth = crowd(copiers=3)
+    given, honest = campaign(), campaign()
+    given.absorb(answers)
+    others = np.array([int(found[1:]) >= 3 for found in answers.worker_ids])
+    honest.absorb(answers.rows(np.flatnonzero(others[answers.workers])))
+    # When truth is inferred
+    given.refit()
+    honest.refit()
+    # Then they are paused, the evidence is told, and the others' labels are what remains
+    assert {WorkerId(f"w{who}") for who in range(3)} <= paused(given)
+    (found,) = (each for each in given.findings if each.reason == "copying")
+    assert found.evidence["shared"] > 3 * found.evidence["expected"]
+    labels = given.truth.log_label.argmax(axis=1)
+    assert (labels == honest.truth.log_label.argmax(axis=1)).mean() > 0.99
+    assert (labels == truth).mean() > 0.9
+
+
+def test_an_honest_crowd_is_accused_of_nothing() -> None:
+    given = campaign()
+    given.absorb(crowd(copiers=0)[0])
+    given.refit()
+    assert given.findings == ()
+    assert paused(given) == frozenset()
+
+
+def test_who_answers_much_rests_until_the_hour_is_over() -> None:
+    # Given a limit of three answers an hour, one worker at it and one below
+    given = campaign(hour_max=3)
+    given.absorb(
+        AnswerColumns.of(
+            [answer(position, 0, 1, at=100.0 * position) for position in range(3)]
+            + [answer(position, 0, 2, at=100.0 * position) for position in range(2)]
+        )
+    )
+    given.refit()
+    # When time passes, then the one rests, and is welcome again once an answer is an hour old
+    assert given.note_time(300.0)
+    assert paused(given) == {WorkerId("w1")}
+    assert not given.note_time(HOUR_S - 1.0)
+    assert given.note_time(HOUR_S)
+    assert paused(given) == frozenset()
+
+
+def test_nobody_tires_without_a_limit() -> None:
+    answers = AnswerColumns.of([answer(position, 0, 1) for position in range(100)])
+    assert tired(answers, 0.0, None) == frozenset()
