@@ -30,7 +30,7 @@ check: $(VENV)/.dev ## run the fast test lanes, for every change
 bench: $(VENV)/.dev ## measure and write docs/benchmarks.md: every benchmark, or BENCH=name
 	@$(PYTHON) -m benchmarks $(BENCH)
 
-sim: $(VENV)/.dev ## simulate COUNT worlds from SEED on; SIZE="--workers 3000 --items 600" makes them large
+sim: $(VENV)/.dev ## simulate COUNT worlds from SEED on; SIZE="--workers 3000" for a crowd
 	$(PYTHON) -m tests.simulation --seed $(SEED) --count $(COUNT) $(SIZE)
 
 openapi: $(VENV)/.dev ## write the description of the HTTP API anew, after a change that is meant

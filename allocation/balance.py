@@ -2,8 +2,9 @@
 
 A move costs a reading of the log and a pause of one partition, so few are better than perfect:
 nothing moves while the fullest shard is within a bound of the mean. Fewest moves are a bin-packing
-problem; this greedy takes the fullest shard, and of its partitions the one that fills the emptiest
-shard up as far as the bound lets it. Moves that turn out superfluous are taken back.
+problem; this greedy takes the fullest shard, and of its partitions the smallest whose move to the
+emptiest shard is enough, or else the one that levels the two best. Moves that turn out superfluous
+are taken back.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -108,10 +109,14 @@ def _chosen(
     """Return which of a full shard's partitions, largest first, to give to the emptiest."""
     fitting = [found for found in here if 0 < found.backlog <= limit - target_load]
     enough = [found for found in fitting if found.backlog >= source_load - limit]
-    if fitting:
-        return enough[-1] if enough else fitting[0]
+    if enough:
+        return enough[-1]
     better = [found for found in here if 0 < found.backlog < source_load - target_load]
-    return better[-1] if better else None
+    return min(
+        better,
+        key=lambda found: max(source_load - found.backlog, target_load + found.backlog),
+        default=None,
+    )
 
 
 def _needed(

@@ -25,7 +25,15 @@ from allocation.quality.opinion_pool import ANSWER_WORTH
 from allocation.quality.votes import Floats, Votes
 from allocation.reference import discounted, error_allowed, graded_by_reviewers
 from allocation.sampling import audit_sample, seed_sample
-from allocation.vetting import Finding, copying, spamming, tired
+from allocation.vetting import (
+    GOLD_ITEMS_MAX,
+    Finding,
+    copying,
+    proven,
+    settled,
+    spamming,
+    tired,
+)
 from cluster.domain.ids import UnixSeconds, WorkerId
 from cluster.domain.jobs import Certificate, JobSpec
 from cluster.domain.models import ZERO_SHOT
@@ -171,7 +179,7 @@ class Campaign:
         closed = self._closed(audits_only=audits_only)
         worth = ANSWER_WORTH * truth.sharpness
         answers_max = self._spec.crowd.answers_per_item_max
-        seen = self.answers_in(partition)
+        seen, gold = self.answers_in(partition), self._gold()
         return TruthSnapshot(
             job_id=partition.job_id,
             partition=partition.number,
@@ -189,6 +197,8 @@ class Campaign:
             answers_counted=seen,
             label_answers_max=min(SEED_ANSWERS, answers_max) if self.seeding else answers_max,
             worth_ratio_min=0.0 if self.seeding else self._worth_ratio,
+            gold=np.flatnonzero(gold[here])[:GOLD_ITEMS_MAX],
+            proven_workers=proven(self._answers, gold, self._spec.crowd.gold_answers),
         )
 
     def answers_in(self, partition: Partition) -> int:
@@ -353,6 +363,12 @@ class Campaign:
 
     def _paused(self) -> frozenset[WorkerId]:
         return frozenset[WorkerId]().union(*(found.workers for found in self.findings))
+
+    def _gold(self) -> Bools:
+        """Return the items that may serve as gold, (items,): none where nobody is to be tested."""
+        if self._spec.crowd.gold_answers == 0:
+            return np.zeros(self._items, dtype=np.bool_)
+        return settled(self.truth, self._label_counts()) & ~self._audit
 
     def _fused(self) -> Truth:
         return fuse(

@@ -1,7 +1,7 @@
 """What the allocator's neighbours see of it: requests, replies, and two narrow protocols."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -91,7 +91,9 @@ class TruthSnapshot:
     Label questions stop when the mean expected error of the partition is at most `goal_error`.
     Nothing is asked once `answers_left` more answers (labels and audits) are taken or leased out;
     they count from the `answers_seen`-th answer of the partition, or where that is None from the
-    moment of publication.
+    moment of publication. `gold` names items whose label is settled, by their rows: who is not
+    among `proven_workers` gets one of them with each claim, as a label question like any other,
+    while fewer than `gold_exposures_max` more than `label_answers_max` were given to it.
     """
 
     job_id: JobId
@@ -110,6 +112,9 @@ class TruthSnapshot:
     answers_counted: int = 0
     label_answers_max: int = 7
     worth_ratio_min: float = 0.0
+    gold: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    gold_exposures_max: int = 10
+    proven_workers: frozenset[WorkerId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

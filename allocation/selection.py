@@ -48,7 +48,8 @@ def pick(
     over all workers of the partition, so that audits end early and no claim is all audit. A
     worker is never asked twice about one item, for whichever purpose. Where the job has reviewers
     they audit and do nothing else, and nobody else audits. `eligible` gives the only absolute
-    positions that may be asked.
+    positions that may be asked. A worker who is yet to be proven gets a gold question in the place
+    of one of the labels.
     """
     belief = partition.belief
     room = min(count, answers_left(partition))
@@ -63,6 +64,7 @@ def pick(
     if reviews and (reviewers or len(audits) == room <= behind):
         return [Pick(position, "audit") for position in audits.tolist()]
     labels = _label_picks(partition, belief, worker, room, pool, audits)
+    labels = _with_gold(partition, belief, worker, labels[:room], pool)
     return _interleaved(partition, audits.tolist(), labels.tolist(), room)
 
 
@@ -77,7 +79,11 @@ def pick_together(partition: PartitionState, seekers: Sequence[Seeker]) -> list[
     belief, room = partition.belief, answers_left(partition)
     if belief is None or room <= 0 or not _asks_labels(belief) or _audits_open(partition):
         return []
-    served = [found for found in seekers if _may_label(partition, belief, found.worker)]
+    served = [
+        found
+        for found in seekers
+        if _may_label(partition, belief, found.worker) and not _unproven(belief, found.worker)
+    ]
     if len(served) < 2:
         return []
     hands = _dealt(partition, belief, served)
@@ -171,6 +177,36 @@ def _label_picks(
     # A second question in parallel may turn out superfluous: it is worth half.
     value /= np.float32(1.0) + partition.lease_counts["label"][found].astype(np.float32)
     return found[largest(value, keyed_unit(found, _tie_key(partition, worker)), count)]
+
+
+def _unproven(belief: Belief, worker: WorkerProfile) -> bool:
+    snapshot = belief.snapshot
+    return len(snapshot.gold) > 0 and worker.worker_id not in snapshot.proven_workers
+
+
+def _with_gold(
+    partition: PartitionState,
+    belief: Belief,
+    worker: WorkerProfile,
+    labels: Ints,
+    pool: Ints | None,
+) -> Ints:
+    """Return the labels with one of them, no telling which, given up for a gold question."""
+    if len(labels) == 0 or not _unproven(belief, worker):
+        return labels
+    gold = belief.snapshot.gold.astype(np.int32)
+    if pool is not None:
+        gold = gold[np.isin(gold, pool)]
+    gold = partition.history(worker.worker_id).without(gold)
+    given = partition.answer_counts["label"][gold].astype(np.int64)
+    given += partition.lease_counts["label"][gold]
+    most = belief.snapshot.label_answers_max + belief.snapshot.gold_exposures_max
+    gold = gold[(given < most) & ~np.isin(gold, labels)]
+    if len(gold) == 0:
+        return labels
+    key = _tie_key(partition, worker)
+    test = gold[keyed_unit(gold, key).argmax()]
+    return np.where(np.arange(len(labels)) == key % len(labels), test, labels).astype(np.int32)
 
 
 def _worthwhile(belief: Belief, log_posterior: Floats, log_confusion: Floats) -> Bools:

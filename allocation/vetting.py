@@ -1,10 +1,14 @@
-"""Who of a crowd is not asked any more, and why: spammers, copiers, and those who need a rest."""
+"""Who of a crowd is not asked any more, and why: spammers, copiers, and those who need a rest.
+
+And who has yet to prove themselves, by settled items that are asked again: gold.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from allocation.quality.collusion import rings
 from allocation.quality.fusion import Truth
@@ -14,6 +18,12 @@ from cluster.domain.ids import UnixSeconds, WorkerId
 from cluster.domain.work import AnswerColumns
 
 HOUR_S = 3_600.0
+
+GOLD_ITEMS_MAX = 50
+"""Gold items of a partition at a time."""
+
+GOLD_BELIEF, GOLD_ANSWERS = 0.95, 3
+"""What is believed of a label, by so many answers or more, before its item may serve as gold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,4 +84,21 @@ def tired(
     counts = np.bincount(recent, minlength=len(answers.worker_ids))
     return frozenset(
         answers.worker_ids[worker] for worker in np.flatnonzero(counts >= hour_answers_max)
+    )
+
+
+def settled(truth: Truth, answers: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Return the items sure enough to test workers with, given their counts of answers (items,)."""
+    sure = truth.log_label.max(axis=1) >= np.log(GOLD_BELIEF)
+    return np.asarray(sure & (answers >= GOLD_ANSWERS))
+
+
+def proven(
+    answers: AnswerColumns, gold: npt.NDArray[np.bool_], gold_answers: int
+) -> frozenset[WorkerId]:
+    """Return who has answered so many gold items, whether or not they were gold by then."""
+    tested = answers.workers[gold[answers.positions] & ~answers.audit]
+    counts = np.bincount(tested, minlength=len(answers.worker_ids))
+    return frozenset(
+        answers.worker_ids[worker] for worker in np.flatnonzero(counts >= gold_answers)
     )

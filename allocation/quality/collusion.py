@@ -24,7 +24,7 @@ FALSE_ALARM = 1e-3
 MISTAKES_MIN = 5
 """Mistakes of a worker that another one answered too, below which they are not compared."""
 
-SHARED_MIN = 0.9
+SHARED_MIN = 0.95
 """The share of one's mistakes that the other makes too, below which they err alike but apart."""
 
 CONFUSION_WORTH = 2.0

@@ -84,6 +84,8 @@ class CrowdTerms:
     do nothing else, and what they say is the reference the certificate is about; where it is
     empty the crowd audits itself, and the certificate allows for its noise. Whoever has given
     `worker_hour_answers_max` answers to the job within an hour rests until fewer lie in the hour.
+    Every worker is asked, unknowingly, about `gold_answers` items whose label is settled, which
+    tells more of the worker than of the item.
     """
 
     required_skills: frozenset[str] = frozenset()
@@ -95,6 +97,7 @@ class CrowdTerms:
     audit_answers_max: int = 3
     lease_ttl_s: float = 120.0
     worker_hour_answers_max: int | None = None
+    gold_answers: int = 0
     instructions: str = ""
 
     def __post_init__(self) -> None:
@@ -106,6 +109,8 @@ class CrowdTerms:
             raise ValueError("crowd.audit_answers_max must lie in 1..100")
         if self.worker_hour_answers_max is not None and self.worker_hour_answers_max < 1:
             raise ValueError("crowd.worker_hour_answers_max must be at least 1")
+        if not 0 <= self.gold_answers <= 100:
+            raise ValueError("crowd.gold_answers must lie in 0..100")
         if not 1.0 <= self.lease_ttl_s <= 86_400.0:
             raise ValueError("crowd.lease_ttl_s must lie in 1..86400 seconds")
 

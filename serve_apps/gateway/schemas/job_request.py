@@ -67,6 +67,7 @@ class CrowdBody(Incoming):
     audit_answers_max: int = Field(CrowdTerms().audit_answers_max, ge=1, le=100)
     lease_ttl_s: float = Field(CrowdTerms().lease_ttl_s, ge=1, le=86_400)
     worker_hour_answers_max: int | None = Field(None, ge=1, le=INT_MAX)
+    gold_answers: int = Field(CrowdTerms().gold_answers, ge=0, le=100)
     instructions: Prose = ""
 
 
@@ -178,5 +179,6 @@ def _crowd_terms(crowd: CrowdBody) -> CrowdTerms:
         audit_answers_max=crowd.audit_answers_max,
         lease_ttl_s=crowd.lease_ttl_s,
         worker_hour_answers_max=crowd.worker_hour_answers_max,
+        gold_answers=crowd.gold_answers,
         instructions=crowd.instructions,
     )

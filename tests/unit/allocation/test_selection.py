@@ -245,3 +245,37 @@ def test_the_next_pool_is_gathered_while_the_present_one_is_used_up() -> None:
     best = rest[np.argsort(-error[rest])[:1_000]]
     assert error[built.shortlist.everything()].min() > error[best].min() - 2 * TIE
     assert not np.isin(asked, built.shortlist.everything()).any()
+
+
+def test_an_unproven_worker_gets_one_gold_question_with_each_claim() -> None:
+    # Given a partition with settled items, and one worker of two who is proven
+    gold = np.arange(5)
+    published = replace(
+        snapshot(ITEMS), gold=gold, proven_workers=frozenset({worker("b").worker_id})
+    )
+    built = state(Rules(), published)
+    # When both claim, then the stranger gets one gold question among the others, the other none
+    asked = [found.position for found in pick(built, worker("a"), 4, None)]
+    assert len(asked) == len(set(asked)) == 4
+    ordinary = {
+        found.position for found in pick(state(Rules(), snapshot(ITEMS)), worker("a"), 4, None)
+    }
+    assert len(set(asked) - ordinary) <= 1
+    assert set(asked) & set(gold.tolist())
+
+
+def test_gold_is_not_asked_where_nothing_else_is_nor_beyond_its_exposures() -> None:
+    # Given gold that may not be exposed any more
+    shut = replace(snapshot(ITEMS), gold=np.arange(5), label_answers_max=0, gold_exposures_max=0)
+    # Then nobody is asked it; and nobody is asked gold where no label is wanted
+    assert pick(state(Rules(), shut), worker("a"), 4, None) == []
+    settled = replace(snapshot(ITEMS), gold=np.arange(5), goal_error=1.0)
+    assert pick(state(Rules(), settled), worker("a"), 4, None) == []
+
+
+def test_unproven_workers_claim_alone() -> None:
+    published = replace(
+        snapshot(ITEMS), gold=np.arange(5), proven_workers=frozenset({worker("b").worker_id})
+    )
+    seekers = [Seeker(number, worker(name), 2) for number, name in enumerate("abc")]
+    assert pick_together(state(Rules(), published), seekers) == []

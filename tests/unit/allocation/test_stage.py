@@ -350,7 +350,7 @@ def test_a_job_says_early_that_its_audit_will_not_prove_the_goal() -> None:
 
 
 def test_spammers_are_paused_and_the_evidence_is_recorded_once() -> None:
-    # Given a log in which two workers agree on everything and a third always said the same
+    # Given a log in which four workers agree on everything and a fifth always said the same
     given = world(spec(crowd=CrowdTerms(audit_share=0.0)))
     for partition in given.stores.partitions.of_job(JOB):
         first, items = partition.first_position, partition.items
@@ -366,7 +366,7 @@ def test_spammers_are_paused_and_the_evidence_is_recorded_once() -> None:
                 duration_s=1.0,
             )
             for position in range(first, first + items)
-            for who in ("w0", "w1", "lazy")
+            for who in ("w0", "w1", "w2", "w3", "lazy")
         ]
         given.stores.answers.append(partition, AnswerColumns.of(said))
     # When the job has run

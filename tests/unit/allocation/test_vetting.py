@@ -99,3 +99,26 @@ def test_who_answers_much_rests_until_the_hour_is_over() -> None:
 def test_nobody_tires_without_a_limit() -> None:
     answers = AnswerColumns.of([answer(position, 0, 1) for position in range(100)])
     assert tired(answers, 0.0, None) == frozenset()
+
+
+def test_gold_is_what_is_settled_and_workers_prove_themselves_on_it() -> None:
+    # Given four workers who agree on everything, a fifth who answered one item, and a test of two
+    spec = replace(job().spec, crowd=CrowdTerms(gold_answers=2))
+    given = Campaign(spec, ITEMS, trainings_max=0)
+    answers = [answer(position, position % 3, who) for position in range(60) for who in range(4)]
+    given.absorb(AnswerColumns.of([*answers, answer(0, 0, 4)]))
+    given.refit()
+    # When a snapshot is published
+    found = given.snapshot(WHOLE, 100, audits_only=False)
+    # Then gold lies among the answered items, outside the audit, and all but the fifth are proven
+    assert 0 < len(found.gold) <= 50
+    assert found.gold.max() < 60
+    assert not found.audit[found.gold].any()
+    assert found.proven_workers == {WorkerId(f"w{who}") for who in range(4)}
+
+
+def test_nobody_is_tested_unless_asked_for() -> None:
+    given = campaign()
+    given.absorb(crowd(copiers=0)[0])
+    given.refit()
+    assert len(given.snapshot(WHOLE, 100, audits_only=False).gold) == 0
