@@ -23,7 +23,7 @@ from allocation.quality.certificate import graded_by_crowd
 from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
 from allocation.quality.votes import Floats, Votes
-from allocation.reference import discounted, error_allowed, graded_by_reviewers
+from allocation.reference import discounted, error_allowed, graded_by_reviewers, shared_errors
 from allocation.sampling import audit_sample, seed_sample
 from allocation.vetting import (
     GOLD_ITEMS_MAX,
@@ -249,7 +249,7 @@ class Campaign:
     def delivery(self, positions: Positions) -> Delivery:
         """Return the labels of some items as the job would deliver them now."""
         log_posterior = self.truth.log_full[positions]
-        probability = discounted(np.exp(log_posterior.max(axis=1)), reviewed=self._reviewed)
+        probability = discounted(np.exp(log_posterior.max(axis=1)), self._shared_errors)
         audited = self._votes(audit=True).answers_per_item()[positions] > 0
         return Delivery(
             positions=positions,
@@ -313,6 +313,10 @@ class Campaign:
     def _reviewed(self) -> bool:
         return bool(self._spec.crowd.audit_skills)
 
+    @property
+    def _shared_errors(self) -> float:
+        return shared_errors(reviewed=self._reviewed, model=self._model is not None)
+
     def _closed(self, *, audits_only: bool) -> Bools:
         """Return the items that take no label questions now, (items,)."""
         if audits_only:
@@ -320,11 +324,11 @@ class Campaign:
         return self._final | ~self._seed if self.seeding else self._final
 
     def _goal_error(self) -> float:
-        return error_allowed(self._goal, reviewed=self._reviewed)
+        return error_allowed(self._goal, self._shared_errors)
 
     def _expected(self) -> float:
         top = np.exp(self.truth.log_label.max(axis=1))
-        return float(discounted(top, reviewed=self._reviewed).mean())
+        return float(discounted(top, self._shared_errors).mean())
 
     def _learning_due(self, *, quiet: bool) -> bool:
         if self.trainings >= self._trainings_max:
@@ -346,8 +350,7 @@ class Campaign:
         return np.asarray((self._label_counts() > 0) & ~self._audit)
 
     def _votes(self, *, audit: bool) -> Votes:
-        answers = self._answers
-        kept = answers.audit if audit else ~answers.audit
+        answers, kept = self._answers, self._answers.audit == audit
         if self._copying:
             copiers = {worker for found in self._copying for worker in found.workers}
             copied = np.array([worker in copiers for worker in answers.worker_ids])

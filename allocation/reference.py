@@ -12,19 +12,28 @@ from allocation.quality.control import Scores
 from allocation.quality.votes import Floats
 from cluster.domain.jobs import Certificate
 
-SHARED_ERRORS = 0.015
-"""How much more a pooled crowd believes than the reference confirms, as a share of its labels: the
-mean over published tables. Only reviewers can tell what it is on a new one."""
+SHARED_ERRORS = 0.01
+"""The share of labels a pooled crowd is taken to believe and the reference to deny."""
+
+SHARED_ERRORS_WITH_MODEL = 0.025
+"""The same where a model votes too: it has learnt from the crowd, and confirms its errors."""
 
 
-def discounted(probability: Floats, *, reviewed: bool) -> Floats:
-    """Return probabilities of being the reference's label, given those of being the crowd's."""
-    return probability if reviewed else probability * (1.0 - SHARED_ERRORS)
+def shared_errors(*, reviewed: bool, model: bool) -> float:
+    """Return the share of labels believed beyond the reference: none where reviewers tell."""
+    if reviewed:
+        return 0.0
+    return SHARED_ERRORS_WITH_MODEL if model else SHARED_ERRORS
 
 
-def error_allowed(goal: float, *, reviewed: bool) -> float:
+def discounted(probability: Floats, shared: float) -> Floats:
+    """Return probabilities of being the reference's label, given those of being the job's."""
+    return probability * (1.0 - shared)
+
+
+def error_allowed(goal: float, shared: float) -> float:
     """Return the expected error of the consensus at which a goal is just met; may be below 0."""
-    return 1.0 - (goal if reviewed else goal / (1.0 - SHARED_ERRORS))
+    return 1.0 - goal / (1.0 - shared)
 
 
 def certify_reviewed(audit: Audit, *, confidence: float) -> Certificate:

@@ -14,7 +14,7 @@ import numpy as np
 from allocation.quality import dawid_skene, majority
 from allocation.quality.votes import Fit, Floats, Votes
 
-VOTE_WEIGHT, DIAGONAL_WEIGHT, POOLED_WEIGHT = 0.7, 0.15, 0.15
+VOTE_WEIGHT, DIAGONAL_WEIGHT, POOLED_WEIGHT = 0.6, 0.1, 0.3
 
 DOUBT_MIN = 1e-3
 """No member rules a label out further than this."""

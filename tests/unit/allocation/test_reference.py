@@ -5,25 +5,31 @@ import pytest
 
 from allocation.quality.audit import Audit, Labels
 from allocation.quality.votes import Votes
-from allocation.reference import SHARED_ERRORS, certify_reviewed, discounted, error_allowed
+from allocation.reference import (
+    SHARED_ERRORS,
+    SHARED_ERRORS_WITH_MODEL,
+    certify_reviewed,
+    discounted,
+    error_allowed,
+    shared_errors,
+)
 
 
-def test_without_reviewers_shared_errors_are_assumed_and_with_them_none() -> None:
-    sure = np.ones(1)
-
-    assert discounted(sure, reviewed=True) == 1.0
-    assert discounted(sure, reviewed=False) == pytest.approx(1.0 - SHARED_ERRORS)
-
-
-@pytest.mark.parametrize("reviewed", [True, False])
-def test_the_error_allowed_just_meets_the_goal(*, reviewed: bool) -> None:
-    allowed = error_allowed(0.9, reviewed=reviewed)
-
-    assert discounted(np.array([1.0 - allowed]), reviewed=reviewed) == pytest.approx(0.9)
+def test_a_model_shares_the_errors_of_its_crowd_and_reviewers_share_none() -> None:
+    assert shared_errors(reviewed=True, model=True) == 0.0
+    assert shared_errors(reviewed=False, model=False) == SHARED_ERRORS
+    assert shared_errors(reviewed=False, model=True) == SHARED_ERRORS_WITH_MODEL > SHARED_ERRORS
 
 
-def test_a_goal_beyond_what_a_crowd_shares_allows_no_error() -> None:
-    assert error_allowed(0.99, reviewed=False) < 0.0
+@pytest.mark.parametrize("shared", [0.0, SHARED_ERRORS, SHARED_ERRORS_WITH_MODEL])
+def test_the_error_allowed_just_meets_the_goal(shared: float) -> None:
+    allowed = error_allowed(0.9, shared)
+
+    assert discounted(np.array([1.0 - allowed]), shared) == pytest.approx(0.9)
+
+
+def test_a_goal_beyond_what_is_shared_allows_no_error() -> None:
+    assert error_allowed(0.995, SHARED_ERRORS) < 0.0
 
 
 def labels(items: int) -> Labels:

@@ -143,7 +143,7 @@ class TestOpinionPool:
         )[:, 0]
 
         # Then each is surer than the one before, none quite, and an even split tells nothing
-        assert 0.6 < believed[0] < believed[1] < believed[2] < 0.98
+        assert 0.6 < believed[0] < believed[1] < believed[2] < 0.99
         assert 0.4 < believed[3] < 0.6
         assert believed[4] == pytest.approx(0.5)
 
