@@ -22,7 +22,7 @@ from rich.console import Console
 from scipy.special import expit, logit
 from scipy.stats import spearmanr
 
-from allocation.campaign import Consensus
+from allocation.conclusions import Consensus
 from allocation.quality import (
     ability,
     affinity,
