@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocation.conclusions import Bools, Consensus, Delivery, Positions, Standing
+from allocation.deliveries import Deliveries
 from allocation.log import joined
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.purse import UNLIMITED
@@ -78,7 +79,7 @@ class Campaign:
         seeds = seed_sample(items, self._labels, spec.crowd, spec.seed)
         self._seed = _mask(items, seeds)
         self._answers = AnswerColumns.of([])
-        self._final = np.zeros(items, dtype=np.bool_)
+        self.deliveries = Deliveries(items)
         self._model: Floats | None = None
         self._version = ZERO_SHOT
         self._worth_ratio = WORTH_RATIO
@@ -95,11 +96,6 @@ class Campaign:
         return self._answers
 
     @property
-    def final(self) -> Bools:
-        """Which items have been delivered, (items,)."""
-        return self._final
-
-    @property
     def seeding(self) -> bool:
         """Whether the campaign still asks only about its seed sample."""
         untrained = self._version == ZERO_SHOT and self.trainings == 0
@@ -108,10 +104,6 @@ class Campaign:
     def set_model(self, version: int, probabilities: Floats | None) -> None:
         """Take the model's own probabilities (items, K) of the live version; None for no model."""
         self._version, self._model = version, probabilities
-
-    def set_final(self, positions: Positions) -> None:
-        """Note that items are delivered; they are never asked about again."""
-        self._final[positions] = True
 
     def note_training(self) -> None:
         """Note that a model is trained on all answers so far, whether or not it will go live."""
@@ -242,9 +234,20 @@ class Campaign:
         """
         if self.seeding:
             return np.empty(0, dtype=np.int64)
-        sure = np.exp(self.truth.log_label.max(axis=1)) >= self._goal
         known = (self._label_counts() > 0) | (self._version != ZERO_SHOT)
-        return np.flatnonzero(sure & known & ~self._audit & ~self._final)
+        return np.flatnonzero(self._sure() & known & ~self._audit & ~self.deliveries.final)
+
+    def recalled(self) -> Positions:
+        """Return delivered items that are something else by now, as surely as `certain` asks.
+
+        An item is recalled `RECALLS_MAX` times while the job runs, one that is audited never.
+        """
+        broken = self._contradicted() & self.deliveries.correctable
+        return np.flatnonzero(broken & self._sure() & ~self._audit)
+
+    def unsettled(self) -> Positions:
+        """Return items not delivered yet, or as something else than `delivery` would say now."""
+        return np.flatnonzero(~self.deliveries.final | self._contradicted())
 
     def delivery(self, positions: Positions) -> Delivery:
         """Return the labels of some items as the job would deliver them now."""
@@ -258,6 +261,7 @@ class Campaign:
             answers=self._label_counts()[positions],
             audited=audited,
             model_version=self._version,
+            revisions=self.deliveries.revisions[positions] + 1,
         )
 
     def consensus(self) -> Consensus:
@@ -321,7 +325,14 @@ class Campaign:
         """Return the items that take no label questions now, (items,)."""
         if audits_only:
             return np.ones(self._items, dtype=np.bool_)
-        return self._final | ~self._seed if self.seeding else self._final
+        final = self.deliveries.final
+        return final | ~self._seed if self.seeding else final
+
+    def _sure(self) -> Bools:
+        return np.asarray(np.exp(self.truth.log_label.max(axis=1)) >= self._goal)
+
+    def _contradicted(self) -> Bools:
+        return self.deliveries.contradicted(self.truth.log_full.argmax(axis=1))
 
     def _goal_error(self) -> float:
         return error_allowed(self._goal, self._shared_errors)

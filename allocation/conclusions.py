@@ -47,7 +47,10 @@ class Consensus:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Delivery:
-    """Labels as they are delivered, for given positions; in the order of the positions."""
+    """Labels as they are delivered, for given positions; in the order of the positions.
+
+    `revisions` counts how often the item was corrected, this delivery included.
+    """
 
     positions: Positions
     labels: npt.NDArray[np.int64]
@@ -55,3 +58,4 @@ class Delivery:
     answers: npt.NDArray[np.int32]
     audited: Bools
     model_version: int
+    revisions: npt.NDArray[np.int32]

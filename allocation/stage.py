@@ -2,8 +2,8 @@
 
 Shards hand out questions and store answers on their own; this stage reads the answers from the
 log, refits its campaign, publishes what it has learned to the shards, delivers the labels that are
-certain, and decides whether to learn, to go on asking, or to finish. All of it is rebuilt from the
-stores, so a stage that dies is simply run again.
+certain, corrects those that turned out wrong, and decides whether to learn, to go on asking, or to
+finish. All of it is rebuilt from the stores, so a stage that dies is simply run again.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from cluster.domain.jobs import Job, JobState, Progress
 from cluster.domain.models import ZERO_SHOT
 from cluster.errors import Unavailable
 from cluster.ports import Stores
-from cluster.result_writer import DecidedLabels, ResultWriter
+from cluster.result_writer import DecidedLabels, DeliveredLabels, ResultWriter
 from cluster.runner import JobDesk
 from cluster.settings import AskingSettings
 
@@ -93,7 +93,7 @@ class AskSession:
             self._published = False
             self._desk.record("shard.unavailable", str(error))
             return "ask"
-        self._deliver_certain()
+        self._deliver_known()
         self._keep_consensus()
         return self._campaign.step(reports, time_left_s=self._time_left_s())
 
@@ -112,16 +112,16 @@ class AskSession:
             self._desk.record("shard.unavailable", str(error))
 
     def finish(self) -> None:
-        """Dismiss the crowd, deliver every label that is left, and certify them all."""
+        """Dismiss the crowd, deliver every label that is left or has changed, and certify all.
+
+        Then the last label delivered of each item is the one that the certificate speaks of.
+        """
         dismiss_crowd(self._stores, self._board.shards, self._desk.job.job_id)
         self._absorb()
         self._campaign.refit()
-        left = np.flatnonzero(~self._campaign.final)
-        for first in range(0, len(left), DELIVERY_ROWS):
-            self._deliver(left[first : first + DELIVERY_ROWS])
+        self._deliver(self._campaign.unsettled())
         certificate = self._campaign.certificate()
-        progress = replace(self._report(write=True), final=self._writer.rows)
-        self._desk.report(progress, certificate)
+        self._desk.report(self._report(write=True), certificate)
         overall = certificate.overall
         self._desk.record(
             "certificate",
@@ -214,14 +214,24 @@ class AskSession:
                 self._told.update(found.workers)
                 self._desk.record(f"workers.{found.reason}", _accusation(found), **found.evidence)
 
-    def _deliver_certain(self) -> None:
-        certain = self._campaign.certain()
-        if len(certain) >= self._settings.delivery_rows_min:
-            self._deliver(certain)
+    def _deliver_known(self) -> None:
+        """Deliver what is certain once it is enough for an object; corrections do not wait."""
+        certain, recalled = self._campaign.certain(), self._campaign.recalled()
+        if len(recalled) or len(certain) >= self._settings.delivery_rows_min:
+            self._deliver(np.union1d(certain, recalled))
 
     def _deliver(self, positions: Positions) -> None:
-        self._writer.append(_decided(self._campaign.delivery(positions)))
-        self._campaign.set_final(positions)
+        """Deliver the labels of rising positions, some of them perhaps not for the first time."""
+        recalled = 0
+        for first in range(0, len(positions), DELIVERY_ROWS):
+            delivery = self._campaign.delivery(positions[first : first + DELIVERY_ROWS])
+            self._writer.append(_decided(delivery))
+            self._campaign.deliveries.note(delivery)
+            recalled += int((delivery.revisions > 0).sum())
+        if recalled:
+            self._desk.record(
+                "labels.recalled", f"{recalled:,} delivered labels are corrected", items=recalled
+            )
 
     def _keep_consensus(self) -> None:
         """Store the consensus now and then, for clients who look in."""
@@ -232,7 +242,7 @@ class AskSession:
 
     def _report(self, *, write: bool) -> Progress:
         """Save the job's progress; with `write` also a consensus of its own number."""
-        progress = _progress(self._desk.job.progress, self._campaign, self._writer.rows)
+        progress = _progress(self._desk.job.progress, self._campaign)
         if write:
             reachable = self._campaign.reachable_accuracy()
             _warn_if_short(self._desk, reachable)
@@ -267,7 +277,7 @@ def dismiss_crowd(stores: Stores, shards: Sequence[Shard], job_id: JobId) -> Non
         stores.partitions.acquire(job_id, partition.number, partition.shard_id)
 
 
-def _campaign(stores: Stores, job: Job, trainings_max: int, delivered: Positions) -> Campaign:
+def _campaign(stores: Stores, job: Job, trainings_max: int, delivered: DeliveredLabels) -> Campaign:
     progress = job.progress
     campaign = Campaign(
         job.spec,
@@ -279,7 +289,7 @@ def _campaign(stores: Stores, job: Job, trainings_max: int, delivered: Positions
     found = read_predictions(stores, job.job_id, progress.items, len(job.spec.label_set))
     if found is not None:
         campaign.set_model(*found)
-    campaign.set_final(delivered)
+    campaign.deliveries.restore(delivered.label, delivered.revision)
     return campaign
 
 
@@ -295,16 +305,17 @@ def _decided(delivery: Delivery) -> DecidedLabels:
         answers=delivery.answers,
         model_version=np.full(len(delivery.positions), delivery.model_version, dtype=np.int32),
         audited=delivery.audited,
+        revision=delivery.revisions,
     )
 
 
-def _progress(before: Progress, campaign: Campaign, final: int) -> Progress:
+def _progress(before: Progress, campaign: Campaign) -> Progress:
     standing = campaign.standing()
     return replace(
         before,
         auto_accepted=before.items - standing.asked,
         asked=standing.asked,
-        final=final,
+        final=int(campaign.deliveries.final.sum()),
         answers=standing.answers,
         audit_answers=standing.audit_answers,
         cost=standing.cost,

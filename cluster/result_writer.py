@@ -1,4 +1,7 @@
-"""Turns decided labels into result segments: immutable objects first, then the row that counts."""
+"""Turns decided labels into result segments: immutable objects first, then the row that counts.
+
+An item whose label is corrected is written again, under the next revision.
+"""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -29,6 +32,7 @@ SCHEMA = pa.schema(
         pa.field("answers", pa.int32(), nullable=False),
         pa.field("model_version", pa.int32(), nullable=False),
         pa.field("audited", pa.bool_(), nullable=False),
+        pa.field("revision", pa.int32(), nullable=False),
     ]
 )
 """The columns of `cluster.domain.results.ResultSegment`."""
@@ -48,9 +52,18 @@ class DecidedLabels:
     answers: npt.NDArray[np.int32]
     model_version: npt.NDArray[np.int32]
     audited: npt.NDArray[np.bool_]
+    revision: npt.NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.positions)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class DeliveredLabels:
+    """What each item was last delivered as, (items,) each; -1 where it never was."""
+
+    label: npt.NDArray[np.int32]
+    revision: npt.NDArray[np.int32]
 
 
 class ResultWriter:
@@ -64,18 +77,17 @@ class ResultWriter:
         self._number = written[0].number + 1 if written else 0
         self._rows = written[0].first_row + written[0].rows if written else 0
 
-    @property
-    def rows(self) -> int:
-        """How many labels are delivered so far."""
-        return self._rows
-
-    def delivered(self) -> npt.NDArray[np.int64]:
-        """Return the positions of all delivered items."""
-        found = [
-            _column(self._stores.objects, segment.path, "position")
-            for segment in segments(self._stores.results, self._job_id)
-        ]
-        return np.concatenate([np.empty(0, dtype=np.int64), *found])
+    def delivered(self) -> DeliveredLabels:
+        """Return the newest label of every item and its revision."""
+        items = _items(self._chunks)
+        label, revision = (np.full(items, -1, dtype=np.int32) for _ in range(2))
+        names = pa.array(self._names, pa.string())
+        for segment in segments(self._stores.results, self._job_id):
+            table = read_segment(self._stores.objects, segment, ["position", "label", "revision"])
+            positions = table["position"].to_numpy()
+            label[positions] = pc.index_in(table["label"], names).to_numpy()
+            revision[positions] = table["revision"].to_numpy()
+        return DeliveredLabels(label=label, revision=revision)
 
     def append(self, labels: DecidedLabels) -> None:
         """Deliver labels; nothing is written where there are none."""
@@ -92,6 +104,7 @@ class ResultWriter:
                 "answers": labels.answers,
                 "model_version": labels.model_version,
                 "audited": labels.audited,
+                "revision": labels.revision,
             },
             schema=SCHEMA,
         )
@@ -124,6 +137,32 @@ def segments(results: ResultLog, job_id: JobId) -> Iterator[ResultSegment]:
         row = page[-1].first_row + page[-1].rows
 
 
+def read_segment(
+    objects: ObjectStore, segment: ResultSegment, columns: Sequence[str] = tuple(SCHEMA.names)
+) -> pa.Table:
+    """Return columns of a segment as in `SCHEMA`; labels of older releases have revision 0."""
+    with objects.open_input(segment.path) as stream:
+        file = pq.ParquetFile(stream)
+        stored = [name for name in columns if name in file.schema_arrow.names]
+        table = file.read(columns=stored)
+    if "revision" in columns and "revision" not in stored:
+        table = table.append_column("revision", pa.array(np.zeros(len(table), dtype=np.int32)))
+    return table.select(columns).cast(pa.schema([SCHEMA.field(name) for name in columns]))
+
+
+def newest_revisions(stores: Stores, job_id: JobId) -> npt.NDArray[np.int32]:
+    """Return the revision that each item was last delivered under, (items,); -1 for never."""
+    newest = np.full(_items(stores.chunks.chunks(job_id)), -1, dtype=np.int32)
+    for segment in segments(stores.results, job_id):
+        table = read_segment(stores.objects, segment, ["position", "revision"])
+        newest[table["position"].to_numpy()] = table["revision"].to_numpy()
+    return newest
+
+
+def _items(chunks: Sequence[Chunk]) -> int:
+    return max((chunk.first_position + chunk.rows for chunk in chunks), default=0)
+
+
 def _by_chunk(
     chunks: Sequence[Chunk], positions: npt.NDArray[np.int64]
 ) -> Iterator[tuple[Chunk, npt.NDArray[np.int64]]]:
@@ -138,9 +177,3 @@ def _by_chunk(
 def _item_ids_of(objects: ObjectStore, chunk: Chunk) -> pa.ChunkedArray:
     with objects.open_input(chunk.items_path) as stream:
         return pq.read_table(stream, columns=["item_id"])["item_id"]
-
-
-def _column(objects: ObjectStore, path: str, name: str) -> npt.NDArray[np.int64]:
-    with objects.open_input(path) as stream:
-        values: npt.NDArray[np.int64] = pq.read_table(stream, columns=[name])[name].to_numpy()
-        return values

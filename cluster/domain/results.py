@@ -7,11 +7,13 @@ from cluster.domain.ids import JobId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultSegment:
-    """A run of final labels in one Parquet object; every item is in exactly one segment of its job.
+    """A run of final labels in one Parquet object, in which no item comes twice.
 
     Columns: `position int64, item_id string, label string, probability float, decided_by string,
-    answers int32, model_version int32, audited bool`. `number` counts from 0 without gaps and
-    `first_row` is the number of rows in all earlier segments, so a cursor is a row number.
+    answers int32, model_version int32, audited bool, revision int32`. Of an item, `revision` counts
+    from 0 without gaps: a higher one comes later and corrects the label. `number` counts from 0
+    without gaps and `first_row` is the number of rows in all earlier segments, so a cursor is a row
+    number. Objects of older releases have no `revision`; all of theirs are 0.
     """
 
     job_id: JobId

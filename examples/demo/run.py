@@ -20,7 +20,7 @@ from examples.demo.run_data import DemoRun, JobRun
 from examples.demo.scenarios import Comparison, Order, Scenario
 from examples.demo.service import Service
 from examples.demo.watch import JobWatch, watch
-from serve_apps.client import MusterClient
+from serve_apps.client import MusterClient, newest
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest, LabelBody
 
 
@@ -119,4 +119,4 @@ def _delivered(watched: JobWatch, comparison: Comparison, crew: Crew, out: Path)
     client, job_id = watched.client, watched.job.id
     client.export(job_id, out / f"{watched.dataset.name}.jsonl", "jsonl")
     client.export(job_id, out / f"{watched.dataset.name}.parquet", "parquet")
-    return judge_job(watched, tuple(client.results(job_id)), comparison, crew.given())
+    return judge_job(watched, newest(client.results(job_id)), comparison, crew.given())

@@ -43,7 +43,8 @@ def results(
 ) -> None:
     """Print final labels as JSON Lines, also while the job runs.
 
-    Parquet is there once it has completed.
+    A label with a higher revision corrects earlier ones of its item. Parquet is there once the job
+    has completed, and has every item once.
     """
     with checked():
         if file_format == "parquet" and output is None:

@@ -128,7 +128,7 @@ class MusterClient:
                 yield json.loads(line)
 
     def results(self, job_id: str, *, follow_every_s: float | None = None) -> Iterator[ResultView]:
-        """Yield final labels in delivery order.
+        """Yield final labels in delivery order; one with a higher `revision` corrects earlier ones.
 
         Ends with those there are now, or where `follow_every_s` is given only once the job has
         ended, looking for more that often.

@@ -5,7 +5,7 @@ from serve_apps.gateway.schemas.base import Outgoing
 
 
 class ResultView(Outgoing):
-    """A final label; it never changes once it was shown."""
+    """A final label; a later one of the same item, with a higher `revision`, corrects it."""
 
     item_id: str
     label: str
@@ -14,10 +14,11 @@ class ResultView(Outgoing):
     answers: int
     model_version: int
     audited: bool
+    revision: int = 0
 
 
 class ResultPage(Outgoing):
-    """Final labels in delivery order.
+    """Final labels in delivery order, corrections among them.
 
     `next_cursor` reads on and may be kept for later; it is null once the job has ended and every
     label was read. While the job runs a page may be short or empty.
