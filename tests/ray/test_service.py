@@ -17,6 +17,7 @@ from benchmarks.chaos.door import Door
 from benchmarks.chaos.service import MusterUp
 from benchmarks.chaos.submit import submit
 from cluster.domain.jobs import JobState
+from serve_apps.client import newest
 from serve_apps.gateway.schemas.base import Problem
 from serve_apps.gateway.schemas.jobs import EventPage, JobPage, JobView
 from serve_apps.gateway.schemas.results import ResultPage, ResultView
@@ -117,6 +118,13 @@ def follow(here: Site) -> list[tuple[JobState, ResultView]]:
             pause.wait(LOOK_EVERY_S)
 
 
+def exported(here: Site) -> dict[str, ResultView]:
+    """Return the finished data set by item."""
+    lines = here.client.get(f"{here.path}/export", {"format": "jsonl"}).content.splitlines()
+    rows = [ResultView.model_validate_json(line) for line in lines]
+    return {row.item_id: row for row in rows}
+
+
 def jobs(client: Door) -> set[str]:
     listed = JobPage.model_validate_json(client.get("/v1/jobs").content)
     return {job.id for job in listed.jobs}
@@ -135,12 +143,17 @@ def test_a_job_runs_from_submit_to_export(service: MusterUp) -> None:
         events = EventPage.model_validate_json(here.client.get(f"{here.path}/events").content)
         kinds = [event.kind for event in events.events]
         assert {"ingest.done", "prelabel.done", "learn.done", "export.done"} <= set(kinds)
-        # And each item came once, some of them before the end, as the export has them
-        assert sorted(result.item_id for _, result in read) == list(here.corpus.ids)
+        # And each item came once, and under a revision once, some of them before the end
+        first = [result.item_id for _, result in read if result.revision == 0]
+        assert sorted(first) == list(here.corpus.ids)
+        assert len({(result.item_id, result.revision) for _, result in read}) == len(read)
         assert any(not state.is_terminal for state, _ in read)
         export = audit_export(here.client, here.job_id, here.corpus)
         assert (export.delivered, export.missing, export.repeated) == (ITEMS, 0, 0)
         assert export.right / ITEMS > 0.85
+        # And what stands for whoever followed is what is exported
+        stands = newest(result for _, result in read)
+        assert {result.item_id: result for result in stands} == exported(here)
         # And every answer was counted, and the certificate covers every item
         answers = audit_answers(here.book, crowd.told)
         assert (answers.lost, answers.uncounted, answers.unheard) == (0, 0, 0)

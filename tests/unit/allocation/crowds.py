@@ -1,5 +1,6 @@
 """A job in the state ASKING with a crowd around it: real shards and stage over memory stores."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,16 +14,17 @@ from allocation.service import ShardService
 from allocation.stage import AskStage
 from allocation.terms import Rules
 from cluster import paths
-from cluster.domain.ids import ShardId
+from cluster.domain.ids import ShardId, WorkerId
 from cluster.domain.items import Chunk, ChunkPrediction
 from cluster.domain.jobs import Job, JobSpec, JobState
-from cluster.domain.work import Partition, WorkerProfile
+from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerProfile
 from cluster.ports import Stores
-from cluster.result_writer import segments
+from cluster.result_writer import read_segment, segments
 from cluster.runner import JobDesk
 from cluster.settings import AskingSettings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
+from serve_apps.export import ExportStage
 from tests.unit.allocation.worlds import JOB, SECRET, ManualClock, job, worker
 
 TICK_S = 1.0
@@ -112,15 +114,53 @@ class CrowdWorld:
         )
 
     def delivered(self) -> dict[int, str]:
-        """Return the delivered label of each position; fails where one was delivered twice."""
-        labels: dict[int, str] = {}
+        """Return the newest label of each position."""
+        return {position: labels[-1] for position, labels in self.deliveries().items()}
+
+    def deliveries(self) -> dict[int, list[str]]:
+        """Return the labels of each position by revision.
+
+        Fails where a revision comes twice or is left out, or corrects nothing.
+        """
+        labels: dict[int, list[str]] = {}
         for segment in segments(self.stores.results, JOB):
-            with self.stores.objects.open_input(segment.path) as stream:
-                for row in pq.read_table(stream).to_pylist():
-                    assert row["position"] not in labels, "an item was delivered twice"
-                    assert row["item_id"] == f"item-{row['position']}"
-                    labels[row["position"]] = row["label"]
+            for row in read_segment(self.stores.objects, segment).to_pylist():
+                before = labels.setdefault(row["position"], [])
+                assert row["item_id"] == f"item-{row['position']}"
+                assert row["revision"] == len(before), "revisions are 0, 1, 2, each once"
+                assert row["label"] not in before[-1:], "a correction changes the label"
+                before.append(row["label"])
         return labels
+
+    def say_later(self, position: int, label: int, *, voices: int, others: int = 40) -> None:
+        """Let workers nobody has seen contradict the crowd on an item, and nowhere else."""
+        for partition in self.stores.partitions.of_job(JOB):
+            said = [
+                Answer(
+                    job_id=JOB,
+                    position=at,
+                    worker_id=WorkerId(f"late{voice}"),
+                    label=label if at == position else int(self.truth[at]),
+                    purpose="label",
+                    price=0.0,
+                    answered_at=self.clock.now(),
+                    duration_s=1.0,
+                )
+                for at in {position, *range(others)}
+                for voice in range(voices)
+                if partition.first_position <= at < partition.first_position + partition.items
+            ]
+            if said:
+                self.stores.answers.append(partition, AnswerColumns.of(said))
+
+    def exported(self) -> list[dict[str, object]]:
+        """Export the job and return the rows of the Parquet file, which are those of the other."""
+        ExportStage(self.stores).run(self.desk())
+        with self.stores.objects.open_input(paths.export(JOB, "parquet")) as stream:
+            rows: list[dict[str, object]] = pq.read_table(stream).to_pylist()
+        with self.stores.objects.open_input(paths.export(JOB, "jsonl")) as stream:
+            assert [json.loads(line) for line in stream] == rows
+        return rows
 
     def accuracy(self) -> float:
         names, labels = self.spec.label_set.names, self.delivered()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from allocation.campaign import Campaign
+from allocation.deliveries import RECALLS_MAX
 from allocation.ports import PartitionReport
 from cluster.domain.ids import JobId, ShardId, WorkerId
 from cluster.domain.jobs import Budget, CrowdTerms, Goal, JobSpec
@@ -56,6 +57,10 @@ def report(*, wanted: int, leased: int = 0) -> PartitionReport:
         wanted=wanted,
         expected_error=0.5,
     )
+
+
+def deliver(given: Campaign, positions: np.ndarray) -> None:
+    given.deliveries.note(given.delivery(positions))
 
 
 def certain_model(share: float) -> np.ndarray:
@@ -245,8 +250,66 @@ def test_nothing_is_delivered_early_from_an_audit_or_before_training() -> None:
     assert not _audited(trained)[certain].any()
 
     # And what was delivered is not delivered again
-    trained.set_final(certain)
+    deliver(trained, certain)
     assert len(trained.certain()) == 0
+
+
+def trained_campaign(share: float) -> Campaign:
+    """Return a campaign that believes its model, which is this sure of every item."""
+    given = campaign(trainings_max=1, trainings=1)
+    given.set_model(1, certain_model(share))
+    given.refit()
+    return given
+
+
+def test_a_delivered_label_is_recalled_once_another_is_certain() -> None:
+    # Given a campaign that delivered what three workers agreed on
+    given = trained_campaign(0.9)
+    given.absorb(unanimous("ann", "bob", "cid"))
+    given.refit()
+    deliver(given, given.certain())
+    assert len(given.recalled()) == 0
+    item = int(np.flatnonzero(given.deliveries.final)[0])
+
+    # When eight who agree with them everywhere else say otherwise of one item
+    said = [
+        answer(at, (at + (at == item)) % 3, f"w{number}")
+        for at in range(100)
+        for number in range(8)
+    ]
+    given.absorb(AnswerColumns.of(said))
+    given.refit()
+
+    # Then it alone is recalled, as its first revision, and only once
+    assert given.recalled().tolist() == [item]
+    again = given.delivery(given.recalled())
+    assert (again.labels.tolist(), again.revisions.tolist()) == ([(item + 1) % 3], [1])
+    given.deliveries.note(again)
+    assert len(given.recalled()) == 0
+    assert item not in given.unsettled()
+
+
+@pytest.mark.parametrize(
+    ("share", "corrected_before", "recalled"),
+    [
+        (0.99, 0, ITEMS - 40),
+        (0.99, RECALLS_MAX - 1, ITEMS - 40),
+        (0.99, RECALLS_MAX, 0),
+        (0.5, 0, 0),
+    ],
+)
+def test_the_doubtful_and_the_often_recalled_wait_for_the_end(
+    share: float, corrected_before: int, recalled: int
+) -> None:
+    # Given a campaign that delivered all items, audited ones too, as what it does not believe
+    given = trained_campaign(share)
+    wrong = (np.arange(ITEMS, dtype=np.int32) + 1) % 3
+    given.deliveries.restore(wrong, np.full(ITEMS, corrected_before, dtype=np.int32))
+
+    # Then those are recalled that it is sure of, not audited, and not too often; at the end all
+    assert len(given.recalled()) == recalled
+    assert not _audited(given)[given.recalled()].any()
+    assert len(given.unsettled()) == ITEMS
 
 
 def test_a_worker_who_answers_at_random_is_paused() -> None:

@@ -11,11 +11,17 @@ from cluster import paths
 from cluster.domain.access import Role
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import JobState
-from serve_apps.client import ClientProblem, MusterClient, Retries, ServiceUnreachable
+from serve_apps.client import (
+    ClientProblem,
+    MusterClient,
+    Retries,
+    ServiceUnreachable,
+    newest,
+)
 from serve_apps.gateway.schemas.job_request import GoalBody, ItemBody, JobRequest, LabelBody
 from serve_apps.gateway.schemas.work import AnswerBody, WorkerRequest, WorkerView
 from tests.unit.gateway.serving import serving
-from tests.unit.gateway.test_results import deliver
+from tests.unit.gateway.test_results import correct, deliver
 from tests.unit.gateway.world import World, job_body
 
 
@@ -56,6 +62,12 @@ def test_a_client_runs_a_job_from_submit_to_export(
     delivered = deliver(world, stored, [3, 2])
     world.stores.objects.write(paths.errors(stored.job_id), b'{"line": 9}\n')
     assert [result.item_id for result in client.results(job.id)] == delivered
+    # And corrects a label, which replaces the first one
+    correct(world, stored, number=2, first_row=5, position=3)
+    assert [result.item_id for result in client.results(job.id)] == [*delivered, "i3"]
+    stands = newest(client.results(job.id))
+    assert [result.item_id for result in stands] == delivered
+    assert [result.label for result in stands] == ["cat", "cat", "cat", "dog", "cat"]
     world.moved(stored, JobState.COMPLETED)
     world.stores.objects.write(paths.export(stored.job_id, "jsonl"), b"{}\n" * 3)
     # Then all of it is read back

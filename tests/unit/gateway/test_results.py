@@ -17,28 +17,43 @@ def deliver(world: World, job: Job, sizes: Sequence[int]) -> list[str]:
     delivered: list[str] = []
     for number, rows in enumerate(sizes):
         first_row = len(delivered)
-        delivered += [f"i{row}" for row in range(first_row, first_row + rows)]
-        path = paths.results(job.job_id, number)
-        write_table(
-            world.stores,
-            path,
-            {
-                "position": pa.array(range(first_row, first_row + rows), pa.int64()),
-                "item_id": pa.array(delivered[first_row:]),
-                "label": pa.array(["cat"] * rows),
-                "probability": pa.array([0.75] * rows, pa.float32()),
-                "decided_by": pa.array(["model+crowd"] * rows),
-                "answers": pa.array([2] * rows, pa.int32()),
-                "model_version": pa.array([1] * rows, pa.int32()),
-                "audited": pa.array([False] * rows),
-            },
-            row_group_size=3,
-        )
-        segment = ResultSegment(
-            job_id=job.job_id, number=number, first_row=first_row, rows=rows, path=path
-        )
-        world.stores.results.append(segment)
+        positions = range(first_row, first_row + rows)
+        store_segment(world, job, number, first_row, _columns(positions, "cat"))
+        delivered += [f"i{position}" for position in positions]
     return delivered
+
+
+def correct(world: World, job: Job, number: int, first_row: int, position: int) -> None:
+    """Write a segment that corrects the label of one item."""
+    columns = _columns(range(position, position + 1), "dog")
+    columns["revision"] = pa.array([1], pa.int32())
+    store_segment(world, job, number, first_row, columns)
+
+
+def store_segment(
+    world: World, job: Job, number: int, first_row: int, columns: dict[str, pa.Array]
+) -> None:
+    path, rows = paths.results(job.job_id, number), len(columns["position"])
+    write_table(world.stores, path, columns, row_group_size=3)
+    segment = ResultSegment(
+        job_id=job.job_id, number=number, first_row=first_row, rows=rows, path=path
+    )
+    world.stores.results.append(segment)
+
+
+def _columns(positions: range, label: str) -> dict[str, pa.Array]:
+    """Return the columns of a segment as releases without corrections wrote them."""
+    rows = len(positions)
+    return {
+        "position": pa.array(positions, pa.int64()),
+        "item_id": pa.array([f"i{position}" for position in positions]),
+        "label": pa.array([label] * rows),
+        "probability": pa.array([0.75] * rows, pa.float32()),
+        "decided_by": pa.array(["model+crowd"] * rows),
+        "answers": pa.array([2] * rows, pa.int32()),
+        "model_version": pa.array([1] * rows, pa.int32()),
+        "audited": pa.array([False] * rows),
+    }
 
 
 def read_all(world: World, job: Job, limit: int) -> tuple[list[str], str | None]:
@@ -80,7 +95,23 @@ def test_results_are_read_while_the_job_runs(world: World) -> None:
         "answers": 2,
         "model_version": 1,
         "audited": False,
+        "revision": 0,
     }
+
+
+def test_a_correction_is_read_where_it_was_delivered(world: World) -> None:
+    # Given a job that corrected the second of its three labels
+    job = world.submitted()
+    deliver(world, job, [3])
+    correct(world, job, number=1, first_row=3, position=1)
+    # Then a reader has all labels in delivery order, the correction last
+    results = world.get(f"/v1/jobs/{job.job_id}/results").json()["results"]
+    assert [(found["item_id"], found["label"], found["revision"]) for found in results] == [
+        ("i0", "cat", 0),
+        ("i1", "cat", 0),
+        ("i2", "cat", 0),
+        ("i1", "dog", 1),
+    ]
 
 
 def test_many_small_segments_make_a_short_page_and_lose_nothing(world: World) -> None:
