@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from allocation.conclusions import Bools, Consensus, Delivery, Positions, Standing
 from allocation.deliveries import Deliveries
-from allocation.log import joined
+from allocation.log import count_in, joined
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.purse import UNLIMITED
 from allocation.quality import dawid_skene
@@ -25,7 +25,7 @@ from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
 from allocation.quality.votes import Floats, Votes
 from allocation.reference import discounted, error_allowed, graded_by_reviewers, shared_errors
-from allocation.sampling import audit_sample, seed_sample
+from allocation.sampling import audit_sample, mask_of, seed_sample
 from allocation.vetting import (
     GOLD_ITEMS_MAX,
     Finding,
@@ -75,9 +75,9 @@ class Campaign:
         self._trainings_max, self.trainings = trainings_max, trainings
         self.trained_items = trained_items
         self._audit_order = audit_sample(items, spec.crowd, spec.seed)
-        self._audit = _mask(items, self._audit_order)
+        self._audit = mask_of(items, self._audit_order)
         seeds = seed_sample(items, self._labels, spec.crowd, spec.seed)
-        self._seed = _mask(items, seeds)
+        self._seed = mask_of(items, seeds)
         self._answers = AnswerColumns.of([])
         self.deliveries = Deliveries(items)
         self._model: Floats | None = None
@@ -195,8 +195,7 @@ class Campaign:
 
     def answers_in(self, partition: Partition) -> int:
         """Return how many answers to a partition's items are known."""
-        local = self._answers.positions - partition.first_position
-        return int(np.count_nonzero((local >= 0) & (local < partition.items)))
+        return count_in(self._answers, partition)
 
     def budget_left(self) -> int:
         """Return how many more answers the job may buy; cost is counted at the mean price paid."""
@@ -242,12 +241,12 @@ class Campaign:
 
         An item is recalled `RECALLS_MAX` times while the job runs, one that is audited never.
         """
-        broken = self._contradicted() & self.deliveries.correctable
+        broken = self.deliveries.unsettled(self.truth.log_full) & self.deliveries.correctable
         return np.flatnonzero(broken & self._sure() & ~self._audit)
 
     def unsettled(self) -> Positions:
         """Return items not delivered yet, or as something else than `delivery` would say now."""
-        return np.flatnonzero(~self.deliveries.final | self._contradicted())
+        return np.flatnonzero(self.deliveries.unsettled(self.truth.log_full))
 
     def delivery(self, positions: Positions) -> Delivery:
         """Return the labels of some items as the job would deliver them now."""
@@ -325,14 +324,10 @@ class Campaign:
         """Return the items that take no label questions now, (items,)."""
         if audits_only:
             return np.ones(self._items, dtype=np.bool_)
-        final = self.deliveries.final
-        return final | ~self._seed if self.seeding else final
+        return np.asarray(self.deliveries.final | (~self._seed & self.seeding))
 
     def _sure(self) -> Bools:
         return np.asarray(np.exp(self.truth.log_label.max(axis=1)) >= self._goal)
-
-    def _contradicted(self) -> Bools:
-        return self.deliveries.contradicted(self.truth.log_full.argmax(axis=1))
 
     def _goal_error(self) -> float:
         return error_allowed(self._goal, self._shared_errors)
@@ -403,9 +398,3 @@ class Campaign:
         found = copying(votes, self.truth.log_label, self.truth, worker_ids)
         self._copying += found
         return bool(found)
-
-
-def _mask(items: int, positions: Positions) -> Bools:
-    mask = np.zeros(items, dtype=np.bool_)
-    mask[positions] = True
-    return mask

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocation.conclusions import Bools, Delivery
+from allocation.quality.votes import Floats
 
 RECALLS_MAX = 3
 """How often an item is delivered anew while its job runs; its end may add one correction."""
@@ -33,9 +34,12 @@ class Deliveries:
         """Return how often each item was corrected, (items,); -1 where it was never delivered."""
         return self._revisions
 
-    def contradicted(self, labels: npt.NDArray[np.int64]) -> Bools:
-        """Return which items were delivered as something else than `labels`, (items,)."""
-        return np.asarray(self.final & (self._labels != labels))
+    def unsettled(self, log_posterior: Floats) -> Bools:
+        """Return which items were delivered as something else than is likeliest now, or never.
+
+        `log_posterior` has the shape (items, K), the result (items,).
+        """
+        return np.asarray(self._labels != log_posterior.argmax(axis=1))
 
     def note(self, delivery: Delivery) -> None:
         """Take in what has just been delivered."""

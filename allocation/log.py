@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cluster.domain.ids import JobId
-from cluster.domain.work import AnswerColumns
+from cluster.domain.work import AnswerColumns, Partition
 from cluster.ports import AnswerLog
 
 _PAGE_ANSWERS = 200_000
@@ -22,6 +22,12 @@ def read_all(
         if len(page) < page_answers:
             return joined(pages)
         after_seq = int(page.seq[-1])
+
+
+def count_in(answers: AnswerColumns, partition: Partition) -> int:
+    """Return how many of the answers are about items of a partition."""
+    local = answers.positions - partition.first_position
+    return int(((local >= 0) & (local < partition.items)).sum())
 
 
 def joined(pages: Sequence[AnswerColumns]) -> AnswerColumns:

@@ -34,6 +34,13 @@ def seed_sample(items: int, labels: int, crowd: CrowdTerms, seed: int) -> Positi
     return rest[: max(round(items * SEED_SHARE), SEED_ITEMS_A_LABEL * labels)]
 
 
+def mask_of(items: int, positions: Positions) -> npt.NDArray[np.bool_]:
+    """Return which items are among the positions, (items,)."""
+    mask = np.zeros(items, dtype=np.bool_)
+    mask[positions] = True
+    return mask
+
+
 def _order(items: int, seed: int) -> Positions:
     positions = np.arange(items, dtype=np.int32)
     order: Positions = np.argsort(keyed_unit(positions, seed), kind="stable").astype(np.int64)

@@ -54,7 +54,7 @@ def test_a_job_asks_until_its_goal_and_delivers_every_item_once() -> None:
     assert state is JobState.EXPORTING
     assert len(given.delivered()) == given.items
     exported = [(row["position"], row["label"]) for row in given.exported()]
-    assert sorted(exported) == sorted(given.delivered().items())  # type: ignore[type-var]
+    assert sorted(exported) == sorted(given.delivered().items())
     assert given.accuracy() >= 0.85
     progress = given.desk().job.progress
     assert progress.final == given.items
