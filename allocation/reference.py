@@ -12,7 +12,7 @@ from allocation.quality.control import Scores
 from allocation.quality.votes import Floats
 from cluster.domain.jobs import Certificate
 
-SHARED_ERRORS = 0.01
+SHARED_ERRORS = 0.006
 """The share of labels a pooled crowd is taken to believe and the reference to deny."""
 
 SHARED_ERRORS_WITH_MODEL = 0.025
