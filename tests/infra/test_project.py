@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ("bench", "check", "clean", "demo", "format", "help", "setup", "sim", "test")
+VERBS = ("bench", "check", "clean", "demo", "format", "help", "openapi", "setup", "sim", "test")
 TOOLS_OF_AN_ENVIRONMENT = {"muster", "pip", "setuptools", "wheel"}
 
 
