@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from allocation.conclusions import Bools, Consensus, Delivery, Positions, Standing
+from allocation.conclusions import Consensus, Delivery, Positions, Standing
 from allocation.deliveries import Deliveries
 from allocation.log import count_in, joined
 from allocation.ports import PartitionReport, TruthSnapshot
@@ -23,7 +23,7 @@ from allocation.quality.calibration import tempered
 from allocation.quality.certificate import graded_by_crowd
 from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
-from allocation.quality.votes import Floats, Votes
+from allocation.quality.votes import Bools, Floats, Votes
 from allocation.reference import discounted, error_allowed, graded_by_reviewers, shared_errors
 from allocation.sampling import audit_sample, mask_of, seed_sample
 from allocation.vetting import (
@@ -198,7 +198,7 @@ class Campaign:
         return count_in(self._answers, partition)
 
     def budget_left(self) -> int:
-        """Return how many more answers the job may buy; cost is counted at the mean price paid."""
+        """Return how many more answers the job may buy, each at the highest price paid."""
         budget, answers = self._spec.budget, self._answers
         left = UNLIMITED
         if budget.answers_max is not None:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from allocation.quality.votes import Floats
+from allocation.quality.votes import Bools, Floats
 
-Bools = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from allocation.conclusions import Bools, Delivery
-from allocation.quality.votes import Floats
+from allocation.conclusions import Delivery
+from allocation.quality.votes import Bools, Floats
 
 RECALLS_MAX = 3
 """How often an item is delivered anew while its job runs; its end may add one correction."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from allocation.quality.collusion import rings
 from allocation.quality.fusion import Truth
 from allocation.quality.spam import information, spammers
-from allocation.quality.votes import Floats, Votes
+from allocation.quality.votes import Bools, Floats, Votes
 from cluster.domain.ids import UnixSeconds, WorkerId
 from cluster.domain.work import AnswerColumns
 
@@ -87,16 +87,19 @@ def tired(
     )
 
 
-def settled(truth: Truth, answers: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+def settled(truth: Truth, answers: npt.NDArray[np.int32]) -> Bools:
     """Return the items sure enough to test workers with, given their counts of answers (items,)."""
     sure = truth.log_label.max(axis=1) >= np.log(GOLD_BELIEF)
     return np.asarray(sure & (answers >= GOLD_ANSWERS))
 
 
-def proven(
-    answers: AnswerColumns, gold: npt.NDArray[np.bool_], gold_answers: int
-) -> frozenset[WorkerId]:
-    """Return who has answered so many gold items, whether or not they were gold by then."""
+def proven(answers: AnswerColumns, gold: Bools, gold_answers: int) -> frozenset[WorkerId]:
+    """Return who has answered so many gold items, whether or not they were gold by then.
+
+    Nobody where there is no gold: then there is nothing to prove.
+    """
+    if not gold.any():
+        return frozenset()
     tested = answers.workers[gold[answers.positions] & ~answers.audit]
     counts = np.bincount(tested, minlength=len(answers.worker_ids))
     return frozenset(

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from allocation.quality import dawid_skene
-from allocation.quality.audit import Audit, Bools, Labels
+from allocation.quality.audit import Audit, Labels
 from allocation.quality.certificate import certify
-from allocation.quality.votes import Codes, Floats, Votes
+from allocation.quality.votes import Bools, Codes, Floats, Votes
 from benchmarks.figures import Figure, informing
 from benchmarks.inference.accuracy import CROWDS as EVERY_CROWD
 from benchmarks.inference.recorded import RecordedCrowd, read

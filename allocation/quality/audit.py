@@ -4,14 +4,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from allocation.quality.bound import Draws, foreseen, lower
 from allocation.quality.control import Scores, controlled, estimated
-from allocation.quality.votes import Codes, Floats, Votes
+from allocation.quality.votes import Bools, Codes, Floats, Votes
 from cluster.domain.jobs import Certificate, Stratum
-
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

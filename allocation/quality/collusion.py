@@ -16,9 +16,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.special import rel_entr
 
-from allocation.quality.votes import Codes, Floats, Votes
+from allocation.quality.votes import Bools, Codes, Floats, Votes
 
-FALSE_ALARM = 1e-3
+FALSE_ALARM = 1e-4
 """The chance at most that a crowd without copiers has any pair found in it."""
 
 MISTAKES_MIN = 5
@@ -117,7 +117,9 @@ def _beside(votes: Votes, labels: Codes, confusion: Floats, wrong: npt.NDArray[n
     # The two themselves say nothing of what everybody else said.
     rest = counts[item, mistake] - 1.0 - same
     own = confusion[workers[second], labels[item], mistake]
-    expected = (rest + CONFUSION_WORTH * own) / (answers[item] - 2.0 + CONFUSION_WORTH)
+    mixed = (rest + CONFUSION_WORTH * own) / (answers[item] - 2.0 + CONFUSION_WORTH)
+    # Who always says the same shares mistakes with others like it, and has copied nobody.
+    expected = np.maximum(own, mixed)
     key = workers[first].astype(np.int64) * votes.n_workers + workers[second]
     return _summed(key, np.stack([np.ones(len(key)), same, expected]), votes.n_workers)
 
@@ -142,7 +144,7 @@ def _tail(pairs: _Pairs) -> Floats:
     return np.where(seen > due, np.exp(-pairs.mistakes * divergence), 1.0)
 
 
-def _rings(pairs: _Pairs, found: npt.NDArray[np.bool_], p_value: Floats) -> tuple[Ring, ...]:
+def _rings(pairs: _Pairs, found: Bools, p_value: Floats) -> tuple[Ring, ...]:
     """Return the connected components of the pairs found."""
     first, second = pairs.first[found], pairs.second[found]
     links = coo_array((np.ones(len(first)), (first, second)), shape=(pairs.n_workers,) * 2)

@@ -3,8 +3,8 @@
 A weighted vote knows nothing of who mixes up what, but nothing misleads it either. Dawid-Skene
 knows, and is too sure where items differ in difficulty or answers are few. Their weighted geometric
 mean, a logarithmic opinion pool (C. Genest, J. V. Zidek: Combining probability distributions,
-Statistical Science 1(1), 1986), finds as many labels as the best of them, and its probabilities
-come true: docs/truth-inference.md has the tables the weights were chosen on.
+Statistical Science 1(1), 1986), finds as many labels as the best of them and is less too sure:
+docs/truth-inference.md has the tables the weights were chosen on, and how far it is off.
 """
 
 from dataclasses import dataclass
