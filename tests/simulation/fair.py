@@ -18,8 +18,8 @@ from tests.unit.allocation.worlds import job, partition
 ITEMS = 60
 
 
-def run_fair(seed: int) -> None:
-    """Raise AssertionError where shares stray further than the bound of `allocation.fairness`.
+def widest_gap(seed: int) -> float:
+    """Return how far the shares of two jobs ever stray, by the bound of `allocation.fairness`.
 
     One question is charged at a time, so the bound is the sum of the inverse weights.
     """
@@ -40,12 +40,14 @@ def run_fair(seed: int) -> None:
         stage.calm = True
         stage.refit()
     granted: Counter[str] = Counter()
+    widest = 0.0
     for number in range(10_000):
         worker = hire(number, "good", rng).profile
         granted.update(offer.job_id for offer in node.claim(worker, int(rng.integers(1, 8))))
         if any(granted[name] >= ITEMS for name in weights):
-            return
+            break
         for (one, weight), (other, other_weight) in combinations(weights.items(), 2):
             gap = abs(granted[one] / weight - granted[other] / other_weight)
             bound = 1 / weight + 1 / other_weight
-            assert gap <= bound + 1e-9, f"{one} and {other} are {gap:.2f} apart, over {bound:.2f}"
+            widest = max(widest, gap / bound)
+    return widest

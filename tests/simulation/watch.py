@@ -40,7 +40,7 @@ class Watch:
         self._purposes: dict[Slot, set[str]] = {}
         self._sent: dict[Slot, set[str]] = {}
         self.stored: dict[Slot, str] = {}
-        self._acknowledged: dict[Slot, str] = {}
+        self.acknowledged: dict[Slot, str] = {}
         self._unchecked: set[Slot] = set()
         self._taken: set[Slot] = set()
         self.interruptions = 0
@@ -61,7 +61,7 @@ class Watch:
         for offer in offers:
             slot = (offer.job_id, offer.position, worker_id)
             at_home = self._process_of(offer.token)[0] == self._owner_of(slot)
-            again = slot in self._acknowledged and at_home
+            again = slot in self.acknowledged and at_home
             assert not again, f"{slot} was answered and is offered again"
             assert offer.token not in self._issued, f"the token of {slot} was issued before"
             process = self._process_of(offer.token)
@@ -91,7 +91,7 @@ class Watch:
             assert isinstance(outcome.error, LeaseInvalid | Unavailable)
         elif issued.slot[2] != worker_id:
             assert isinstance(outcome.error, LeaseForeign | Unavailable)
-        elif self._acknowledged.get(issued.slot) == submission.label:
+        elif self.acknowledged.get(issued.slot) == submission.label:
             at_home = self._process_of(submission.token)[0] == self._owner_of(issued.slot)
             undisturbed = self._interruptions_when_sent[submission.token] == self.interruptions
             unsure = isinstance(outcome.error, Unavailable) or not (at_home and undisturbed)
@@ -107,7 +107,7 @@ class Watch:
     ) -> None:
         slot = issued.slot
         assert slot[2] == worker_id, f"{worker_id} answered by the lease of {slot[2]}"
-        before = self._acknowledged.setdefault(slot, submission.label)
+        before = self.acknowledged.setdefault(slot, submission.label)
         self._unchecked.add(slot)
         assert before == submission.label, f"{slot} was acknowledged with two labels"
         if not outcome.replayed:
@@ -130,7 +130,7 @@ class Watch:
         for job_id in self._stages:
             self._check_log(job_id)
         for slot in self._unchecked:
-            acknowledged = self._acknowledged[slot]
+            acknowledged = self.acknowledged[slot]
             assert self.stored.get(slot) == acknowledged, f"{slot} is acknowledged but not stored"
         self._unchecked.clear()
         for partition in self._partitions():

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from allocation.ports import Submission
 from allocation.service import ShardService
@@ -18,6 +17,7 @@ from cluster.errors import (
 )
 from cluster.ports import Stores
 from tests.unit.allocation.worlds import (
+    ITEMS,
     JOB,
     ManualClock,
     audited,
@@ -25,41 +25,11 @@ from tests.unit.allocation.worlds import (
     partition,
     shard,
     snapshot,
+    stored,
     stores_with,
     submit,
     worker,
 )
-
-ITEMS = 12
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def stores() -> Stores:
-    stores = stores_with(job())
-    stores.partitions.add([partition(ITEMS)])
-    return stores
-
-
-@pytest.fixture
-def service(stores: Stores, clock: ManualClock) -> ShardService:
-    service = shard(stores, clock)
-    service.open(JOB, 0)
-    return service
-
-
-def stored(stores: Stores) -> list[tuple[int, str, int, bool]]:
-    columns = stores.answers.read(JOB, 0, 10_000)
-    return [
-        (int(position), columns.worker_ids[found], int(label), bool(audit))
-        for position, found, label, audit in zip(
-            columns.positions, columns.workers, columns.labels, columns.audit, strict=True
-        )
-    ]
 
 
 def test_nothing_is_offered_before_a_snapshot(service: ShardService) -> None:

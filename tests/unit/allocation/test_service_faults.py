@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from allocation.service import ShardService
 from cluster.domain.ids import JobId, WorkerId
 from cluster.domain.work import AnswerColumns, Partition, WorkerTotals
 from cluster.errors import (
@@ -13,47 +12,15 @@ from cluster.errors import (
 )
 from cluster.ports import AnswerLog, Stores
 from tests.unit.allocation.worlds import (
+    ITEMS,
     JOB,
     ManualClock,
-    job,
-    partition,
     shard,
     snapshot,
-    stores_with,
+    stored,
     submit,
     worker,
 )
-
-ITEMS = 12
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def stores() -> Stores:
-    stores = stores_with(job())
-    stores.partitions.add([partition(ITEMS)])
-    return stores
-
-
-@pytest.fixture
-def service(stores: Stores, clock: ManualClock) -> ShardService:
-    service = shard(stores, clock)
-    service.open(JOB, 0)
-    return service
-
-
-def stored(stores: Stores) -> list[tuple[int, str, int, bool]]:
-    columns = stores.answers.read(JOB, 0, 10_000)
-    return [
-        (int(position), columns.worker_ids[found], int(label), bool(audit))
-        for position, found, label, audit in zip(
-            columns.positions, columns.workers, columns.labels, columns.audit, strict=True
-        )
-    ]
 
 
 class LossyLog:

@@ -3,13 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from allocation.service import ShardService
 from cluster.domain.jobs import CrowdTerms
-from cluster.ports import Stores
 from tests.unit.allocation.worlds import (
-    JOB,
+    ITEMS,
     ManualClock,
     audited,
     job,
@@ -20,37 +18,6 @@ from tests.unit.allocation.worlds import (
     submit,
     worker,
 )
-
-ITEMS = 12
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def stores() -> Stores:
-    stores = stores_with(job())
-    stores.partitions.add([partition(ITEMS)])
-    return stores
-
-
-@pytest.fixture
-def service(stores: Stores, clock: ManualClock) -> ShardService:
-    service = shard(stores, clock)
-    service.open(JOB, 0)
-    return service
-
-
-def stored(stores: Stores) -> list[tuple[int, str, int, bool]]:
-    columns = stores.answers.read(JOB, 0, 10_000)
-    return [
-        (int(position), columns.worker_ids[found], int(label), bool(audit))
-        for position, found, label, audit in zip(
-            columns.positions, columns.workers, columns.labels, columns.audit, strict=True
-        )
-    ]
 
 
 def test_reviewers_audit_and_do_nothing_else(clock: ManualClock) -> None:

@@ -11,30 +11,14 @@ from cluster.domain.work import WorkerProfile
 from cluster.errors import LeaseExpired, ShardUnavailable
 from cluster.ports import Stores
 from tests.unit.allocation.worlds import (
+    ITEMS,
     JOB,
     ManualClock,
-    job,
-    partition,
     shard,
     snapshot,
-    stores_with,
     submit,
     worker,
 )
-
-ITEMS = 12
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def stores() -> Stores:
-    stores = stores_with(job())
-    stores.partitions.add([partition(ITEMS)])
-    return stores
 
 
 @pytest.fixture

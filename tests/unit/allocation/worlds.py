@@ -21,6 +21,8 @@ SECRET = b"a secret of thirty-two bytes....".ljust(32, b".")
 JOB = JobId("job-1")
 LABELS = ("cat", "dog", "owl")
 SHARD = ShardId(0)
+ITEMS = 12
+"""How many items the job of the fixtures has."""
 
 
 class ManualClock:
@@ -119,3 +121,14 @@ def shard(stores: Stores, clock: ManualClock, rules: Rules | None = None) -> Sha
 def submit(service: ShardService, who: WorkerProfile, offer: Offer, label: str = "cat") -> Outcome:
     submission = Submission(token=offer.token, label=label, duration_s=1.0)
     return service.answer(who, [submission])[0]
+
+
+def stored(stores: Stores) -> list[tuple[int, str, int, bool]]:
+    """Return the stored answers to the job as (position, worker, label, audit), in log order."""
+    columns = stores.answers.read(JOB, 0, 10_000)
+    return [
+        (int(position), columns.worker_ids[found], int(label), bool(audit))
+        for position, found, label, audit in zip(
+            columns.positions, columns.workers, columns.labels, columns.audit, strict=True
+        )
+    ]

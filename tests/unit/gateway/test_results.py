@@ -214,4 +214,7 @@ def test_provisional_labels_come_from_the_newest_round_and_stay_with_it(world: W
 
 def test_there_are_no_provisional_labels_before_the_first_round(world: World) -> None:
     job = world.submitted()
-    problem(world.get(f"/v1/jobs/{job.job_id}/labels"), 409, "job-not-ready")
+
+    reply = world.get(f"/v1/jobs/{job.job_id}/labels")
+
+    assert "consensus" in problem(reply, 409, "job-not-ready").detail
