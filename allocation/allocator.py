@@ -12,7 +12,7 @@ Events carry columns, a row for each lease or answer, not an object for each.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
 import numpy as np
@@ -265,7 +265,10 @@ def _submitted(
     if taken:
         yield _taken(partition, entries, leases, list(taken.values()), tuple(doubles), now)
     for index in others:
-        yield _judged(partition, index, entries[index], doubles.get(index))
+        entry, same = entries[index], doubles.get(index)
+        local = partition.local(entry.ticket.position)
+        before = partition.stored_label(entry.worker_id, local)
+        yield judged(codes, index, entry, before if same is None else codes[same.label])
 
 
 def _taken(
@@ -300,19 +303,16 @@ def _taken(
     )
 
 
-def _judged(
-    partition: PartitionState, index: int, entry: Entry, taken: Entry | None
+def judged(
+    codes: Mapping[str, int], index: int, entry: Entry, before: int | None
 ) -> Replayed | Refused:
-    """Return why an answer is not taken; `taken` is the same worker's to the same item."""
+    """Return why an answer is not taken; `before` is what the worker has said of the item."""
     ticket, worker_id = entry.ticket, entry.worker_id
     if ticket.worker_id != worker_id:
         return Refused(index, LeaseForeign(worker_id))
-    label = partition.terms.codes.get(entry.label)
+    label = codes.get(entry.label)
     if label is None:
         return Refused(index, UnknownLabel(ticket.job_id, entry.label))
-    before = partition.stored_label(worker_id, partition.local(ticket.position))
-    if taken is not None:
-        before = partition.terms.codes[taken.label]
     if before is None:
         return Refused(index, _expired(entry))
     if before == label:

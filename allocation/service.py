@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from allocation.allocator import apply, decide
+from allocation.allocator import apply, decide, judged
 from allocation.commands import (
     Assign,
     Claim,
@@ -184,7 +184,10 @@ class ShardService:
                     places.append(place)
                 place += 1
         for key, (entries, places) in groups.items():
-            self._decide(settlement, key, entries, places)
+            if key in self._state.partitions:
+                self._decide(settlement, key, entries, places)
+            else:
+                self._recall(settlement, key, entries, places)
         return settlement
 
     def store_answers(self, settlement: Settlement) -> None:
@@ -246,6 +249,20 @@ class ShardService:
                         places=list(places),
                     )
                 )
+
+    def _recall(
+        self,
+        settlement: Settlement,
+        key: PartitionKey,
+        entries: Sequence[Entry],
+        places: Sequence[int],
+    ) -> None:
+        """Acknowledge anew what is stored of a partition that has moved, or whose job has ended."""
+        slots = [(entry.ticket.position, entry.ticket.worker_id) for entry in entries]
+        before = self._stores.answers.find(key.job_id, slots)
+        codes = Terms.of(key.job_id, self._stores.jobs.load(key.job_id).spec).codes
+        known = enumerate(zip(entries, before, strict=True))
+        settlement.note([judged(codes, index, *found) for index, found in known], places)
 
     def release(self, worker: WorkerProfile, tokens: Sequence[str]) -> int:
         """Give leases back unanswered and return how many were still held."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from cluster.domain.access import KeyRecord
-from cluster.domain.ids import JobId, KeyId, ModelName, ShardId, TenantId, WorkerId
+from cluster.domain.ids import JobId, KeyId, ModelName, Position, ShardId, TenantId, WorkerId
 from cluster.domain.items import Chunk, ChunkPrediction
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent
 from cluster.domain.models import ModelRecord
@@ -129,6 +129,12 @@ class AnswerLog(Protocol):
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         """Return up to `limit` answers numbered above `after_seq`; numbers rise within a job."""
+        ...
+
+    def find(
+        self, job_id: JobId, slots: Sequence[tuple[Position, WorkerId]]
+    ) -> tuple[int | None, ...]:
+        """Return the label code stored for each item and worker, None where there is none."""
         ...
 
     def totals(self, worker_id: WorkerId) -> WorkerTotals:

@@ -69,6 +69,18 @@ def test_a_log_without_answers_reads_as_empty_columns(stores: Stores) -> None:
     assert columns.labels.dtype == np.int16
 
 
+def test_what_a_worker_said_of_an_item_is_found(stores: Stores) -> None:
+    answers = [samples.answer(5, "zoe", label=0), samples.answer(1, "ann", label=999)]
+    stores.answers.append(acquired(stores), AnswerColumns.of(answers))
+    zoe, ann, nobody = map(WorkerId, ("zoe", "ann", "nobody"))
+
+    found = stores.answers.find(samples.JOB, [(5, zoe), (1, ann), (5, ann), (5, nobody)])
+
+    assert found == (0, 999, None, None)
+    assert stores.answers.find(JobId("unknown"), [(5, zoe)]) == (None,)
+    assert stores.answers.find(samples.JOB, []) == ()
+
+
 def test_jobs_have_logs_of_their_own(stores: Stores) -> None:
     other = JobId("job-0002")
     stores.answers.append(acquired(stores), AnswerColumns.of([samples.answer(1)]))

@@ -18,7 +18,7 @@ from allocation.ports import (
 from allocation.service import ShardService
 from allocation.settlement import Request
 from allocation.terms import Rules
-from cluster.domain.ids import JobId, ShardId, WorkerId
+from cluster.domain.ids import JobId, Position, ShardId, WorkerId
 from cluster.domain.work import AnswerColumns, Partition, WorkerProfile, WorkerTotals
 from cluster.errors import ShardUnavailable, StoreBusy
 from cluster.ports import AnswerLog, Stores
@@ -62,6 +62,11 @@ class FaultyLog:
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         return self._log.read(job_id, after_seq, limit)
+
+    def find(
+        self, job_id: JobId, slots: Sequence[tuple[Position, WorkerId]]
+    ) -> tuple[int | None, ...]:
+        return self._log.find(job_id, slots)
 
     def totals(self, worker_id: WorkerId) -> WorkerTotals:
         return self._log.totals(worker_id)

@@ -41,6 +41,7 @@ class Watch:
         self._sent: dict[Slot, set[str]] = {}
         self.stored: dict[Slot, str] = {}
         self.acknowledged: dict[Slot, str] = {}
+        self._tokens_acknowledged: set[str] = set()
         self._unchecked: set[Slot] = set()
         self._taken: set[Slot] = set()
         self.interruptions = 0
@@ -93,8 +94,9 @@ class Watch:
             assert isinstance(outcome.error, LeaseForeign | Unavailable)
         elif self.acknowledged.get(issued.slot) == submission.label:
             at_home = self._process_of(submission.token)[0] == self._owner_of(issued.slot)
+            known = at_home or submission.token in self._tokens_acknowledged
             undisturbed = self._interruptions_when_sent[submission.token] == self.interruptions
-            unsure = isinstance(outcome.error, Unavailable) or not (at_home and undisturbed)
+            unsure = isinstance(outcome.error, Unavailable) or not (known and undisturbed)
             assert unsure, f"a replay was refused: {outcome.error}"
 
     def _taken_or_replayed(
@@ -108,6 +110,7 @@ class Watch:
         slot = issued.slot
         assert slot[2] == worker_id, f"{worker_id} answered by the lease of {slot[2]}"
         before = self.acknowledged.setdefault(slot, submission.label)
+        self._tokens_acknowledged.add(submission.token)
         self._unchecked.add(slot)
         assert before == submission.label, f"{slot} was acknowledged with two labels"
         if not outcome.replayed:

@@ -70,7 +70,7 @@ class MemoryAnswers:
         self._lock = Lock()
         self._partitions = partitions
         self._answers: dict[JobId, list[Answer]] = {}
-        self._given: dict[JobId, set[tuple[Position, WorkerId]]] = {}
+        self._given: dict[JobId, dict[tuple[Position, WorkerId], int]] = {}
         self._totals: dict[WorkerId, WorkerTotals] = {}
 
     def append(self, fence: Partition, answers: AnswerColumns) -> None:
@@ -78,13 +78,13 @@ class MemoryAnswers:
         check_within(fence, answers)
         added = _answers_of(fence.job_id, answers)
         with self._partitions.held(fence), self._lock:
-            given = self._given.setdefault(fence.job_id, set())
-            new: set[tuple[Position, WorkerId]] = set()
+            given = self._given.setdefault(fence.job_id, {})
+            new: dict[tuple[Position, WorkerId], int] = {}
             for answer in added:
                 pair = (answer.position, answer.worker_id)
                 if pair in given or pair in new:
                     raise AlreadyAnswered(answer.job_id, *pair)
-                new.add(pair)
+                new[pair] = answer.label
             given |= new
             self._answers.setdefault(fence.job_id, []).extend(added)
             for worker_id, more in WorkerTotals.by_worker(answers).items():
@@ -95,6 +95,14 @@ class MemoryAnswers:
         with self._lock:
             found = self._answers.get(job_id, [])[after_seq : after_seq + limit]
         return AnswerColumns.of(found, first_seq=after_seq + 1)
+
+    def find(
+        self, job_id: JobId, slots: Sequence[tuple[Position, WorkerId]]
+    ) -> tuple[int | None, ...]:
+        """Return the label code stored for each item and worker, None where there is none."""
+        with self._lock:
+            given = self._given.get(job_id, {})
+            return tuple(given.get(slot) for slot in slots)
 
     def totals(self, worker_id: WorkerId) -> WorkerTotals:
         """Return what a worker has given so far."""

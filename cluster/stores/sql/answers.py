@@ -6,7 +6,7 @@ to the totals of the workers, so that these never disagree with the answers. An 
 statements, however many its answers and workers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -93,6 +93,13 @@ class SqlAnswers:
             worker_ids=tuple(map(WorkerId, names)),
         )
 
+    def find(
+        self, job_id: JobId, slots: Sequence[tuple[Position, WorkerId]]
+    ) -> tuple[int | None, ...]:
+        """Return the label code stored for each item and worker, None where there is none."""
+        with self._database.reading() as connection:
+            return tuple(_stored_label(connection, job_id, *slot) for slot in slots)
+
     def totals(self, worker_id: WorkerId) -> WorkerTotals:
         """Return what a worker has given so far."""
         statement = select(*(_totals[each.name] for each in fields(WorkerTotals))).where(
@@ -138,20 +145,20 @@ def _raise_already_answered(connection: Connection, job_id: JobId, answers: Answ
     seen: set[tuple[int, WorkerId]] = set()
     for position, worker in zip(answers.positions.tolist(), answers.workers, strict=True):
         pair = (position, answers.worker_ids[worker])
-        if pair in seen or _is_stored(connection, job_id, *pair):
+        if pair in seen or _stored_label(connection, job_id, *pair) is not None:
             raise AlreadyAnswered(job_id, *pair)
         seen.add(pair)
 
 
-def _is_stored(
+def _stored_label(
     connection: Connection, job_id: JobId, position: Position, worker_id: WorkerId
-) -> bool:
-    statement = select(_answers.seq).where(
+) -> int | None:
+    statement = select(_answers.label).where(
         _answers.job_ref == ref_of(job_id),
         _answers.position == position,
         _answers.worker_ref == ref_of(worker_id),
     )
-    return connection.scalar(statement) is not None
+    return connection.scalar(statement)
 
 
 def _fence() -> Select[tuple[int, int]]:

@@ -90,6 +90,26 @@ def test_the_same_answer_again_is_a_replay_even_after_a_restart(
     assert len(stored(stores)) == 1
 
 
+def test_the_same_answer_again_is_a_replay_after_its_partition_is_closed(
+    service: ShardService, stores: Stores
+) -> None:
+    # Given one item answered and one leased when the partition moves away, or the job ends
+    service.publish(snapshot(ITEMS))
+    offer, open_offer = service.claim(worker("ann"), 2)
+    submit(service, worker("ann"), offer)
+    service.close(JOB, 0)
+
+    # When both are sent
+    again, late = (submit(service, worker("ann"), found) for found in (offer, open_offer))
+
+    # Then what is stored is acknowledged again, and nothing else is
+    assert (again.error, again.replayed) == (None, True)
+    assert isinstance(late.error, LeaseExpired)
+    assert isinstance(submit(service, worker("ann"), offer, "dog").error, AlreadyAnswered)
+    assert isinstance(submit(service, worker("bob"), offer).error, LeaseForeign)
+    assert len(stored(stores)) == 1
+
+
 def test_a_token_twice_in_one_call_is_stored_once(service: ShardService, stores: Stores) -> None:
     service.publish(snapshot(ITEMS))
     (offer,) = service.claim(worker("ann"), 1)

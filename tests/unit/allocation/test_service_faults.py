@@ -1,10 +1,11 @@
 """One shard whose log does not answer, or whose partition another shard took."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from cluster.domain.ids import JobId, WorkerId
+from cluster.domain.ids import JobId, Position, WorkerId
 from cluster.domain.work import AnswerColumns, Partition, WorkerTotals
 from cluster.errors import (
     AlreadyAnswered,
@@ -38,6 +39,11 @@ class LossyLog:
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         return self._log.read(job_id, after_seq, limit)
+
+    def find(
+        self, job_id: JobId, slots: Sequence[tuple[Position, WorkerId]]
+    ) -> tuple[int | None, ...]:
+        return self._log.find(job_id, slots)
 
     def totals(self, worker_id: WorkerId) -> WorkerTotals:
         return self._log.totals(worker_id)
