@@ -7,13 +7,15 @@ before the second number, and release the interpreter's lock, so that threads ca
 out; what passes return and add to sums up over disjoint spans.
 """
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
 from allocation.quality.votes import Floats
 
@@ -28,10 +30,49 @@ FLOOR = 1e-10
 
 PRODUCT_MAX = 1e200
 
-Sweep = Callable[..., tuple[float, float]]
-Spread = Callable[[Reals, Reals], tuple[Any, Any, Any]]
+ITEMS_AT_ONCE = 128
+"""Items that a sweep takes through its three loops together; their numbers fit the first cache."""
 
-_compiled = njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "arcp", "nsz"})
+Sweep = Callable[..., tuple[float, float]]
+
+_REORDER = {"contract", "reassoc", "arcp", "nsz"}
+_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath=_REORDER)
+_inlined = njit(cache=True, nogil=True, error_model="numpy", fastmath=_REORDER, forceinline=True)
+
+
+def exponential(exponent: Any) -> Any:
+    """Return exp(exponent) of a number not above 0, in arithmetic that compiled loops vectorise.
+
+    Its relative error is below (2 + |exponent|) times the resolution of the number's type, hardly
+    more than rounding the exponent makes. Below exp(-80), or exp(-700) in 64 bits, the result stays
+    there: numbers a little smaller are denormal, and slow down a pass threefold. Only compiled
+    code can call it.
+    """
+    raise NotImplementedError
+
+
+@overload(exponential)
+def _exponential_of(exponent: Any) -> Any:
+    """Return `exponential` for a type: 2^n, by its bits, times the Taylor series of the rest."""
+    narrow: tuple[Any, ...] = (np.float32, np.int32, 23, 127, 7, -80.0)
+    wide: tuple[Any, ...] = (np.float64, np.int64, 52, 1023, 13, -700.0)
+    kind = narrow if exponent == types.float32 else wide
+    real, whole, fraction_bits, bias, degree, least = kind
+    exponent_min, log_2, per_log_2 = real(least), real(math.log(2)), real(1 / math.log(2))
+    series = tuple(real(1 / math.factorial(power)) for power in range(degree, -1, -1))
+
+    def compiled(exponent: Any) -> Any:
+        exponent = max(exponent, exponent_min)
+        twos = np.rint(exponent * per_log_2)
+        rest = exponent - twos * log_2
+        total = real(0)
+        for term in series:
+            total = total * rest + term
+        # By way of 32 bits, as processors have no vector instruction from 64 bits to 64.
+        power_of_two = whole((whole(np.int32(twos)) + bias) << fraction_bits).view(real)
+        return total * power_of_two
+
+    return compiled
 
 
 @_compiled
@@ -74,11 +115,12 @@ def share(cells: Indices, ends: Indices, span: Span, witness: Reals, posterior: 
             row[truth] = row[truth] / total if total > 0.0 else 1.0 / k
 
 
-@_compiled
+@_inlined
 def count(
     cells: Indices,
     ends: Indices,
     span: Span,
+    n_labels: int,
     posterior: Reals,
     counts: Reals,
     class_mass: Floats,
@@ -86,53 +128,90 @@ def count(
 ) -> None:
     """Add the answers under `posterior` (items, K) to `counts` (cells, K - 1), and each item of
     at least `known_min` answers to `class_mass` (K,)."""
-    k = posterior.shape[1]
     for item in range(span[0], span[1]):
         begin, end = ends[item - 1] if item else 0, ends[item]
+        believed = posterior[item]
         for answer in range(begin, end):
             row = counts[cells[answer]]
-            for truth in range(k - 1):
-                row[truth] += posterior[item, truth + 1]
+            for other in range(n_labels - 1):
+                row[other] += believed[other + 1]
         if end - begin >= known_min:
-            for truth in range(k):
-                class_mass[truth] += posterior[item, truth]
+            for truth in range(n_labels):
+                class_mass[truth] += believed[truth]
 
 
-@cache
-def _spread_of(others: int) -> Spread:
-    @_compiled
-    def spread(lean: Reals, row: Reals) -> tuple[Any, Any, Any]:
-        """Fill `row` (K,) with the softmax of (0, *lean), and `lean` with all of it but the first.
+@_inlined
+def _log_joint(
+    cells: Indices,
+    ends: Indices,
+    span: Span,
+    n_labels: int,
+    odds: Reals,
+    log_class_prior: Reals,
+    log_item_prior: Reals,
+    joint: Reals,
+) -> float:
+    """Fill `joint` (span, K) with log P(truth, answers of the item), less that of the likeliest.
 
-        Returns the largest of these numbers, the sum of their exponentials over that of the
-        largest, and their mean.
-        """
-        top = mean = lean.dtype.type(0)
-        for truth in range(others):
-            top = max(top, lean[truth])
-        total = np.exp(-top)
-        row[0] = total
-        for truth in range(others):
-            weight = np.exp(lean[truth] - top)
-            total += weight
-            mean += weight * lean[truth]
-            row[truth + 1] = weight
+    Returns the sum of what is taken off, save the answers' log probabilities under the first truth.
+    """
+    taken_off = 0.0
+    for item in range(span[0], span[1]):
+        row = joint[item - span[0]]
+        row[:] = log_class_prior
+        if len(log_item_prior):
+            for truth in range(n_labels):
+                row[truth] += log_item_prior[item, truth]
+        for answer in range(ends[item - 1] if item else 0, ends[item]):
+            said = odds[cells[answer]]
+            for other in range(n_labels - 1):
+                row[other + 1] += said[other]
+        top = row[0]
+        for truth in range(1, n_labels):
+            top = max(top, row[truth])
+        for truth in range(n_labels):
+            row[truth] -= top
+        taken_off += top
+    return taken_off
+
+
+@_inlined
+def _softmax(joint: Reals, n_labels: int, posterior: Reals) -> tuple[float, float]:
+    """Fill `posterior` (items, K) with the softmax of the rows of `joint`, the largest of each 0.
+
+    Returns the logarithms of the rows' sums of exponentials, summed, and the entropy; in nats.
+    """
+    exponents, weights = joint.ravel(), posterior.ravel()
+    for each in range(len(weights)):
+        weights[each] = exponential(exponents[each])
+    log_totals, means, product = 0.0, 0.0, 1.0
+    for item in range(len(posterior)):
+        row = posterior[item]
+        total = mean = row[0] * 0
+        for truth in range(n_labels):
+            total += row[truth]
+            mean += row[truth] * joint[item, truth]
         scale = 1 / total
-        row[0] *= scale
-        for truth in range(others):
-            lean[truth] = row[truth + 1] * scale
-            row[truth + 1] = lean[truth]
-        return top, total, mean * scale
-
-    return spread
+        for truth in range(n_labels):
+            row[truth] *= scale
+        means += mean * scale
+        # One logarithm for many items: each total lies in [1, K].
+        product *= total
+        if product > PRODUCT_MAX:
+            log_totals += np.log(product)
+            product = 1.0
+    log_totals += np.log(product)
+    return log_totals, log_totals - means
 
 
 @cache
 def sweep_of(n_labels: int) -> Sweep:
     """Return the E step and the counts of the M step in one pass, compiled for K labels.
 
-    An item's answers are counted while they are still in the processor's cache. K is a constant
-    of the compiled loops, which makes them half as fast again. The function returned is
+    A few items at a time are added up, normalised and counted: each of these loops alone is simple
+    enough to be vectorised, or to fetch many rows of a table at once, and what it leaves for the
+    next stays in the processor's cache. K is a constant of the compiled loops, as they are inlined,
+    which makes them half as fast again. The function returned is
 
         sweep(cells, ends, span, odds, log_class_prior, log_item_prior,
               posterior, counts, class_mass, known_min)
@@ -142,8 +221,6 @@ def sweep_of(n_labels: int) -> Sweep:
     `count` does, and returns the log evidence of the items, save the answers' log probabilities
     under the first truth, and the entropy of the posteriors; both in nats.
     """
-    others = n_labels - 1
-    spread = _spread_of(others)
 
     @_compiled
     def sweep(
@@ -158,33 +235,19 @@ def sweep_of(n_labels: int) -> Sweep:
         class_mass: Floats,
         known_min: int,
     ) -> tuple[float, float]:
-        class_lean = (log_class_prior[1:] - log_class_prior[0]).astype(odds.dtype)
-        lean = np.empty(others, dtype=odds.dtype)
-        prior, log_totals, means, product = log_class_prior[0] * (span[1] - span[0]), 0.0, 0.0, 1.0
-        for item in range(span[0], span[1]):
-            begin, end = ends[item - 1] if item else 0, ends[item]
-            lean[:] = class_lean
-            if len(log_item_prior):
-                prior += log_item_prior[item, 0]
-                lean += log_item_prior[item, 1:] - log_item_prior[item, 0]
-            for answer in range(begin, end):
-                for truth in range(others):
-                    lean[truth] += odds[cells[answer], truth]
-            top, total, mean = spread(lean, posterior[item])
-            log_totals += top
-            means += mean
-            # One logarithm for many items: each total lies in [1, K].
-            product *= total
-            if product > PRODUCT_MAX:
-                log_totals += np.log(product)
-                product = 1.0
-            for answer in range(begin, end):
-                for truth in range(others):
-                    counts[cells[answer], truth] += lean[truth]
-            if end - begin >= known_min:
-                class_mass += posterior[item]
-        log_totals += np.log(product)
-        return prior + log_totals, log_totals - means
+        joint = np.empty((ITEMS_AT_ONCE, n_labels), dtype=posterior.dtype)
+        class_prior = log_class_prior.astype(posterior.dtype)
+        evidence = entropy = 0.0
+        for first in range(span[0], span[1], ITEMS_AT_ONCE):
+            some = first, min(first + ITEMS_AT_ONCE, span[1])
+            evidence += _log_joint(
+                cells, ends, some, n_labels, odds, class_prior, log_item_prior, joint
+            )
+            log_totals, uncertainty = _softmax(joint, n_labels, posterior[some[0] : some[1]])
+            evidence += log_totals
+            entropy += uncertainty
+            count(cells, ends, some, n_labels, posterior, counts, class_mass, known_min)
+        return evidence, entropy
 
     return sweep
 

@@ -166,6 +166,7 @@ class LocalPasses:
                 sheet.cells,
                 sheet.ends,
                 (first, last),
+                sheet.n_labels,
                 self.posterior,
                 counts,
                 class_mass,

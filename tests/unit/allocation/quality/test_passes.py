@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 from allocation.quality.dawid_skene import expected_counts, log_joint
+from allocation.quality.kernels import Reals, exponential
 from allocation.quality.passes import Counted, LocalPasses, Precision, Sheet, Tables
 from allocation.quality.votes import Floats, Votes
 from tests.unit.allocation.quality.crowds import any_votes, crowd
@@ -27,6 +29,14 @@ def counts_of(counted: Counted, votes: Votes) -> Floats:
     k = votes.n_labels
     found: Floats = counted.counts.sum(axis=0, dtype=np.float64)
     return found.reshape(votes.n_workers, k, k - 1).transpose(0, 2, 1)
+
+
+@njit(nogil=True)
+def exponentials(exponents: Reals) -> Reals:
+    found = np.empty_like(exponents)
+    for each in range(len(exponents)):
+        found[each] = exponential(exponents[each])
+    return found
 
 
 def test_a_sheet_keeps_every_answer_with_its_item() -> None:
@@ -120,3 +130,25 @@ def test_threads_and_precision_change_no_more_than_rounding(
 
     np.testing.assert_allclose(passes.posterior, exact.posterior, atol=within)
     assert counted.counts.dtype == passes.posterior.dtype == precision
+
+
+@pytest.mark.parametrize("precision", [np.float64, np.float32])
+def test_a_compiled_exponential_is_exact_to_the_rounding_of_its_exponent(
+    precision: Precision,
+) -> None:
+    # Given numbers down to the least there is
+    least = -80.0 if precision is np.float32 else -700.0
+    exponents: Reals = np.append(np.linspace(least, 0.0, 100_001), [-1e-30, 0.0]).astype(precision)
+
+    # When they are exponentiated, and some below as well
+    found = exponentials(exponents)
+    lower: Reals = np.array([2 * least, -np.inf], dtype=precision)
+    below = exponentials(lower)
+
+    # Then they are right to the promised digit, and nothing is denormal
+    exact = np.exp(exponents.astype(np.longdouble))
+    error = np.abs(found / exact - 1) / np.finfo(precision).eps
+    assert found.dtype == precision
+    assert (error <= 2 + np.abs(exponents)).all()
+    np.testing.assert_array_equal(below, found[0])
+    assert below.min() > np.finfo(precision).tiny
