@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from allocation.conclusions import Consensus, Delivery, Positions, Standing
 from allocation.deliveries import Deliveries
+from allocation.foresight import Features, graded
 from allocation.log import count_in, joined
 from allocation.ports import PartitionReport, TruthSnapshot
-from allocation.purse import UNLIMITED
+from allocation.purse import left_of
 from allocation.quality import dawid_skene
 from allocation.quality.audit import Audit, Graded, Labels, certified, reachable
 from allocation.quality.calibration import tempered
@@ -82,6 +83,7 @@ class Campaign:
         self.deliveries = Deliveries(items)
         self._model: Floats | None = None
         self._version = ZERO_SHOT
+        self._features: Features = np.empty((items, 0), dtype=np.float16)
         self._worth_ratio = WORTH_RATIO
         self._truth: Truth | None = None
         self._copying: tuple[Finding, ...] = ()
@@ -105,6 +107,10 @@ class Campaign:
         """Take the model's own probabilities (items, K) of the live version; None for no model."""
         self._version, self._model = version, probabilities
 
+    def set_features(self, features: Features) -> None:
+        """Take what tells which items are similar, (items, D); zeros where nothing does."""
+        self._features = features
+
     def note_training(self) -> None:
         """Note that a model is trained on all answers so far, whether or not it will go live."""
         self.trainings += 1
@@ -125,9 +131,9 @@ class Campaign:
 
     def refit(self) -> Standing:
         """Infer truth anew from everything known; answers of copiers count for nothing."""
-        self._truth = self._fused()
+        self._truth = fuse(self._witnesses())
         if self._seek_copiers():
-            self._truth = self._fused()
+            self._truth = fuse(self._witnesses())
         self.findings = (*self._copying, *spamming(self._truth, self._answers))
         self.round += 1
         return self.standing()
@@ -199,14 +205,7 @@ class Campaign:
 
     def budget_left(self) -> int:
         """Return how many more answers the job may buy, each at the highest price paid."""
-        budget, answers = self._spec.budget, self._answers
-        left = UNLIMITED
-        if budget.answers_max is not None:
-            left = min(left, budget.answers_max - len(answers))
-        if budget.cost_max is not None and answers.prices.sum() > 0:
-            unspent = budget.cost_max - float(answers.prices.sum())
-            left = min(left, int(unspent / float(answers.prices.max())))
-        return max(left, 0)
+        return left_of(self._spec.budget, self._answers)
 
     def step(self, reports: Sequence[PartitionReport], *, time_left_s: float | None) -> Step:
         """Return what to do next, given how the partitions stand under the newest snapshot."""
@@ -250,7 +249,7 @@ class Campaign:
 
     def delivery(self, positions: Positions) -> Delivery:
         """Return the labels of some items as the job would deliver them now."""
-        log_posterior = self.truth.log_full[positions]
+        log_posterior, votes = self.truth.log_full[positions], self._witnesses().crowd_votes
         probability = discounted(np.exp(log_posterior.max(axis=1)), self._shared_errors)
         audited = self._votes(audit=True).answers_per_item()[positions] > 0
         return Delivery(
@@ -261,6 +260,7 @@ class Campaign:
             audited=audited,
             model_version=self._version,
             revisions=self.deliveries.revisions[positions] + 1,
+            difficulties=graded(positions, votes, self.truth, self._features),
         )
 
     def consensus(self) -> Consensus:
@@ -379,14 +379,12 @@ class Campaign:
             return np.zeros(self._items, dtype=np.bool_)
         return settled(self.truth, self._label_counts()) & ~self._audit
 
-    def _fused(self) -> Truth:
-        return fuse(
-            Witnesses(
-                label_votes=self._votes(audit=False),
-                audit_votes=self._votes(audit=True),
-                model=self._model,
-                reviewed=self._reviewed,
-            )
+    def _witnesses(self) -> Witnesses:
+        return Witnesses(
+            label_votes=self._votes(audit=False),
+            audit_votes=self._votes(audit=True),
+            model=self._model,
+            reviewed=self._reviewed,
         )
 
     def _seek_copiers(self) -> bool:

@@ -48,7 +48,8 @@ class Consensus:
 class Delivery:
     """Labels as they are delivered, for given positions; in the order of the positions.
 
-    `revisions` counts how often the item was corrected, this delivery included.
+    `revisions` counts how often the item was corrected, this delivery included; `difficulties` are
+    codes of `domain.labels.DIFFICULTIES`.
     """
 
     positions: Positions
@@ -58,3 +59,4 @@ class Delivery:
     audited: Bools
     model_version: int
     revisions: npt.NDArray[np.int32]
+    difficulties: npt.NDArray[np.int8]

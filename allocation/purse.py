@@ -9,10 +9,22 @@ more; and an end may only be raised by what all the others can no longer come to
 from collections.abc import Mapping, Sequence
 
 from allocation.ports import PartitionReport
-from cluster.domain.work import Partition
+from cluster.domain.jobs import Budget
+from cluster.domain.work import AnswerColumns, Partition
 
 UNLIMITED = 2**31 - 1
 """How many answers a job without a budget may buy."""
+
+
+def left_of(budget: Budget, answers: AnswerColumns) -> int:
+    """Return how many more answers a budget buys, each at the highest price paid."""
+    left = UNLIMITED
+    if budget.answers_max is not None:
+        left = min(left, budget.answers_max - len(answers))
+    if budget.cost_max is not None and answers.prices.sum() > 0:
+        unspent = budget.cost_max - float(answers.prices.sum())
+        left = min(left, int(unspent / float(answers.prices.max())))
+    return max(left, 0)
 
 
 class Purse:

@@ -16,6 +16,7 @@ from allocation.board import Board
 from allocation.campaign import Campaign, Step
 from allocation.conclusions import Delivery, Positions, Standing
 from allocation.consensus_file import write_consensus
+from allocation.feature_files import read_directions
 from allocation.log import read_all
 from allocation.ports import PartitionReport, Shard
 from allocation.prediction_files import read_predictions
@@ -289,6 +290,8 @@ def _campaign(stores: Stores, job: Job, trainings_max: int, delivered: Delivered
     found = read_predictions(stores, job.job_id, progress.items, len(job.spec.label_set))
     if found is not None:
         campaign.set_model(*found)
+    base_model = job.spec.base_model
+    campaign.set_features(read_directions(stores, job.job_id, base_model, progress.items))
     campaign.deliveries.restore(delivered.label, delivered.revision)
     return campaign
 
@@ -306,6 +309,7 @@ def _decided(delivery: Delivery) -> DecidedLabels:
         model_version=np.full(len(delivery.positions), delivery.model_version, dtype=np.int32),
         audited=delivery.audited,
         revision=delivery.revisions,
+        difficulty=delivery.difficulties,
     )
 
 

@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 from cluster import paths
 from cluster.domain.ids import JobId
 from cluster.domain.items import Chunk
-from cluster.domain.labels import LabelSet
+from cluster.domain.labels import DIFFICULTIES, LabelSet
 from cluster.domain.results import ResultSegment
 from cluster.ports import ObjectStore, ResultLog, Stores
 
 _SEGMENTS_PAGE = 1_000
+_DIFFICULTIES = np.array(DIFFICULTIES, dtype=object)
 
 SCHEMA = pa.schema(
     [
@@ -33,6 +34,7 @@ SCHEMA = pa.schema(
         pa.field("model_version", pa.int32(), nullable=False),
         pa.field("audited", pa.bool_(), nullable=False),
         pa.field("revision", pa.int32(), nullable=False),
+        pa.field("difficulty", pa.string()),
     ]
 )
 """The columns of `cluster.domain.results.ResultSegment`."""
@@ -42,7 +44,8 @@ SCHEMA = pa.schema(
 class DecidedLabels:
     """Labels to deliver, as parallel arrays (n,); `positions` rise.
 
-    `label` holds codes of the job's label set, `decided_by` the words of `domain.labels.DecidedBy`.
+    `label` holds codes of the job's label set, `decided_by` the words of `domain.labels.DecidedBy`,
+    `difficulty` codes of `domain.labels.DIFFICULTIES`.
     """
 
     positions: npt.NDArray[np.int64]
@@ -53,6 +56,7 @@ class DecidedLabels:
     model_version: npt.NDArray[np.int32]
     audited: npt.NDArray[np.bool_]
     revision: npt.NDArray[np.int32]
+    difficulty: npt.NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -105,6 +109,7 @@ class ResultWriter:
                 "model_version": labels.model_version,
                 "audited": labels.audited,
                 "revision": labels.revision,
+                "difficulty": pa.array(_DIFFICULTIES[labels.difficulty], pa.string()),
             },
             schema=SCHEMA,
         )
@@ -140,13 +145,18 @@ def segments(results: ResultLog, job_id: JobId) -> Iterator[ResultSegment]:
 def read_segment(
     objects: ObjectStore, segment: ResultSegment, columns: Sequence[str] = tuple(SCHEMA.names)
 ) -> pa.Table:
-    """Return columns of a segment as in `SCHEMA`; labels of older releases have revision 0."""
+    """Return columns of a segment as in `SCHEMA`.
+
+    Labels of older releases have revision 0 and no difficulty.
+    """
     with objects.open_input(segment.path) as stream:
         file = pq.ParquetFile(stream)
         stored = [name for name in columns if name in file.schema_arrow.names]
         table = file.read(columns=stored)
     if "revision" in columns and "revision" not in stored:
         table = table.append_column("revision", pa.array(np.zeros(len(table), dtype=np.int32)))
+    if "difficulty" in columns and "difficulty" not in stored:
+        table = table.append_column("difficulty", pa.nulls(len(table), pa.string()))
     return table.select(columns).cast(pa.schema([SCHEMA.field(name) for name in columns]))
 
 

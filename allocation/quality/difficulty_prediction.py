@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
+from allocation.quality.directions import unit
 from allocation.quality.votes import Codes, Floats, Votes
 
 FOLDS = 5
@@ -51,11 +52,18 @@ class Outcomes:
     @classmethod
     def of(cls, votes: Votes, labels: Codes) -> Self:
         """Return how often answers disagree with the consensus `labels` (items,)."""
-        missed: Floats = (votes.labels != labels[votes.items]).astype(np.float64)
+        return cls._missing(votes, (votes.labels != labels[votes.items]).astype(np.float64))
+
+    @classmethod
+    def expected(cls, votes: Votes, posterior: Floats) -> Self:
+        """Return how often answers are wrong in expectation, given the posterior (items, K)."""
+        return cls._missing(votes, 1.0 - posterior[votes.items, votes.labels])
+
+    @classmethod
+    def _missing(cls, votes: Votes, missed: Floats) -> Self:
+        wrong = np.bincount(votes.items, missed, minlength=votes.n_items)
         return cls(
-            wrong=np.asarray(
-                np.bincount(votes.items, missed, minlength=votes.n_items), dtype=np.float64
-            ),
+            wrong=np.asarray(wrong, dtype=np.float64),
             answers=votes.answers_per_item().astype(np.float64),
         )
 
@@ -103,12 +111,12 @@ def neighbourhood(features: npt.NDArray[np.floating[Any]], outcomes: Outcomes) -
     past = answered[:: max(1, -(-len(answered) // NEIGHBOURS_MAX))]
     known = outcomes.at(past)
     columns = np.stack([known.wrong, known.answers], axis=1).astype(np.float32)
-    others, column_of = _unit(features[past]).T, np.full(len(features), -1)
+    others, column_of = unit(features[past]).T, np.full(len(features), -1)
     column_of[past] = np.arange(len(past))
     found = np.empty(len(features))
     for first in range(0, len(features), CHUNK_ITEMS):
         chunk = slice(first, first + CHUNK_ITEMS)
-        weight = _unit(features[chunk]) @ others
+        weight = unit(features[chunk]) @ others
         weight -= 1.0
         weight *= SHARPNESS
         np.exp(weight, out=weight)
@@ -149,13 +157,6 @@ def graded(
     """Return SIMPLE, MEDIUM or HARD for each probability, (items,)."""
     bounds = np.array([simple_below, hard_from])
     return np.searchsorted(bounds, probability, side="right").astype(np.int8)
-
-
-def _unit(features: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
-    """Return rows scaled to length 1."""
-    rows = np.asarray(features, dtype=np.float32)
-    length = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return np.asarray(rows / length)
 
 
 def _logistic(signals: Floats, outcomes: Outcomes) -> Floats:

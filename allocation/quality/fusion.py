@@ -40,6 +40,11 @@ class Witnesses:
     model: Floats | None
     reviewed: bool = False
 
+    @property
+    def crowd_votes(self) -> Votes:
+        """All that the crowd itself has answered."""
+        return self.label_votes if self.reviewed else _joined(self.label_votes, self.audit_votes)
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Truth:
@@ -68,7 +73,7 @@ class Truth:
 def fuse(witnesses: Witnesses) -> Truth:
     """Return the joint truth of crowd and model."""
     label_votes, audit_votes = witnesses.label_votes, witnesses.audit_votes
-    crowd_votes = label_votes if witnesses.reviewed else _joined(label_votes, audit_votes)
+    crowd_votes = witnesses.crowd_votes
     reference = _reference(audit_votes) if witnesses.reviewed else None
     alone = opinion_pool.learn(crowd_votes)
     log_prior, temperature = _calibrated(witnesses, alone, reference)

@@ -51,6 +51,11 @@ class LabelSet:
 DecidedBy = Literal["model", "crowd", "model+crowd"]
 """Which witnesses stand behind a final label."""
 
+Difficulty = Literal["simple", "medium", "hard"]
+"""How probably an average worker is wrong about an item: below 15 %, from 20 % on, or between."""
+
+DIFFICULTIES: tuple[Difficulty, ...] = ("simple", "medium", "hard")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalLabel:

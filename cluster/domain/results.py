@@ -10,10 +10,11 @@ class ResultSegment:
     """A run of final labels in one Parquet object, in which no item comes twice.
 
     Columns: `position int64, item_id string, label string, probability float, decided_by string,
-    answers int32, model_version int32, audited bool, revision int32`. Of an item, `revision` counts
-    from 0 without gaps: a higher one comes later and corrects the label. `number` counts from 0
-    without gaps and `first_row` is the number of rows in all earlier segments, so a cursor is a row
-    number. Objects of older releases have no `revision`; all of theirs are 0.
+    answers int32, model_version int32, audited bool, revision int32, difficulty string`. Of an
+    item, `revision` counts from 0 without gaps: a higher one comes later and corrects the label.
+    `number` counts from 0 without gaps and `first_row` is the number of rows in all earlier
+    segments, so a cursor is a row number. Objects of older releases have no `revision`, which means
+    0, and no `difficulty`, which means null.
     """
 
     job_id: JobId

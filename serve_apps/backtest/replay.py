@@ -16,6 +16,7 @@ import numpy.typing as npt
 from allocation.campaign import Campaign
 from allocation.conclusions import Standing
 from allocation.ports import PartitionReport, Submission
+from allocation.quality.directions import leading, placed
 from allocation.service import ShardService
 from cluster.domain.ids import JobId, KeyId, ShardId, WorkerId
 from cluster.domain.jobs import Certificate
@@ -123,6 +124,7 @@ class Replay:
         self._seq = 0
         self._version = 0
         if learner is not None:
+            campaign.set_features(placed(learner.features, leading(learner.features)))
             self._set_model(learner.zero_shot)
 
     def run(self, on_point: Callable[[FrontierPoint], None]) -> BacktestResult:

@@ -1,11 +1,15 @@
 """Labels on the wire: final ones, and the provisional ones of a running job."""
 
-from cluster.domain.labels import DecidedBy
+from cluster.domain.labels import DecidedBy, Difficulty
 from serve_apps.gateway.schemas.base import Outgoing
 
 
 class ResultView(Outgoing):
-    """A final label; a later one of the same item, with a higher `revision`, corrects it."""
+    """A final label; a later one of the same item, with a higher `revision`, corrects it.
+
+    `difficulty` is what was known of the item when it was delivered: foretold where nobody had
+    answered it. It is null for labels that an older release delivered.
+    """
 
     item_id: str
     label: str
@@ -15,6 +19,7 @@ class ResultView(Outgoing):
     model_version: int
     audited: bool
     revision: int = 0
+    difficulty: Difficulty | None = None
 
 
 class ResultPage(Outgoing):

@@ -11,6 +11,7 @@ import pytest
 from allocation.stage import AskStage
 from cluster import paths
 from cluster.domain.jobs import Budget, Goal, JobSpec
+from cluster.domain.labels import DIFFICULTIES
 from cluster.result_writer import SCHEMA, newest_revisions, segments
 from tests.unit.allocation.crowds import CrowdWorld
 from tests.unit.allocation.worlds import JOB, job
@@ -152,7 +153,7 @@ def test_at_the_end_the_newest_labels_are_those_that_are_certified() -> None:
 
 
 def test_labels_of_an_older_release_count_as_never_corrected() -> None:
-    # Given a job that a release without revisions has begun
+    # Given a job that a release without revisions and difficulties has begun
     given = world()
     given.predict(accuracy=0.75)
     stage = given.stage()
@@ -165,7 +166,7 @@ def test_labels_of_an_older_release_count_as_never_corrected() -> None:
     stage._wait = aged
     with pytest.raises(KeyboardInterrupt):
         stage.run(given.desk())
-    without_revisions(given)
+    as_first_released(given)
 
     # When this release goes on, and a label is denied
     assert (newest_revisions(given.stores, JOB) <= 0).all()
@@ -175,11 +176,16 @@ def test_labels_of_an_older_release_count_as_never_corrected() -> None:
 
     # Then it is corrected, and everything is exported once
     assert len(given.deliveries()[denied()]) == 2
-    assert len(given.exported()) == given.items
+    exported = given.exported()
+    assert len(exported) == given.items
+    assert {row["difficulty"] for row in exported if row["position"] == denied()} < set(
+        DIFFICULTIES
+    )
+    assert None in {row["difficulty"] for row in exported}
 
 
-def without_revisions(given: CrowdWorld) -> None:
-    columns = [name for name in SCHEMA.names if name != "revision"]
+def as_first_released(given: CrowdWorld) -> None:
+    columns = [name for name in SCHEMA.names if name not in ("revision", "difficulty")]
     for segment in segments(given.stores.results, JOB):
         with given.stores.objects.open_input(segment.path) as stream:
             table: pa.Table = pq.read_table(stream, columns=columns)

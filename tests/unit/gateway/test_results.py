@@ -96,7 +96,18 @@ def test_results_are_read_while_the_job_runs(world: World) -> None:
         "model_version": 1,
         "audited": False,
         "revision": 0,
+        "difficulty": None,
     }
+
+
+def test_a_result_tells_how_hard_its_item_is(world: World) -> None:
+    # Given a job that delivered three labels with the difficulty of their items
+    job = world.submitted()
+    columns = _columns(range(3), "cat") | {"difficulty": pa.array(["simple", "medium", "hard"])}
+    store_segment(world, job, 0, 0, columns)
+    # Then a reader is told
+    results = world.get(f"/v1/jobs/{job.job_id}/results").json()["results"]
+    assert [found["difficulty"] for found in results] == ["simple", "medium", "hard"]
 
 
 def test_a_correction_is_read_where_it_was_delivered(world: World) -> None:

@@ -1,5 +1,7 @@
 """Hard items are told from easy ones, as far as answers can."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -74,6 +76,33 @@ def test_a_weak_dissenter_makes_no_item_hard() -> None:
     ]
 
     assert found[0] < found[1]
+
+
+def test_what_was_foretold_is_believed_until_there_are_answers() -> None:
+    # Given items of which it was foretold how hard they are, some of them without answers
+    votes, accuracy, hardness = uneven_items(5, spread=1.5)
+    average = logit(accuracy.mean())
+    foretold = np.append(expit(hardness - average), [0.1, 0.4])
+    silent = replace(votes, n_items=len(foretold))
+
+    informed = difficulty(silent, accuracy, EVEN, foretold)
+    blind = difficulty(silent, accuracy, EVEN)
+
+    # Then those without stay near what was said, and the others come nearer to the truth
+    assert informed[-2:] == pytest.approx([0.1, 0.4], abs=0.02)
+    errors = [np.abs(found[:-2] - foretold[:-2]).mean() for found in (informed, blind)]
+    assert errors[0] < errors[1] / 3
+
+
+def test_answers_overrule_what_was_foretold_where_it_is_wrong() -> None:
+    # Given nonsense that was foretold
+    votes, accuracy, hardness = uneven_items(6, spread=1.5)
+    nonsense = np.random.default_rng(7).uniform(0.05, 0.5, votes.n_items)
+
+    found = difficulty(votes, accuracy, EVEN, nonsense)
+
+    assert spearmanr(found, hardness)[0] > 0.5
+    assert spearmanr(found, hardness)[0] > 1.5 * spearmanr(found, nonsense)[0]
 
 
 @given(any_votes())
