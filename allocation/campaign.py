@@ -16,6 +16,7 @@ from allocation.conclusions import Consensus, Delivery, Positions, Standing
 from allocation.deliveries import Deliveries
 from allocation.foresight import Features, graded
 from allocation.log import count_in, joined
+from allocation.newcomers import Known, Newcomers
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.purse import left_of
 from allocation.quality import dawid_skene
@@ -31,6 +32,7 @@ from allocation.vetting import (
     GOLD_ITEMS_MAX,
     Finding,
     copying,
+    heard,
     proven,
     settled,
     spamming,
@@ -84,6 +86,7 @@ class Campaign:
         self._model: Floats | None = None
         self._version = ZERO_SHOT
         self._features: Features = np.empty((items, 0), dtype=np.float16)
+        self._newcomers = Newcomers(self._labels)
         self._worth_ratio = WORTH_RATIO
         self._truth: Truth | None = None
         self._copying: tuple[Finding, ...] = ()
@@ -111,6 +114,10 @@ class Campaign:
         """Take what tells which items are similar, (items, D); zeros where nothing does."""
         self._features = features
 
+    def know_workers(self, known: Known) -> None:
+        """Take what is known of workers beside their answers; it is used from the next refit on."""
+        self._newcomers.know(known)
+
     def note_training(self) -> None:
         """Note that a model is trained on all answers so far, whether or not it will go live."""
         self.trainings += 1
@@ -134,6 +141,8 @@ class Campaign:
         self._truth = fuse(self._witnesses())
         if self._seek_copiers():
             self._truth = fuse(self._witnesses())
+        witnesses, worker_ids = self._witnesses(), self._answers.worker_ids
+        self._newcomers.learn(witnesses.crowd_votes, self._truth, worker_ids)
         self.findings = (*self._copying, *spamming(self._truth, self._answers))
         self.round += 1
         return self.standing()
@@ -176,14 +185,15 @@ class Campaign:
         truth = self.truth
         closed = self._closed(audits_only=audits_only)
         worth = ANSWER_WORTH * truth.sharpness
+        worker_ids, log_confusion = self._newcomers.told(self._answers.worker_ids, truth, worth)
         answers_max = self._spec.crowd.answers_per_item_max
         seen, gold = self.answers_in(partition), self._gold()
         return TruthSnapshot(
             job_id=partition.job_id,
             partition=partition.number,
             round=self.round,
-            worker_ids=self._answers.worker_ids,
-            log_confusion=tempered(truth.log_confusion, worth).astype(np.float32),
+            worker_ids=worker_ids,
+            log_confusion=log_confusion.astype(np.float32),
             pooled_log_confusion=tempered(truth.log_pooled, worth).astype(np.float32),
             paused_workers=self._paused() | self._tired,
             log_prior=truth.log_label[here].astype(np.float32),
@@ -356,19 +366,8 @@ class Campaign:
         return np.asarray((self._label_counts() > 0) & ~self._audit)
 
     def _votes(self, *, audit: bool) -> Votes:
-        answers, kept = self._answers, self._answers.audit == audit
-        if self._copying:
-            copiers = {worker for found in self._copying for worker in found.workers}
-            copied = np.array([worker in copiers for worker in answers.worker_ids])
-            kept = kept & ~copied[answers.workers]
-        return Votes(
-            items=answers.positions[kept],
-            workers=answers.workers[kept],
-            labels=answers.labels[kept],
-            n_items=self._items,
-            n_workers=max(len(answers.worker_ids), 1),
-            n_labels=self._labels,
-        )
+        given, copying = self._answers, self._copying
+        return heard(given, copying, audit=audit, items=self._items, labels=self._labels)
 
     def _paused(self) -> frozenset[WorkerId]:
         return frozenset[WorkerId]().union(*(found.workers for found in self.findings))

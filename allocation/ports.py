@@ -82,7 +82,8 @@ class TruthSnapshot:
 
     `log_prior` (items, K) is what is believed of each item given the model and the partition's
     first `answers_counted` answers, row 0 being the partition's first position. `log_confusion`
-    (workers, K, K) holds log P(answer | truth) as [worker, truth, answer] for `worker_ids`;
+    (workers, K, K) holds log P(answer | truth) as [worker, truth, answer] for `worker_ids`, who
+    have answered or of whom something else is known;
     `pooled_log_confusion` (K, K) stands for anybody else. `final` marks items that take no label
     questions under this snapshot (a later one may open them again), `audit` those of the audit
     sample. An item takes at most `label_answers_max` answers towards its label. A worker is asked

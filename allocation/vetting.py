@@ -3,7 +3,7 @@
 And who has yet to prove themselves, by settled items that are asked again: gold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,6 +71,25 @@ def copying(
             },
         )
         for ring in rings(votes, labels.argmax(axis=1), truth.log_confusion)
+    )
+
+
+def heard(
+    answers: AnswerColumns, copying: Sequence[Finding], *, audit: bool, items: int, labels: int
+) -> Votes:
+    """Return the votes of one kind that count: those of all but copiers."""
+    kept = answers.audit == audit
+    if copying:
+        copiers = {worker for found in copying for worker in found.workers}
+        copied = np.array([worker in copiers for worker in answers.worker_ids])
+        kept = kept & ~copied[answers.workers]
+    return Votes(
+        items=answers.positions[kept],
+        workers=answers.workers[kept],
+        labels=answers.labels[kept],
+        n_items=items,
+        n_workers=max(len(answers.worker_ids), 1),
+        n_labels=labels,
     )
 
 

@@ -41,6 +41,11 @@ def snapshot(job_id: JobId, round_number: int) -> str:
     return f"jobs/{job_id}/snapshots/{round_number:06d}"
 
 
+def workers(job_id: JobId) -> str:
+    """Return the path of how a finished job's workers did."""
+    return f"jobs/{job_id}/workers.parquet"
+
+
 def results(job_id: JobId, segment: int) -> str:
     """Return the path of a segment of final labels."""
     return f"jobs/{job_id}/results/{segment:06d}.parquet"
