@@ -89,7 +89,11 @@ class RunnerSettings(_Branch):
 
 
 class PrelabelSettings(_Branch):
-    """The model replicas that pre-label."""
+    """The model replicas that pre-label.
+
+    A batch costs its rows times its longest, in tokens or pixels, and at most `batch_..._max`;
+    while online requests come it is at most `batch_..._shared_max`, as they wait for it.
+    """
 
     replicas_min: int = Field(1, ge=0)
     replicas_max: int = Field(2, ge=1)
@@ -97,7 +101,9 @@ class PrelabelSettings(_Branch):
     gpus_per_replica: float = Field(0.0, ge=0)
     threads_per_replica: int = Field(1, ge=1)
     batch_tokens_max: int = Field(2_048, ge=16)
+    batch_tokens_shared_max: int = Field(512, ge=16)
     batch_pixels_max: int = Field(4_000_000, ge=64)
+    batch_pixels_shared_max: int = Field(500_000, ge=64)
     chunks_in_flight_max: int = Field(8, ge=1)
     models_per_replica_max: int = Field(4, ge=1)
     chunk_timeout_s: float = Field(300.0, gt=0)

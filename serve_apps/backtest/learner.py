@@ -10,7 +10,7 @@ from allocation.conclusions import Consensus
 from cluster.domain.items import Modality, fold_of
 from cluster.domain.labels import LabelSet
 from cluster.errors import TrainingFailed
-from serve_apps.prelabel.encode import encode
+from serve_apps.prelabel.encode import BatchBudget, encode
 from serve_apps.prelabel.loading import MINILM, RESNET, ModelLoader
 from serve_apps.prelabel.model import Content, Features
 from serve_apps.prelabel.turns import Turns
@@ -49,7 +49,7 @@ class Learner:
         """Encode contents with the packaged base model of their modality."""
         base = MINILM if modality == "text" else RESNET
         encoder = loader.encoder(base, modality)
-        budget, turns = BATCH_BUDGET[modality], Turns()
+        budget, turns = BatchBudget.fixed(BATCH_BUDGET[modality]), Turns()
         features = encode(encoder, contents, budget, turns, urgent=False).features
         labels = encoder.label_contents(label_set)
         label_features = encode(encoder, labels, budget, turns, urgent=False).features

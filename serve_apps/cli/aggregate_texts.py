@@ -13,7 +13,7 @@ from allocation.quality.votes import Floats
 from cluster.errors import TooLarge
 from serve_apps.answer_tables import ColumnNames
 from serve_apps.cli.inferred import Inferred, chosen
-from serve_apps.prelabel.encode import encode
+from serve_apps.prelabel.encode import BatchBudget, encode
 from serve_apps.prelabel.loading import MINILM, ModelLoader
 from serve_apps.prelabel.turns import Turns
 from serve_apps.structured import rasa, rover
@@ -84,7 +84,9 @@ def _check_lengths(table: TextTable, answers: Path) -> None:
 def _embedded(texts: Sequence[str]) -> Floats:
     loader = ModelLoader(threads=1, image_pixels_max=1, pause=time.sleep)
     encoder = loader.encoder(MINILM, "text")
-    return encode(encoder, texts, TOKENS_A_BATCH, Turns(), urgent=False).features.astype(np.float64)
+    budget = BatchBudget.fixed(TOKENS_A_BATCH)
+    encoded = encode(encoder, texts, budget, Turns(), urgent=False)
+    return encoded.features.astype(np.float64)
 
 
 def _summarise(

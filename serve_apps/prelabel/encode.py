@@ -1,14 +1,31 @@
 """From contents to features: prepare, batch, infer, put back in order, set bad items aside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from serve_apps.prelabel.batching import plan_batches
-from serve_apps.prelabel.model import Content, Encoder, Features, Prepared
-from serve_apps.prelabel.triage import Failure, isolate, require_finite
+from serve_apps.prelabel.model import Content, Encoder, Features, Inference, Prepared
+from serve_apps.prelabel.triage import Failure, isolate, launched
 from serve_apps.prelabel.turns import Turns
+
+BATCHES_AHEAD = 1
+"""Batches on the model while the features of the one before are waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchBudget:
+    """How much one batch may cost, in tokens or pixels; `shared` while online requests come."""
+
+    alone: int
+    shared: int
+
+    @classmethod
+    def fixed(cls, budget: int) -> Self:
+        """Return one budget, whoever comes."""
+        return cls(budget, budget)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,9 +37,14 @@ class Encoded:
 
 
 def encode(
-    encoder: Encoder, contents: Sequence[Content], budget: int, turns: Turns, *, urgent: bool
+    encoder: Encoder,
+    contents: Sequence[Content],
+    budget: BatchBudget,
+    turns: Turns,
+    *,
+    urgent: bool,
 ) -> Encoded:
-    """Encode contents in batches of at most `budget` tokens or pixels; no content raises.
+    """Encode contents in batches within a budget; no content raises.
 
     Only inference takes a turn on the model: others prepare theirs meanwhile.
     """
@@ -30,17 +52,31 @@ def encode(
     ready = sorted(prepared)
     features = np.zeros((len(contents), encoder.dimensions), dtype=np.float32)
 
-    def infer(group: Sequence[int]) -> Features:
+    def launch(group: Sequence[int]) -> Inference:
         with turns.take(urgent=urgent):
-            return require_finite(encoder.infer([prepared[index] for index in group]))
+            return encoder.launch([prepared[index] for index in group])
 
-    for batch in plan_batches([prepared[index].size for index in ready], budget):
-        for group, result in isolate([ready[place] for place in batch], infer):
-            if isinstance(result, Failure):
-                failures[group[0]] = result
-            else:
-                features[group] = result
+    sizes = [prepared[index].size for index in ready]
+    batches = _within_turns(plan_batches(sizes, budget.alone), sizes, budget, turns)
+    groups = ([ready[place] for place in batch] for batch in batches)
+    for group, result in launched(groups, launch, BATCHES_AHEAD):
+        if isinstance(result, Failure):
+            failures[group[0]] = result
+        else:
+            features[group] = result
     return Encoded(features, failures)
+
+
+def _within_turns(
+    batches: Iterable[list[int]], sizes: Sequence[int], budget: BatchBudget, turns: Turns
+) -> Iterator[list[int]]:
+    """Cut batches into smaller ones while urgent callers come, who wait for one at the most."""
+    for batch in batches:
+        if turns.pressed:
+            pieces = plan_batches([sizes[place] for place in batch], budget.shared)
+            yield from ([batch[place] for place in piece] for piece in pieces)
+        else:
+            yield batch
 
 
 def _prepare(

@@ -6,7 +6,15 @@ from hashlib import blake2b
 import numpy as np
 
 from cluster.domain.labels import LabelSet
-from serve_apps.prelabel.model import Content, Features, Folds, Head, Prepared, Probabilities
+from serve_apps.prelabel.model import (
+    Content,
+    Features,
+    Folds,
+    Head,
+    Inference,
+    Prepared,
+    Probabilities,
+)
 
 DIMENSIONS = 8
 POISON = "muster-poison"
@@ -39,11 +47,12 @@ class FakeEncoder:
         """Keep the bytes; every content has size 1."""
         return [Prepared(np.frombuffer(_bytes(content), dtype=np.uint8), 1) for content in contents]
 
-    def infer(self, batch: Sequence[Prepared]) -> Features:
-        """Return hash numbers in [0, 1); raises ValueError for poison."""
+    def launch(self, batch: Sequence[Prepared]) -> Inference:
+        """Compute hash numbers in [0, 1); raises ValueError for poison."""
         if self._service_time_s:
             self._pause(self._service_time_s * len(batch))
-        return np.stack([_features(item.array.tobytes()) for item in batch])
+        features = np.stack([_features(item.array.tobytes()) for item in batch])
+        return lambda: features
 
     def label_contents(self, label_set: LabelSet) -> Sequence[Content]:  # noqa: ARG002
         """Return nothing: labels are numbers here."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from cluster.domain.labels import LabelSet
-from serve_apps.prelabel.model import Content, Features, Head, Prepared, UniformHead
+from serve_apps.prelabel.model import Content, Features, Head, Inference, Prepared, UniformHead
 
 PIXEL_SIDE = 32
 """Height and width of the pictures the pixel model sees."""
@@ -52,9 +52,10 @@ class PixelEncoder:
         """Decode and resize."""
         return [Prepared(self._pixels(content), PIXEL_SIDE * PIXEL_SIDE) for content in contents]
 
-    def infer(self, batch: Sequence[Prepared]) -> Features:
+    def launch(self, batch: Sequence[Prepared]) -> Inference:
         """Stack the pictures."""
-        return np.stack([item.array for item in batch]).astype(np.float32) / 255.0
+        features = np.stack([item.array for item in batch]).astype(np.float32) / 255.0
+        return lambda: features
 
     def label_contents(self, label_set: LabelSet) -> Sequence[Content]:  # noqa: ARG002
         """Return nothing: it cannot read."""

@@ -6,7 +6,7 @@ three verbs of a model stand on two protocols: prepare and infer on the encoder,
 head.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,9 @@ Content = str | bytes
 
 Features = npt.NDArray[np.float32]
 """Shape (items, dimensions)."""
+
+Inference = Callable[[], Features]
+"""A batch on its way through the network: calling it waits for its features, and may raise."""
 
 Probabilities = npt.NDArray[np.float32]
 """Shape (items, labels); rows add up to one."""
@@ -50,7 +53,7 @@ class Head(Protocol):
 
 
 class Encoder(Protocol):
-    """A frozen base model; `prepare` may run on many threads at once, `infer` on one at a time.
+    """A frozen base model; `prepare` may run on many threads at once, `launch` on one at a time.
 
     Either may raise anything for contents it cannot handle: `triage` finds the culprits.
     """
@@ -69,8 +72,11 @@ class Encoder(Protocol):
         """Tokenize or decode contents on the processor, one by one and in order."""
         ...
 
-    def infer(self, batch: Sequence[Prepared]) -> Features:
-        """Run the network over one padded batch; rows in the order of the batch."""
+    def launch(self, batch: Sequence[Prepared]) -> Inference:
+        """Start the network on one padded batch; rows come in the order of the batch.
+
+        A GPU works on while the caller prepares the next batch; a processor has finished.
+        """
         ...
 
     def label_contents(self, label_set: LabelSet) -> Sequence[Content]:

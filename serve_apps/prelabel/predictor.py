@@ -12,7 +12,7 @@ from cluster.errors import ModelUnusable
 from cluster.ports import ObjectStore
 from cluster.settings import PrelabelSettings
 from serve_apps.prelabel.cache import ModelCache
-from serve_apps.prelabel.encode import Encoded, encode
+from serve_apps.prelabel.encode import BatchBudget, Encoded, encode
 from serve_apps.prelabel.model import Content, Encoder, Probabilities
 from serve_apps.prelabel.tables import (
     FeatureTable,
@@ -102,11 +102,14 @@ class ChunkPredictor:
         return encoded
 
     def _is_healthy(self, encoder: Encoder) -> bool:
-        return not encode(encoder, [encoder.sample], 1, self._turns, urgent=True).failures
+        alone = BatchBudget.fixed(1)
+        return not encode(encoder, [encoder.sample], alone, self._turns, urgent=False).failures
 
-    def _budget(self, modality: Modality) -> int:
+    def _budget(self, modality: Modality) -> BatchBudget:
         settings = self._settings
-        return settings.batch_tokens_max if modality == "text" else settings.batch_pixels_max
+        if modality == "text":
+            return BatchBudget(settings.batch_tokens_max, settings.batch_tokens_shared_max)
+        return BatchBudget(settings.batch_pixels_max, settings.batch_pixels_shared_max)
 
     def _finish(
         self, spec: ModelSpec, table: FeatureTable, content_hashes: Sequence[bytes] | None
@@ -115,7 +118,7 @@ class ChunkPredictor:
         head = self._models.head(
             spec,
             table.features.shape[1],
-            lambda texts: self._encode(spec, texts, urgent=True).features,
+            lambda texts: self._encode(spec, texts).features,
         )
         folds = None
         if content_hashes is not None:

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 
 from cluster.domain.labels import LabelSet
 from serve_apps.prelabel.hub import Placement, load_network
-from serve_apps.prelabel.model import Content, Features, Head, Prepared
+from serve_apps.prelabel.model import Content, Features, Head, Inference, Prepared
 from serve_apps.prelabel.zero_shot import SimilarityHead, label_texts
 
 TOKENS_MAX = 256
@@ -56,8 +56,8 @@ class TextEncoder:
         encodings = self._tokenizer.encode_batch_fast([_text(content) for content in contents])
         return [Prepared(np.array(each.ids, dtype=np.int64), len(each.ids)) for each in encodings]
 
-    def infer(self, batch: Sequence[Prepared]) -> Features:
-        """Return one unit vector a text."""
+    def launch(self, batch: Sequence[Prepared]) -> Inference:
+        """Start on one unit vector a text."""
         shape = len(batch), max(item.size for item in batch)
         tokens = np.full(shape, self._pad, dtype=np.int64)
         mask = np.zeros(shape, dtype=np.int64)
@@ -65,7 +65,7 @@ class TextEncoder:
             tokens[row, : item.size] = item.array
             mask[row, : item.size] = 1
         with torch.inference_mode():
-            return self._embed(torch.from_numpy(tokens), torch.from_numpy(mask))
+            return self._embed(self._placement.place(tokens), self._placement.place(mask))
 
     def label_contents(self, label_set: LabelSet) -> Sequence[Content]:
         """Return each label's name and description in several sentences."""
@@ -75,14 +75,12 @@ class TextEncoder:
         """Return the head that compares a text with the labels' own."""
         return SimilarityHead(label_features)
 
-    def _embed(self, tokens: torch.Tensor, mask: torch.Tensor) -> Features:
-        mask = mask.to(self._placement.device)
-        output = self._network(input_ids=tokens.to(self._placement.device), attention_mask=mask)
+    def _embed(self, tokens: torch.Tensor, mask: torch.Tensor) -> Inference:
+        output = self._network(input_ids=tokens, attention_mask=mask)
         weights = mask.unsqueeze(-1).float()
         sums = (output.last_hidden_state.float() * weights).sum(dim=1)
         pooled = sums / weights.sum(dim=1).clamp(min=1.0)
-        unit: Features = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
-        return unit
+        return self._placement.fetched(torch.nn.functional.normalize(pooled, dim=1))
 
 
 def _text(content: Content) -> str:

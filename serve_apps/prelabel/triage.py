@@ -3,16 +3,18 @@
 A model's code is not ours and may raise anything, so this is the one module that catches anything.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import TypeVar
 
 import numpy as np
 
 from cluster.domain.models import ModelSpec
 from cluster.errors import ModelUnusable, MusterError
-from serve_apps.prelabel.model import Features
+from serve_apps.prelabel.model import Features, Inference
 
 Result = TypeVar("Result")
 
@@ -45,6 +47,40 @@ def isolate(
             pending += [group[middle:], group[:middle]]
         else:
             yield group, result
+
+
+def launched(
+    groups: Iterable[Sequence[int]],
+    launch: Callable[[Sequence[int]], Inference],
+    ahead: int,
+) -> Iterator[tuple[Sequence[int], Features | Failure]]:
+    """Launch groups of items in order, up to `ahead` of them before the one that is waited for.
+
+    A group that fails, on the way or in the end, is run again and isolated. Yields as `isolate`.
+    """
+
+    def finished(group: Sequence[int]) -> Features:
+        return require_finite(launch(group)())
+
+    flying: deque[tuple[Sequence[int], Inference | Failure]] = deque()
+    for group in chain(groups, repeat((), ahead)):
+        if group:
+            flying.append((group, _attempt(group, launch)))
+        if flying and (len(flying) > ahead or not group):
+            yield from _landed(*flying.popleft(), finished)
+
+
+def _landed(
+    group: Sequence[int],
+    inference: Inference | Failure,
+    run: Callable[[Sequence[int]], Features],
+) -> Iterator[tuple[Sequence[int], Features | Failure]]:
+    if not isinstance(inference, Failure):
+        found = _attempt(group, lambda _: require_finite(inference()))
+        if not isinstance(found, Failure):
+            yield group, found
+            return
+    yield from isolate(group, run)
 
 
 def _attempt(group: Sequence[int], run: Callable[[Sequence[int]], Result]) -> Result | Failure:

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
 
+PRESSED_TURNS = 100
+"""So many turns of others after an urgent one, the next urgent one is still expected."""
+
 
 class Turns:
     """Gives the model to one caller at a time, and to urgent callers before all others.
@@ -15,6 +18,13 @@ class Turns:
         self._changed = Condition()
         self._taken = False
         self._urgent_waiting = 0
+        self._pressed_turns = 0
+
+    @property
+    def pressed(self) -> bool:
+        """Whether urgent callers came lately, so that others should keep their turns short."""
+        with self._changed:
+            return self._pressed_turns > 0
 
     @contextmanager
     def take(self, *, urgent: bool) -> Iterator[None]:
@@ -23,6 +33,7 @@ class Turns:
             self._urgent_waiting += urgent
             self._changed.wait_for(lambda: self._may_start(urgent=urgent))
             self._urgent_waiting -= urgent
+            self._pressed_turns = PRESSED_TURNS if urgent else max(self._pressed_turns - 1, 0)
             self._taken = True
         try:
             yield

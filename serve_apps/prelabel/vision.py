@@ -11,7 +11,7 @@ from transformers import AutoImageProcessor, BaseImageProcessor, PreTrainedModel
 from cluster.domain.labels import LabelSet
 from serve_apps.prelabel.hub import Placement, load_network
 from serve_apps.prelabel.image import decode, sample_png
-from serve_apps.prelabel.model import Content, Features, Head, Prepared, UniformHead
+from serve_apps.prelabel.model import Content, Features, Head, Inference, Prepared, UniformHead
 
 
 class VisionEncoder:
@@ -29,7 +29,7 @@ class VisionEncoder:
     ) -> None:
         self._processor, self._network, self._placement = processor, network, placement
         self._pixels_max = pixels_max
-        self._dimensions: int = self.infer(self.prepare([self.sample])).shape[1]
+        self._dimensions: int = self.launch(self.prepare([self.sample]))().shape[1]
 
     @classmethod
     def load(cls, folder: Path, placement: Placement, pixels_max: int) -> Self:
@@ -52,15 +52,14 @@ class VisionEncoder:
         """Decode, resize and normalise as the model's own processor does; sizes are in pixels."""
         return [self._pixels(content) for content in contents]
 
-    def infer(self, batch: Sequence[Prepared]) -> Features:
-        """Return one unit vector an image."""
-        pixels = torch.from_numpy(np.stack([item.array for item in batch]))
+    def launch(self, batch: Sequence[Prepared]) -> Inference:
+        """Start on one unit vector an image."""
+        pixels = self._placement.place(np.stack([item.array for item in batch]))
         with torch.inference_mode():
-            placed = pixels.to(self._placement.device, self._placement.dtype)
+            placed = pixels.to(self._placement.dtype)
             hidden = self._network(pixel_values=placed).last_hidden_state.float()
             pooled = hidden.mean(dim=1) if hidden.dim() == 3 else hidden.mean(dim=(2, 3))
-            unit: Features = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
-        return unit
+            return self._placement.fetched(torch.nn.functional.normalize(pooled, dim=1))
 
     def label_contents(self, label_set: LabelSet) -> Sequence[Content]:  # noqa: ARG002
         """Return nothing: it cannot read."""

@@ -10,7 +10,7 @@ from tests.unit.prelabel.support import loader
 @given(st.text(), st.integers(2, 20))
 def test_labels_depend_on_the_content_alone(text: str, labels: int) -> None:
     encoder = FakeEncoder(0.0, lambda _: None)
-    features = encoder.infer(encoder.prepare([text, text.encode()]))
+    features = encoder.launch(encoder.prepare([text, text.encode()]))()
     assert features.shape == (2, DIMENSIONS)
     probabilities = FakeHead(labels).predict(features, None)
     np.testing.assert_array_equal(probabilities[0], probabilities[1])
@@ -20,18 +20,18 @@ def test_labels_depend_on_the_content_alone(text: str, labels: int) -> None:
 
 def test_features_survive_being_stored_as_halves() -> None:
     encoder = FakeEncoder(0.0, lambda _: None)
-    features = encoder.infer(encoder.prepare([str(index) for index in range(300)]))
+    features = encoder.launch(encoder.prepare([str(index) for index in range(300)]))()
     np.testing.assert_array_equal(features.astype(np.float16).astype(np.float32), features)
 
 
 def test_service_time_is_spent_by_the_callers_pause() -> None:
     pauses = list[float]()
     encoder = FakeEncoder(0.5, pauses.append)
-    encoder.infer(encoder.prepare(["a", "b", "c"]))
+    encoder.launch(encoder.prepare(["a", "b", "c"]))()
     assert pauses == [1.5]
 
 
 def test_poison_raises() -> None:
     encoder = loader().encoder("fake", "text")
     with pytest.raises(ValueError, match=POISON):
-        encoder.infer(encoder.prepare([f"some {POISON} here"]))
+        encoder.launch(encoder.prepare([f"some {POISON} here"]))()

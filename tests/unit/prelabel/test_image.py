@@ -30,7 +30,7 @@ def test_pixels_are_channels_first_and_between_zero_and_one() -> None:
     image.putpixel((5, 2), BLUE)
     encoder = PixelEncoder(10_000)
     # When it is encoded
-    features = encoder.infer(encoder.prepare([encoded(image)]))
+    features = encoder.launch(encoder.prepare([encoded(image)]))()
     # Then the features are its pixels
     pixels = features.reshape(3, PIXEL_SIDE, PIXEL_SIDE)
     assert features.shape == (1, encoder.dimensions)

@@ -14,7 +14,7 @@ from cluster.domain.labels import Label, LabelSet
 from cluster.errors import ModelUnusable, ObjectMissing
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.fake import NOT_A_NUMBER, POISON
-from serve_apps.prelabel.model import Features, Folds, Head, Probabilities
+from serve_apps.prelabel.model import Features, Folds, Head, Inference, Probabilities
 from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
 from tests.unit.prelabel.support import (
     JOB,
@@ -153,7 +153,7 @@ class BrokenEncoder:
     def prepare(self, contents: Sequence[object]) -> list[object]:
         raise RuntimeError(self._name, contents)
 
-    def infer(self, batch: Sequence[object]) -> Features:
+    def launch(self, batch: Sequence[object]) -> Inference:
         raise NotImplementedError
 
     def label_contents(self, label_set: LabelSet) -> Sequence[str]:
@@ -216,6 +216,7 @@ def test_health_fails_when_a_loaded_model_fails_on_its_sample() -> None:
     predictor.check()
     broken = predictor_over(MemoryObjects(), source)
     encoder = broken._models.encoder(model_spec())
-    encoder.infer = lambda batch: np.full((len(batch), 8), np.nan)  # type: ignore[method-assign]
+    nothing = np.full((1, 8), np.nan, dtype=np.float32)
+    encoder.launch = lambda batch: lambda: nothing  # type: ignore[method-assign]  # noqa: ARG005
     with pytest.raises(ModelUnusable):
         broken.check()

@@ -9,7 +9,7 @@ from transformers import BertConfig, BertModel
 from cluster.domain.labels import Label, LabelSet
 from cluster.errors import ModelUnusable
 from cluster.stores.objects import MemoryObjects
-from serve_apps.prelabel.encode import encode
+from serve_apps.prelabel.encode import BatchBudget, encode
 from serve_apps.prelabel.hub import IncompleteWeightsError, Placement, load_network
 from serve_apps.prelabel.model import Encoder, Features
 from serve_apps.prelabel.text import TOKENS_MAX
@@ -39,7 +39,7 @@ def minilm() -> Encoder:
 
 
 def features_of(encoder: Encoder, texts: list[str], budget: int = 4_096) -> Features:
-    encoded = encode(encoder, texts, budget, Turns(), urgent=False)
+    encoded = encode(encoder, texts, BatchBudget.fixed(budget), Turns(), urgent=False)
     assert not encoded.failures
     return encoded.features
 

@@ -46,7 +46,7 @@ def test_a_trained_version_labels_each_item_by_the_head_of_its_fold() -> None:
     online = predictor.predict_online(TEXTS, spec)
     # Then they have what the model itself says of the same features
     encoder = loader().encoder("fake", "text")
-    features = encoder.infer(encoder.prepare(TEXTS))
+    features = encoder.launch(encoder.prepare(TEXTS))()
     folds = np.array([fold_of(content_hash(text), 4) for text in TEXTS])
     model = CrossFitted.load(weights)
     _, bulk = read_predictions(objects, outcome.predictions_path)

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -7,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import ModelUnusable, ObjectMissing
+from serve_apps.prelabel.model import Features, Inference
 from serve_apps.prelabel.triage import (
     Failure,
     NotFiniteError,
     blamed_on,
     isolate,
+    launched,
     require_finite,
 )
 from tests.unit.prelabel.support import model_spec
@@ -49,6 +52,66 @@ def test_exactly_the_bad_items_fail_and_the_others_all_have_results(
     assert failed == bad
     assert results == {index: index * 10 for index in range(items) if index not in bad}
     assert runs.count <= 1 + 2 * len(bad) * math.ceil(math.log2(items or 1) + 1)
+
+
+class Launches:
+    """Fails at the launch or at the end for groups with a bad index; keeps the order of steps."""
+
+    def __init__(self, bad_at_launch: set[int], bad_in_the_end: set[int]) -> None:
+        self.bad_at_launch, self.bad_in_the_end = bad_at_launch, bad_in_the_end
+        self.steps: list[str] = []
+
+    def __call__(self, group: Sequence[int]) -> Inference:
+        self.steps.append(f"launch {group[0]}")
+        if self.bad_at_launch & set(group):
+            raise ValueError
+
+        def finish() -> Features:
+            self.steps.append(f"finish {group[0]}")
+            if self.bad_in_the_end & set(group):
+                raise MemoryError
+            return np.array([[index] for index in group], dtype=np.float32)
+
+        return finish
+
+
+def test_a_batch_is_launched_before_the_last_one_is_waited_for() -> None:
+    launches = Launches(set(), set())
+
+    found = list(launched([[0, 1], [2], [3]], launches, ahead=1))
+
+    assert [list(group) for group, _ in found] == [[0, 1], [2], [3]]
+    assert launches.steps == [
+        "launch 0",
+        "launch 2",
+        "finish 0",
+        "launch 3",
+        "finish 2",
+        "finish 3",
+    ]
+
+
+@given(st.lists(st.integers(1, 6), max_size=8), st.integers(0, 3), st.data())
+def test_items_that_fail_at_either_end_of_a_launch_are_isolated(
+    sizes: list[int], ahead: int, data: st.DataObject
+) -> None:
+    # Given batches, some of whose items fail when launched, or when waited for
+    items = list(range(sum(sizes)))
+    bad = st.sets(st.sampled_from(items)) if items else st.just(set[int]())
+    launches = Launches(data.draw(bad), data.draw(bad))
+    starts = np.cumsum([0, *sizes]).tolist()
+    groups = [items[first:end] for first, end in pairwise(starts)]
+
+    # When they are launched ahead
+    found = list(launched(groups, launches, ahead))
+
+    # Then just those failed, and every item came out once
+    failed = {group[0] for group, result in found if isinstance(result, Failure)}
+    assert failed == launches.bad_at_launch | launches.bad_in_the_end
+    assert sorted(index for group, _ in found for index in group) == items
+    for group, result in found:
+        if not isinstance(result, Failure):
+            assert result.ravel().tolist() == list(group)
 
 
 def test_a_failure_names_the_error_and_never_its_text() -> None:

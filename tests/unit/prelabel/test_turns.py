@@ -2,7 +2,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
-from serve_apps.prelabel.turns import Turns
+from serve_apps.prelabel.turns import PRESSED_TURNS, Turns
 
 
 def test_only_one_caller_holds_the_model() -> None:
@@ -47,6 +47,19 @@ def test_an_urgent_caller_goes_before_those_who_waited_longer() -> None:
         release.set()
     # Then the urgent one had it first
     assert order == ["urgent", "bulk"]
+
+
+def test_others_keep_their_turns_short_for_a_while_after_an_urgent_one() -> None:
+    turns = Turns()
+
+    def pressed_after(*, urgent: bool) -> bool:
+        with turns.take(urgent=urgent):
+            return turns.pressed
+
+    seen = [pressed_after(urgent=False), pressed_after(urgent=True)]
+    seen += [pressed_after(urgent=False) for _ in range(PRESSED_TURNS)]
+
+    assert seen == [False] + [True] * PRESSED_TURNS + [False]
 
 
 def test_a_turn_that_raises_is_given_back() -> None:

@@ -13,7 +13,7 @@ from transformers import (
     ViTModel,
 )
 
-from serve_apps.prelabel.encode import encode
+from serve_apps.prelabel.encode import BatchBudget, encode
 from serve_apps.prelabel.hub import Placement
 from serve_apps.prelabel.turns import Turns
 from serve_apps.prelabel.vision import VisionEncoder
@@ -53,8 +53,8 @@ def test_pictures_become_unit_vectors_each_its_own(encoder: VisionEncoder) -> No
         encoded(Image.new("RGB", (20, 50), BLUE)),
     ]
     # When they are encoded together and alone
-    together = encode(encoder, contents, 4 * 32 * 32, Turns(), urgent=False)
-    alone = encode(encoder, contents, 1, Turns(), urgent=False)
+    together = encode(encoder, contents, BatchBudget.fixed(4 * 32 * 32), Turns(), urgent=False)
+    alone = encode(encoder, contents, BatchBudget.fixed(1), Turns(), urgent=False)
     # Then each has a unit vector that does not depend on its neighbours
     assert set(together.failures) == {2}
     good = together.features[[0, 1, 3]]
