@@ -92,7 +92,9 @@ class PrelabelSettings(_Branch):
     """The model replicas that pre-label.
 
     A batch costs its rows times its longest, in tokens or pixels, and at most `batch_..._max`;
-    while online requests come it is at most `batch_..._shared_max`, as they wait for it.
+    while online requests come it is at most `batch_..._shared_max`, as they wait for it. A job has
+    at most `chunks_per_replica` chunks in flight for each replica there is: more than it works on,
+    so that a backlog calls for more replicas.
     """
 
     replicas_min: int = Field(1, ge=0)
@@ -104,9 +106,11 @@ class PrelabelSettings(_Branch):
     batch_tokens_shared_max: int = Field(512, ge=16)
     batch_pixels_max: int = Field(4_000_000, ge=64)
     batch_pixels_shared_max: int = Field(500_000, ge=64)
-    chunks_in_flight_max: int = Field(8, ge=1)
+    chunks_per_replica: int = Field(4, ge=1)
     models_per_replica_max: int = Field(4, ge=1)
     chunk_timeout_s: float = Field(300.0, gt=0)
+    upscale_delay_s: float = Field(5.0, ge=0)
+    downscale_delay_s: float = Field(60.0, ge=0)
 
 
 class LearningSettings(_Branch):

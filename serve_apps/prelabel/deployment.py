@@ -4,19 +4,19 @@ import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event
-from typing import NoReturn
+from contextlib import suppress
+from threading import Thread
 
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.config import AutoscalingConfig
 from ray.serve.deployment import Application
-from ray.serve.exceptions import RayServeException
+from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from cluster.clock import SystemClock
 from cluster.domain.models import ModelSpec
-from cluster.errors import ReplicaLost
+from cluster.errors import Overloaded, ReplicaLost, Unavailable
 from cluster.settings import PrelabelSettings, Settings
 from cluster.stores.objects import open_objects
 from serve_apps.prelabel.cache import ModelCache
@@ -30,6 +30,12 @@ DEPLOYMENT_NAME = "prelabel"
 ONGOING_MAX = 64
 """Requests one replica holds. Far more than it works on: online requests must reach it, and pass
 the chunks that wait there, rather than wait for a slot behind them."""
+
+QUEUED_MAX = 256
+"""Requests of one caller that may wait for a slot; more are refused, and callers slow down."""
+
+COUNT_EVERY_S = 2.0
+"""How soon a runner sees that there are more replicas, or fewer."""
 
 CHUNK_THREADS = 2
 """Chunks in work at a time: one is read and tokenized while the model runs the other."""
@@ -85,6 +91,7 @@ def prelabel_deployment(settings: Settings) -> Application:
     configure = serve.deployment(
         name=DEPLOYMENT_NAME,
         max_ongoing_requests=ONGOING_MAX,
+        max_queued_requests=QUEUED_MAX,
         health_check_period_s=HEALTH_CHECK_EVERY_S,
         graceful_shutdown_timeout_s=min(prelabel.chunk_timeout_s, DRAIN_S_MAX),
         ray_actor_options={
@@ -96,51 +103,81 @@ def prelabel_deployment(settings: Settings) -> Application:
             max_replicas=prelabel.replicas_max,
             target_ongoing_requests=CHUNK_THREADS,
             look_back_period_s=15.0,
-            upscale_delay_s=5.0,
-            downscale_delay_s=60.0,
+            upscale_delay_s=prelabel.upscale_delay_s,
+            downscale_delay_s=prelabel.downscale_delay_s,
         ),
     )
     return configure(Prelabel).bind(settings)
 
 
 class RemotePredictor:
-    """A `BulkPredictor` over the replicas; each chunk in flight keeps one waiting thread.
+    """A `BulkPredictor` over the replicas: every chunk in flight is a task on one event loop.
 
     A chunk that has no answer after `chunk_timeout_s`, waiting included, counts as lost.
     """
 
     def __init__(self, handle: DeploymentHandle[Prelabel], settings: PrelabelSettings) -> None:
         self._handle, self._timeout_s = handle, settings.chunk_timeout_s
-        self._threads = ThreadPoolExecutor(
-            settings.chunks_in_flight_max, thread_name_prefix="prelabel-wait"
-        )
-        self._closed = Event()
+        self._replicas = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="prelabel-wait", daemon=True)
+        self._thread.start()
+        self._counting = asyncio.run_coroutine_threadsafe(self._count(), self._loop)
+
+    @property
+    def replicas(self) -> int:
+        """How many replicas ran when they were last counted."""
+        return self._replicas
 
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
         """Send a chunk to a replica."""
-        return self._threads.submit(self._predict, work)
+        return asyncio.run_coroutine_threadsafe(self._predict(work), self._loop)
 
     def close(self) -> None:
         """Stop waiting for anything; replicas finish what they have."""
-        self._closed.set()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._loop.call_soon_threadsafe(self._stop)
+        self._thread.join()
+        self._loop.close()
 
-    def _predict(self, work: ChunkWork) -> ChunkOutcome:
+    async def _predict(self, work: ChunkWork) -> ChunkOutcome:
         response = self._handle.predict_chunk.remote(work)
         try:
-            outcome: ChunkOutcome = response.result(timeout_s=self._timeout_s)
+            outcome: ChunkOutcome = await asyncio.wait_for(response, self._timeout_s)
+        except BackPressureError:
+            raise await self._after_a_moment(
+                Overloaded("the queue of chunks", QUEUED_MAX)
+            ) from None
         except RayTaskError as error:
             # Ray's exception is of the cause's class too, but its text is a traceback.
             raise error.cause from None
-        except TimeoutError:
-            response.cancel()  # type: ignore[no-untyped-call]
-            self._lose(work)
-        except (RayError, RayServeException):
-            self._lose(work)
+        except (TimeoutError, RayError, RayServeException):
+            lost = ReplicaLost(f"chunk {work.chunk.number} of job {work.chunk.job_id}")
+            raise await self._after_a_moment(lost) from None
         return outcome
 
-    def _lose(self, work: ChunkWork) -> NoReturn:
-        """Give the cluster a moment to notice the loss, then raise ReplicaLost."""
-        lost = ReplicaLost(f"chunk {work.chunk.number} of job {work.chunk.job_id}")
-        self._closed.wait(lost.retry_after_s)
-        raise lost from None
+    async def _after_a_moment(self, error: Unavailable) -> Unavailable:
+        """Return the error once the cluster has had time to notice its cause."""
+        await asyncio.sleep(error.retry_after_s)
+        return error
+
+    async def _count(self) -> None:
+        """Count the replicas again and again."""
+        while True:
+            with suppress(RayError, RayServeException):
+                self._replicas = await self._loop.run_in_executor(None, running_replicas)
+            await asyncio.sleep(COUNT_EVERY_S)
+
+    def _stop(self) -> None:
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.call_soon(self._loop.stop)
+
+
+def running_replicas() -> int:
+    """Return how many replicas run, as the controller of Serve knows it."""
+    for application in serve.status().applications.values():
+        found = application.deployments.get(DEPLOYMENT_NAME)
+        if found is not None:
+            states = found.replica_states.items()
+            return sum(count for state, count in states if state.value == "RUNNING")
+    return 0

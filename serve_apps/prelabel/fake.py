@@ -1,5 +1,6 @@
 """A model made of hashes: fast, deterministic, and able to fail on command."""
 
+import os
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
@@ -20,6 +21,9 @@ DIMENSIONS = 8
 POISON = "muster-poison"
 """A content that holds this makes inference raise."""
 
+DEADLY = "muster-deadly"
+"""A content that holds this ends the process."""
+
 NOT_A_NUMBER = "muster-nan"
 """A content that holds this gets features that are not numbers."""
 
@@ -27,11 +31,16 @@ NOT_A_NUMBER = "muster-nan"
 class FakeEncoder:
     """Features are the first bytes of the content's hash, in 256ths.
 
-    Inference takes `service_time_s` an item, spent by calling `pause`.
+    Inference takes `service_time_s` an item, spent by calling `pause`; deadly contents call `die`.
     """
 
-    def __init__(self, service_time_s: float, pause: Callable[[float], None]) -> None:
-        self._service_time_s, self._pause = service_time_s, pause
+    def __init__(
+        self,
+        service_time_s: float,
+        pause: Callable[[float], None],
+        die: Callable[[], object] = os.abort,
+    ) -> None:
+        self._service_time_s, self._pause, self._die = service_time_s, pause, die
 
     @property
     def dimensions(self) -> int:
@@ -51,6 +60,8 @@ class FakeEncoder:
         """Compute hash numbers in [0, 1); raises ValueError for poison."""
         if self._service_time_s:
             self._pause(self._service_time_s * len(batch))
+        if any(DEADLY.encode() in item.array.tobytes() for item in batch):
+            self._die()
         features = np.stack([_features(item.array.tobytes()) for item in batch])
         return lambda: features
 

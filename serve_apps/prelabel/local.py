@@ -13,6 +13,11 @@ class LocalPredictor:
         self._predictor = predictor
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="prelabel")
 
+    @property
+    def replicas(self) -> int:
+        """One: this process."""
+        return 1
+
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
         """Queue a chunk."""
         return self._threads.submit(self._predictor.predict, work)

@@ -6,6 +6,7 @@ import numpy as np
 
 from cluster import paths
 from cluster.clock import Clock
+from cluster.domain.ids import UnixSeconds
 from cluster.domain.items import Modality, RejectedRow, fold_of
 from cluster.domain.models import ModelSpec
 from cluster.errors import ModelUnusable
@@ -26,6 +27,9 @@ from serve_apps.prelabel.triage import Failure, blamed_on
 from serve_apps.prelabel.turns import Turns
 from serve_apps.prelabel.work import ITEM_POISON, ChunkOutcome, ChunkWork
 
+DEADLY = "ReplicaLost"
+"""Why an item that ended its process cannot be labelled."""
+
 
 class ChunkPredictor:
     """Pre-labels whole chunks between object store and model; safe to call from many threads."""
@@ -38,7 +42,7 @@ class ChunkPredictor:
         self._turns = Turns()
 
     def predict(self, work: ChunkWork) -> ChunkOutcome:
-        """Pre-label a chunk and store its predictions; doing it again stores the same.
+        """Pre-label a chunk and store its predictions, or try some rows; again does the same.
 
         Features already stored for the base model are used, so a new version costs no encoding.
         An item the model cannot handle gets a uniform prediction and is reported. Raises
@@ -46,6 +50,8 @@ class ChunkPredictor:
         """
         started_at = self._clock.now()
         items = read_item_table(self._objects, work.chunk)
+        if work.trial is not None:
+            return self._try(work, items.contents[work.trial.first : work.trial.end], started_at)
         table, encoded_rows = self._features(work, items)
         probabilities, failures = self._finish(work.model, table, items.content_hashes)
         path = paths.predictions(work.chunk.job_id, work.model.version, work.chunk.number)
@@ -77,6 +83,20 @@ class ChunkPredictor:
             if not self._is_healthy(encoder):
                 raise ModelUnusable(type(encoder).__name__, "it fails on its own sample")
 
+    def _try(
+        self, work: ChunkWork, contents: Sequence[Content], started_at: UnixSeconds
+    ) -> ChunkOutcome:
+        """Put contents to the model for no other end than to see whether this process survives."""
+        self._encode(work.model, contents)
+        return ChunkOutcome(
+            chunk=work.chunk.number,
+            rows=0,
+            predictions_path="",
+            poison=(),
+            encoded_rows=len(contents),
+            seconds=self._clock.now() - started_at,
+        )
+
     def _features(self, work: ChunkWork, items: ItemTable) -> tuple[FeatureTable, int]:
         """Return a chunk's features and how many contents were encoded for them."""
         path = paths.features(work.chunk.job_id, work.model.base_model, work.chunk.number)
@@ -84,7 +104,10 @@ class ChunkPredictor:
         if stored is not None and np.array_equal(stored.positions, items.positions):
             return stored, 0
         unique, places = _distinct(items.content_hashes)
-        encoded = self._encode(work.model, [items.contents[index] for index in unique])
+        deadly = {places[row] for row in work.deadly}
+        spared = [place for place in range(len(unique)) if place not in deadly]
+        encoded = self._encode(work.model, [items.contents[unique[place]] for place in spared])
+        encoded = _with_deadly(encoded, spared, len(unique))
         failures = [_reason(encoded, place) for place in places]
         table = FeatureTable.of(items.positions, encoded.features[places], failures)
         write_features(self._objects, path, table)
@@ -147,6 +170,15 @@ def _distinct(content_hashes: Sequence[bytes]) -> tuple[list[int], list[int]]:
             place[content_hash] = len(first)
             first.append(index)
     return first, [place[content_hash] for content_hash in content_hashes]
+
+
+def _with_deadly(encoded: Encoded, spared: Sequence[int], contents: int) -> Encoded:
+    """Return what was encoded at its place among all contents, and a failure at the others."""
+    features = np.zeros((contents, encoded.features.shape[1]), dtype=np.float32)
+    features[list(spared)] = encoded.features
+    failures = {place: Failure(DEADLY) for place in set(range(contents)).difference(spared)}
+    failures |= {spared[index]: failure for index, failure in encoded.failures.items()}
+    return Encoded(features, failures)
 
 
 def _reason(encoded: Encoded, index: int) -> str | None:

@@ -1,21 +1,17 @@
 """The pre-labelling stage of a job: every chunk by the live model, through a bounded window."""
 
-from collections import Counter, deque
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cluster.clock import Clock
 from cluster.domain.jobs import Job, JobState
 from cluster.domain.models import ZERO_SHOT, ModelRecord, ModelSpec
-from cluster.errors import ModelNotFound, ModelUnusable, StaleRevision, Unavailable
+from cluster.errors import ModelNotFound, ModelUnusable, StaleRevision
 from cluster.ports import ModelRegistry, Stores
 from cluster.runner import JobDesk
 from cluster.settings import PrelabelSettings
-from serve_apps.prelabel.work import BulkPredictor, ChunkOutcome, ChunkWork
-
-ATTEMPTS_MAX = 5
-"""How often one chunk may lose its replica before its model is held to be the cause."""
+from serve_apps.prelabel.window import Finished, Window
+from serve_apps.prelabel.work import BulkPredictor, ChunkWork
 
 CANCEL_CHECK_S = 1.0
 """How soon a cancelled job is noticed while no chunk finishes."""
@@ -42,7 +38,7 @@ class PrelabelStage:
         model = live_model(self._stores.models, desk.job, started_at)
         left = self._left(desk, model)
         items = sum(work.chunk.rows for work in left)
-        window = _Window(self._predictor, left, self._settings.chunks_in_flight_max)
+        window = Window(self._predictor, left, self._settings.chunks_per_replica)
         try:
             while not window.is_empty:
                 finished = window.advance(CANCEL_CHECK_S)
@@ -72,7 +68,7 @@ class PrelabelStage:
             ChunkWork(chunk=chunk, model=model) for chunk in chunks if chunk.number not in predicted
         ]
 
-    def _keep(self, desk: JobDesk, finished: Iterable["_Finished"]) -> None:
+    def _keep(self, desk: JobDesk, finished: Iterable[Finished]) -> None:
         """Record finished chunks, in one write each to the ledger and to the job."""
         kept = list(finished)
         if not kept:
@@ -132,7 +128,7 @@ def _begin_line(models: ModelRegistry, job: Job, now: float) -> ModelSpec:
     return zero_shot
 
 
-def _record_poison(desk: JobDesk, finished: "_Finished") -> None:
+def _record_poison(desk: JobDesk, finished: Finished) -> None:
     poison = finished.outcome.poison
     if not poison:
         return
@@ -144,53 +140,3 @@ def _record_poison(desk: JobDesk, finished: "_Finished") -> None:
         first_position=poison[0].line - 1,
         chunk=finished.outcome.chunk,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Finished:
-    work: ChunkWork
-    outcome: ChunkOutcome
-
-
-class _Window:
-    """Keeps a bounded number of chunks in flight; work that lost its replica goes to the back."""
-
-    def __init__(self, predictor: BulkPredictor, works: Iterable[ChunkWork], size: int) -> None:
-        self._predictor, self._size = predictor, size
-        self._waiting = deque(works)
-        self._flying: dict[Future[ChunkOutcome], ChunkWork] = {}
-        self._losses: Counter[int] = Counter()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether all work is done."""
-        return not self._waiting and not self._flying
-
-    def advance(self, timeout_s: float) -> list[_Finished]:
-        """Fill the window, wait for a chunk or the timeout, and return what has finished."""
-        while self._waiting and len(self._flying) < self._size:
-            work = self._waiting.popleft()
-            self._flying[self._predictor.submit(work)] = work
-        ended, _ = wait(self._flying, timeout_s, FIRST_COMPLETED)
-        finished = []
-        for future in ended:
-            work = self._flying.pop(future)
-            try:
-                finished.append(_Finished(work=work, outcome=future.result()))
-            except Unavailable:
-                self._again(work)
-        return finished
-
-    def abandon(self) -> None:
-        """Drop what has not begun; what has begun stores what it stores, and harms nothing."""
-        for future in self._flying:
-            future.cancel()
-
-    def _again(self, work: ChunkWork) -> None:
-        self._losses[work.chunk.number] += 1
-        if self._losses[work.chunk.number] >= ATTEMPTS_MAX:
-            raise ModelUnusable(
-                f"{work.model.name} version {work.model.version}",
-                f"chunk {work.chunk.number} lost its replica {ATTEMPTS_MAX} times",
-            )
-        self._waiting.append(work)

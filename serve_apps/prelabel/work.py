@@ -6,6 +6,7 @@ from typing import Protocol
 
 from cluster.domain.items import Chunk, ChunkPrediction, RejectedRow
 from cluster.domain.models import ModelSpec
+from serve_apps.prelabel.hunt import Rows
 
 ITEM_POISON = "item-poison"
 """The code of an item the model cannot label; its prediction is uniform."""
@@ -13,10 +14,16 @@ ITEM_POISON = "item-poison"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkWork:
-    """A chunk to pre-label and the model version to do it with."""
+    """A chunk to pre-label and the model version to do it with.
+
+    The rows `deadly` have ended their process before: they are not shown to the model again. With
+    `trial` those rows alone are put to the model, and nothing is stored.
+    """
 
     chunk: Chunk
     model: ModelSpec
+    deadly: tuple[int, ...] = ()
+    trial: Rows | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +55,16 @@ class ChunkOutcome:
 class BulkPredictor(Protocol):
     """Somewhere chunks are pre-labelled: threads of this process, or replicas of a cluster."""
 
+    @property
+    def replicas(self) -> int:
+        """How many replicas there are now, at least about; 0 while none has started."""
+        ...
+
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
         """Start on a chunk and return at once.
 
-        The future raises Unavailable errors (ReplicaLost among them) where the same work may be
-        submitted again, and Faults where that would not help.
+        The future raises Overloaded where too much waits already, other Unavailable errors where
+        the replica was lost (the same work may be submitted again), and Faults where that would
+        not help.
         """
         ...

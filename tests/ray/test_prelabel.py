@@ -18,7 +18,7 @@ from cluster.settings import PrelabelSettings, Settings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import open_objects
 from serve_apps.prelabel.deployment import Prelabel, RemotePredictor, prelabel_deployment
-from serve_apps.prelabel.fake import POISON
+from serve_apps.prelabel.fake import DEADLY, POISON
 from serve_apps.prelabel.stage import PrelabelStage
 from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
 from tests.unit.prelabel.support import (
@@ -100,6 +100,10 @@ class Assassin:
     def sent(self) -> int:
         return self._sent
 
+    @property
+    def replicas(self) -> int:
+        return self._predictor.replicas
+
 
 def test_a_replica_killed_in_the_middle_costs_the_job_nothing(
     handle: DeploymentHandle[Prelabel], settings: Settings
@@ -129,6 +133,33 @@ def test_a_replica_killed_in_the_middle_costs_the_job_nothing(
     ]
     assert [position for positions, _ in found for position in positions] == list(range(len(texts)))
     np.testing.assert_array_equal(np.concatenate([rows for _, rows in found]), expected)
+
+
+@pytest.mark.usefixtures("handle")
+def test_an_item_that_kills_every_replica_is_found_and_the_job_goes_on(settings: Settings) -> None:
+    # Given a job of two chunks, one of which holds an item over which the process aborts
+    objects = open_objects(f"{settings.objects}/deadly")
+    settings = settings.model_copy(update={"objects_uri": f"{settings.objects}/deadly"})
+    stores = memory_stores(objects)
+    job = stores.jobs.create(a_job(), None)
+    texts = ["one", "two", DEADLY, "four"]
+    for number in range(2):
+        contents = texts if number else [f"{text} again" for text in ("five", "six")]
+        stores.chunks.add([store_chunk(objects, contents, number, number * 2)])
+    app = serve.run(prelabel_deployment(settings), name="mortal", route_prefix=None)
+    predictor = RemotePredictor(app, settings.prelabel)
+
+    # When the stage runs
+    desk = JobDesk(job, stores.jobs, stores.events, SystemClock())
+    state = PrelabelStage(stores, settings.prelabel, predictor, SystemClock()).run(desk)
+    predictor.close()
+    serve.delete("mortal")
+
+    # Then that item is named, and all others have their pre-labels
+    assert state is JobState.ASKING
+    assert (desk.job.progress.prelabelled, desk.job.progress.poisoned) == (6, 1)
+    (event,) = [e for e in stores.events.read(JOB, 0, 100) if e.kind == "prelabel.poison"]
+    assert event.message.startswith("item-4: the model fails on this item (ReplicaLost)")
 
 
 def test_online_requests_share_the_replicas(handle: DeploymentHandle[Prelabel]) -> None:

@@ -18,9 +18,11 @@ from cluster.settings import PrelabelSettings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.fake import POISON
+from serve_apps.prelabel.hunt import Rows
 from serve_apps.prelabel.local import LocalPredictor
 from serve_apps.prelabel.predictor import ChunkPredictor
-from serve_apps.prelabel.stage import ATTEMPTS_MAX, PrelabelStage
+from serve_apps.prelabel.stage import PrelabelStage
+from serve_apps.prelabel.window import ATTEMPTS_MAX
 from serve_apps.prelabel.work import BulkPredictor, ChunkOutcome, ChunkWork
 from tests.unit.prelabel.support import (
     JOB,
@@ -33,7 +35,7 @@ from tests.unit.prelabel.support import (
     store_chunk,
 )
 
-SETTINGS = PrelabelSettings(chunks_in_flight_max=3)
+SETTINGS = PrelabelSettings(chunks_per_replica=3)
 
 
 class Replicas:
@@ -44,11 +46,16 @@ class Replicas:
         self._losses = Counter(losses or {})
         self.submitted: list[int] = []
 
+    @property
+    def replicas(self) -> int:
+        return 1
+
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
         number = work.chunk.number
-        self.submitted.append(number)
+        if work.trial is None:
+            self.submitted.append(number)
         future: Future[ChunkOutcome] = Future()
-        if self._losses[number]:
+        if self._losses[number] and work.trial is None:
             self._losses[number] -= 1
             future.set_exception(ReplicaLost(f"chunk {number}"))
         else:
@@ -158,9 +165,50 @@ def test_a_chunk_whose_replica_is_lost_is_done_again_after_the_others() -> None:
 def test_a_chunk_that_always_loses_its_replica_ends_the_job() -> None:
     stores, _ = some_stores()
     replicas = Replicas(predictor_over(stores.objects), losses={1: ATTEMPTS_MAX})
-    with pytest.raises(ModelUnusable, match="chunk 1 lost its replica"):
+    with pytest.raises(ModelUnusable, match="chunk 1 loses its replica"):
         run(stores, replicas)
     assert 0 in predicted(stores)
+
+
+class Mortal(Replicas):
+    """A process that ends over certain rows, and is replaced."""
+
+    def __init__(self, predictor: ChunkPredictor, deadly: set[tuple[int, int]]) -> None:
+        super().__init__(predictor)
+        self._deadly = deadly
+
+    def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
+        shown = work.trial or Rows(0, work.chunk.rows)
+        rows = set(range(shown.first, shown.end)).difference(work.deadly)
+        if self._deadly.intersection((work.chunk.number, row) for row in rows):
+            self.submitted.append(work.chunk.number)
+            future: Future[ChunkOutcome] = Future()
+            future.set_exception(ReplicaLost(f"chunk {work.chunk.number}"))
+            return future
+        return super().submit(work)
+
+
+def test_items_that_end_their_process_are_found_and_the_job_goes_on() -> None:
+    # Given two items over which every replica dies
+    stores, _ = some_stores()
+    replicas = Mortal(predictor_over(stores.objects), deadly={(1, 0), (1, 7)})
+
+    # When the stage runs
+    state, job = run(stores, replicas)
+
+    # Then all items have predictions, and those two are named
+    assert state is JobState.ASKING
+    assert predicted(stores) == dict.fromkeys(range(5), 0)
+    assert (job.progress.prelabelled, job.progress.poisoned) == (50, 2)
+    (event,) = [e for e in stores.events.read(JOB, 0, 100) if e.kind == "prelabel.poison"]
+    assert event.message == (
+        "item-10: the model fails on this item (ReplicaLost); its pre-label is uniform; "
+        "item-17: the model fails on this item (ReplicaLost); its pre-label is uniform"
+    )
+    path = next(p.predictions_path for p in stores.chunks.predictions(JOB) if p.number == 1)
+    _, probabilities = read_predictions(stores.objects, path)
+    assert probabilities[[0, 7]].tolist() == [[pytest.approx(1 / 3)] * 3] * 2
+    assert probabilities[1].max() >= 0.5
 
 
 def test_poison_is_counted_and_named_in_the_history() -> None:
@@ -197,7 +245,7 @@ def test_a_cancelled_job_stops_at_the_next_chunk() -> None:
     replicas = CancelledMeanwhile(predictor_over(stores.objects), stores)
     with pytest.raises(JobCancelled):
         run(stores, replicas)
-    assert len(replicas.submitted) == SETTINGS.chunks_in_flight_max
+    assert len(replicas.submitted) == SETTINGS.chunks_per_replica
 
 
 class Held(Replicas):
@@ -214,7 +262,7 @@ class Held(Replicas):
         self._out.append((future, work))
         self.submitted.append(work.chunk.number)
         self.out_max = max(self.out_max, len(self._out))
-        if len(self._out) == SETTINGS.chunks_in_flight_max or len(self.submitted) == self._expected:
+        if len(self._out) == SETTINGS.chunks_per_replica or len(self.submitted) == self._expected:
             for waiting, its_work in self._out:
                 waiting.set_result(self._predictor.predict(its_work))
             self._out.clear()
@@ -225,7 +273,7 @@ def test_no_more_than_the_window_is_in_flight() -> None:
     stores, _ = some_stores(chunks=10)
     replicas = Held(predictor_over(stores.objects), expected=10)
     run(stores, replicas)
-    assert replicas.out_max == SETTINGS.chunks_in_flight_max
+    assert replicas.out_max == SETTINGS.chunks_per_replica
 
 
 def test_a_line_for_other_labels_is_unusable() -> None:
