@@ -126,7 +126,9 @@ class RemotePredictor:
 
     @property
     def replicas(self) -> int:
-        """How many replicas ran when they were last counted."""
+        """How many replicas ran when they were last counted; raises what ended the counting."""
+        if self._counting.done():
+            self._counting.result()
         return self._replicas
 
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
@@ -179,5 +181,5 @@ def running_replicas() -> int:
         found = application.deployments.get(DEPLOYMENT_NAME)
         if found is not None:
             states = found.replica_states.items()
-            return sum(count for state, count in states if state.value == "RUNNING")
+            return sum(count for state, count in states if state == "RUNNING")
     return 0

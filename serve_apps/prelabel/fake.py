@@ -1,6 +1,5 @@
 """A model made of hashes: fast, deterministic, and able to fail on command."""
 
-import os
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
@@ -38,7 +37,7 @@ class FakeEncoder:
         self,
         service_time_s: float,
         pause: Callable[[float], None],
-        die: Callable[[], object] = os.abort,
+        die: Callable[[], object],
     ) -> None:
         self._service_time_s, self._pause, self._die = service_time_s, pause, die
 

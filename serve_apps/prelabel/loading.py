@@ -1,5 +1,6 @@
 """The one factory of real models; torch is imported only when one is asked for."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,19 +21,20 @@ class ModelLoader:
     """Loads encoders by base model, and heads from their files.
 
     `minilm` and `resnet` come with Muster; `fake` is for tests, and `fake:2.5` takes 2.5 ms an
-    item by calling `pause`; anything else is a Hugging Face repository. Torch gets `threads`
-    threads in the whole process.
+    item by calling `pause`, and calls `die` over deadly ones; anything else is a Hugging Face
+    repository. Torch gets `threads` threads in the whole process.
     """
 
     threads: int
     image_pixels_max: int
     pause: Callable[[float], None]
+    die: Callable[[], object] = os.abort
 
     def encoder(self, base_model: str, modality: Modality) -> Encoder:
         """Return a base model ready for contents of a modality."""
         family, _, service_time_ms = base_model.partition(":")
         if family == FAKE:
-            return FakeEncoder(float(service_time_ms or 0.0) / 1_000.0, self.pause)
+            return FakeEncoder(float(service_time_ms or 0.0) / 1_000.0, self.pause, self.die)
         if base_model == RESNET and modality == "image":
             return PixelEncoder(self.image_pixels_max)
         if (base_model, modality) in ((RESNET, "text"), (MINILM, "image")):
