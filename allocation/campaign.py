@@ -27,7 +27,7 @@ from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
 from allocation.quality.votes import Bools, Floats, Votes
 from allocation.reference import discounted, error_allowed, graded_by_reviewers, shared_errors
-from allocation.sampling import audit_sample, mask_of, seed_sample
+from allocation.sampling import AuditPlan, mask_of, seed_sample, uniform_plan
 from allocation.vetting import (
     GOLD_ITEMS_MAX,
     Finding,
@@ -73,14 +73,14 @@ class Campaign:
         trainings: int = 0,
         trained_items: int = 0,
         first_round: int = 0,
+        audit_plan: AuditPlan | None = None,
     ) -> None:
         self._spec, self._items, self._labels = spec, items, len(spec.label_set)
         self._trainings_max, self.trainings = trainings_max, trainings
         self.trained_items = trained_items
-        self._audit_order = audit_sample(items, spec.crowd, spec.seed)
-        self._audit = mask_of(items, self._audit_order)
-        seeds = seed_sample(items, self._labels, spec.crowd, spec.seed)
-        self._seed = mask_of(items, seeds)
+        self._plan = audit_plan or uniform_plan(items, spec.crowd, spec.seed)
+        self._audit = mask_of(items, self._plan.order)
+        self._seed = mask_of(items, seed_sample(self._plan, self._labels, spec.seed))
         self._answers = AnswerColumns.of([])
         self.deliveries = Deliveries(items)
         self._model: Floats | None = None
@@ -156,12 +156,11 @@ class Campaign:
     def standing(self) -> Standing:
         """Return where the campaign stood at its last refit."""
         answers = self._answers
-        audits = int(answers.audit.sum())
         return Standing(
             expected_accuracy=self._expected(),
             goal_reachable=self._goal_error() > GOAL_ERROR_MIN,
             answers=len(answers),
-            audit_answers=audits,
+            audit_answers=int(answers.audit.sum()),
             cost=float(answers.prices.sum()),
             asked=len(np.unique(answers.positions[~answers.audit])),
             audits_open=self._audits_open(),
@@ -298,7 +297,7 @@ class Campaign:
 
     def _graded(self) -> tuple[Audit, Graded]:
         votes = self._votes(audit=True)
-        audited = self._audit_order[votes.answers_per_item()[self._audit_order] > 0]
+        audited = self._plan.among(votes.answers_per_item() > 0)
         row = np.full(self._items, -1, dtype=np.int64)
         row[audited] = np.arange(len(audited))
         log_label = self.truth.log_label
@@ -310,7 +309,8 @@ class Campaign:
             ),
             positions=audited,
             votes=replace(votes, items=row[votes.items], n_items=len(audited)),
-            planned=len(self._audit_order),
+            planned=len(self._plan.order),
+            weights=self._plan.weights,
         )
         confidence = self._spec.goal.confidence
         if self._reviewed:
@@ -356,7 +356,7 @@ class Campaign:
 
     def _audits_open(self) -> int:
         wanted = self._spec.crowd.audit_answers_max
-        counts = self._votes(audit=True).answers_per_item()[self._audit_order]
+        counts = self._votes(audit=True).answers_per_item()[self._plan.order]
         return int((wanted - np.minimum(counts, wanted)).sum())
 
     def _label_counts(self) -> npt.NDArray[np.int32]:

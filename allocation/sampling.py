@@ -1,7 +1,10 @@
 """Which items are audited and which are asked first: keyed random samples of a job's items.
 
-The samples are functions of the job's seed alone, so every process draws the same ones.
+The samples are functions of the job's seed and of what was believed before anything was asked, so
+every process draws the same ones.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,27 +13,88 @@ from allocation.shortlist import keyed_unit
 from cluster.domain.jobs import CrowdTerms
 
 Positions = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 SEED_SHARE = 0.1
 SEED_ITEMS_A_LABEL = 10
 
+UNIFORM_SHARE = 0.5
+"""The share of the weight that all items have alike, so that none counts for more than two."""
 
-def audit_sample(items: int, crowd: CrowdTerms, seed: int) -> Positions:
-    """Return the audited positions in audit order: a uniform sample without replacement."""
+DOUBT_POWER = 0.25
+"""The weight rises with this power of the variance that is expected of a label's correctness.
+
+The square root of it, a half, would be best if beliefs came true.
+"""
+
+CHANCE_MAX = 0.25
+"""No item is audited with a greater probability than about this because it is in doubt."""
+
+CLASSES_MAX = 8
+"""Weights are rounded to so many levels."""
+
+FINE_KEY = 0x5BD1E995
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class AuditPlan:
+    """Which items of a job are audited.
+
+    `order` (n,) are their positions in audit order. Each came next, of the items left, with a
+    probability in proportion to its weight; `weights` (items,) average 1.
+    """
+
+    order: Positions
+    weights: Floats
+
+    def among(self, chosen: npt.NDArray[np.bool_]) -> Positions:
+        """Return the audited positions that are chosen, of a mask (items,), in audit order."""
+        return self.order[chosen[self.order]]
+
+
+def uniform_plan(items: int, crowd: CrowdTerms, seed: int) -> AuditPlan:
+    """Return the plan by which all items are as likely to be audited."""
+    wanted = audited_items(items, crowd)
+    return AuditPlan(order=_order(items, seed)[:wanted], weights=np.ones(items))
+
+
+def doubting_plan(believed: Floats, goal: float, crowd: CrowdTerms, seed: int) -> AuditPlan:
+    """Return the plan by which labels likely to be wrong are likelier to be audited.
+
+    `believed` (items,) is the probability of each item's likeliest label before anybody is asked.
+    Of an item below the goal the crowd is asked until it is about there.
+    """
+    items = len(believed)
+    wanted = audited_items(items, crowd)
+    error = np.minimum(1.0 - np.clip(believed, 0.0, 1.0), 1.0 - goal)
+    doubt = (error * (1.0 - error)) ** DOUBT_POWER
+    share = doubt / doubt.mean() if doubt.any() else np.ones(items)
+    weights = UNIFORM_SHARE + (1.0 - UNIFORM_SHARE) * share
+    weights = _levelled(np.minimum(weights, CHANCE_MAX * items / max(wanted, 1)))
+    # The first to come of clocks that ring at these rates: each item left is next by its weight.
+    rings = -np.log1p(-_unit(items, seed)) / weights
+    order: Positions = np.argsort(rings, kind="stable").astype(np.int64)
+    return AuditPlan(order=order[:wanted], weights=weights)
+
+
+def audited_items(items: int, crowd: CrowdTerms) -> int:
+    """Return how many items are audited."""
     wanted = round(items * crowd.audit_share)
     if crowd.audit_share > 0.0:
         wanted = max(wanted, crowd.audit_items_min)
-    return _order(items, seed)[: min(wanted, crowd.audit_items_max, items)]
+    return min(wanted, crowd.audit_items_max, items)
 
 
-def seed_sample(items: int, labels: int, crowd: CrowdTerms, seed: int) -> Positions:
+def seed_sample(plan: AuditPlan, labels: int, seed: int) -> Positions:
     """Return the positions that a job without a trained model asks about first.
 
     A tenth of the items, but 10 a label where there are as many: enough to train a first head and
-    to tell good workers from bad ones. They are drawn apart from the audit sample, which no model
+    to tell good workers from bad ones. They are drawn apart from the audited ones, which no model
     may learn from.
     """
-    rest = _order(items, seed)[len(audit_sample(items, crowd, seed)) :]
+    items = len(plan.weights)
+    order = _order(items, seed)
+    rest = order[~mask_of(items, plan.order)[order]]
     return rest[: max(round(items * SEED_SHARE), SEED_ITEMS_A_LABEL * labels)]
 
 
@@ -41,7 +105,26 @@ def mask_of(items: int, positions: Positions) -> npt.NDArray[np.bool_]:
     return mask
 
 
+def _levelled(weights: Floats) -> Floats:
+    """Return weights rounded to a few levels of equal ratio, with mean 1."""
+    lowest, highest = weights.min(initial=np.inf), weights.max(initial=0.0)
+    steps = CLASSES_MAX * np.log(weights / lowest) / max(np.log(highest / lowest), 1e-9)
+    level = np.minimum(steps.astype(np.int64), CLASSES_MAX - 1)
+    count = np.maximum(np.bincount(level, minlength=CLASSES_MAX), 1)
+    levels = np.bincount(level, weights=weights, minlength=CLASSES_MAX) / count
+    found: Floats = levels[level] / levels[level].mean() if len(level) else weights
+    return found
+
+
 def _order(items: int, seed: int) -> Positions:
     positions = np.arange(items, dtype=np.int32)
     order: Positions = np.argsort(keyed_unit(positions, seed), kind="stable").astype(np.int64)
     return order
+
+
+def _unit(items: int, seed: int) -> Floats:
+    """Return a number in (0, 1) for each item, finer than the items of the largest job are many."""
+    positions = np.arange(items, dtype=np.int32)
+    coarse = keyed_unit(positions, seed).astype(np.float64)
+    fine = keyed_unit(positions, seed ^ FINE_KEY).astype(np.float64)
+    return coarse + (fine + 2.0**-25) * 2.0**-24

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from allocation.audit_plan_file import kept_plan
 from allocation.board import Board
 from allocation.campaign import Campaign, Step
 from allocation.conclusions import Delivery, Positions, Standing
@@ -295,14 +296,15 @@ def dismiss_crowd(stores: Stores, shards: Sequence[Shard], job_id: JobId) -> Non
 
 def _campaign(stores: Stores, job: Job, trainings_max: int, delivered: DeliveredLabels) -> Campaign:
     progress = job.progress
+    found = read_predictions(stores, job.job_id, progress.items, len(job.spec.label_set))
     campaign = Campaign(
         job.spec,
         progress.items,
         trainings_max=trainings_max,
         trainings=progress.trainings,
         trained_items=progress.trained_items,
+        audit_plan=kept_plan(stores, job, found),
     )
-    found = read_predictions(stores, job.job_id, progress.items, len(job.spec.label_set))
     if found is not None:
         campaign.set_model(*found)
     base_model = job.spec.base_model

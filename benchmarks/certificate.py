@@ -2,8 +2,10 @@
 
 Every job is simulated to its end and its certificate read after every single audited item. It is
 broken where any reading exceeds the true accuracy of the labels it is about. Half of the jobs are
-audited by reviewers, half by the crowd itself. `--jobs` makes it shorter. `--data` (or MUSTER_DATA)
-names a folder of recorded crowds, whose answers are split into labels and audits.
+audited by reviewers, half by the crowd itself. Each is audited twice, side by side: by a sample
+that favours labels in doubt, as where a trained model is live, and by a uniform one, as where none
+is. `--jobs` makes it shorter. `--data` (or MUSTER_DATA) names a folder of recorded crowds, whose
+answers are split into labels and audits.
 """
 
 import argparse
@@ -43,7 +45,8 @@ STRATA = ("overall", "auto", "crowd")
 class Outcome:
     """One job: the strata whose certificate was ever broken, and how it stood at the end.
 
-    `plain_slack` is the slack where nothing is believed of single labels; `fixed_broken` whether
+    `uniform_broken`, `uniform_slack` and `uniform_error` are those of the uniform sample;
+    `plain_slack` is its slack where nothing is believed of single labels; `fixed_broken` whether
     Clopper and Pearson's bound, made to be read once, would have been broken, None for crowds.
     """
 
@@ -52,7 +55,10 @@ class Outcome:
     accuracy: float
     error: float
     broken: frozenset[str]
+    uniform_broken: frozenset[str]
     slack: float
+    uniform_slack: float
+    uniform_error: float
     plain_slack: float
     fixed_broken: bool | None
     label_answers: int
@@ -65,31 +71,40 @@ def outcome(seed: int) -> Outcome:
     job = simulated(seed, items=items, reviewed=seed % 2 == 0, audit_share=AUDIT_SHARE)
     certificate, labels = _certifier(job), job.audit.labels
     accuracy = float(job.right.mean())
-    right = {
-        "overall": accuracy,
-        "auto": float(job.right[labels.auto].mean()) if labels.auto.any() else 1.0,
-        "crowd": float(job.right[~labels.auto].mean()) if not labels.auto.all() else 1.0,
-    }
-    broken = {
-        stratum.name
-        for audited in range(1, len(job.audit.positions) + 1)
-        for stratum in certificate(beginning(job.audit, audited)).strata
-        if stratum.accuracy_lower > right[stratum.name]
-    }
     blind = replace(labels, believed=np.full(items, labels.believed.mean()))
-    last = certificate(job.audit).overall
-    plain = certificate(replace(job.audit, labels=blind)).overall
+    last, uniform = certificate(job.audit).overall, certificate(job.uniform).overall
+    plain = certificate(replace(job.uniform, labels=blind)).overall
     return Outcome(
         reviewed=job.reviewed,
         items=items,
         accuracy=accuracy,
         error=last.accuracy_estimate - accuracy,
-        broken=frozenset(broken),
+        broken=_broken(job, job.audit),
+        uniform_broken=_broken(job, job.uniform),
         slack=accuracy - last.accuracy_lower,
+        uniform_slack=accuracy - uniform.accuracy_lower,
+        uniform_error=uniform.accuracy_estimate - accuracy,
         plain_slack=accuracy - plain.accuracy_lower,
         fixed_broken=_fixed_broken(job) if job.reviewed else None,
         label_answers=job.label_answers,
         audit_answers=job.audit_answers,
+    )
+
+
+def _broken(job: SimulatedJob, audit: Audit) -> frozenset[str]:
+    """Return the strata whose certificate was broken at any step of an audit."""
+    certificate, auto, items = _certifier(job), audit.labels.auto, len(audit.positions)
+    right = {
+        "overall": float(job.right.mean()),
+        "auto": float(job.right[auto].mean()) if auto.any() else 1.0,
+        "crowd": float(job.right[~auto].mean()) if not auto.all() else 1.0,
+    }
+    return frozenset(
+        stratum.name
+        # Reviewers' scores stay what they are, so their bound never falls: the last is the highest.
+        for audited in range(items if job.reviewed else 1, items + 1)
+        for stratum in certificate(beginning(audit, audited)).strata
+        if stratum.accuracy_lower > right[stratum.name]
     )
 
 
@@ -103,7 +118,7 @@ def _certifier(job: SimulatedJob) -> Callable[[Audit], Certificate]:
 
 
 def _fixed_broken(job: SimulatedJob) -> bool:
-    agreed = np.cumsum(job.audit.votes.labels == job.audit.delivered)
+    agreed = np.cumsum(job.uniform.votes.labels == job.uniform.delivered)
     seen = np.arange(1, len(agreed) + 1)
     bound = beta.ppf(1.0 - CONFIDENCE, agreed, seen - agreed + 1)
     return bool((bound > job.right.mean()).any())
@@ -124,6 +139,12 @@ def figures(outcomes: Sequence[Outcome]) -> list[Figure]:
             for part in STRATA
         ),
         informing("any stratum: ever broken", _share_broken(outcomes, set(STRATA)), "share"),
+        at_most(
+            "uniform sample, overall: ever broken",
+            fmean("overall" in found.uniform_broken for found in outcomes),
+            "share",
+            BROKEN_MAX,
+        ),
         informing("a bound to be read once: ever broken", fmean(fixed), "share"),
         at_most("answers spent on the audit", spent / answers, "share", AUDIT_SHARE_MAX),
         informing("answers spent on the audit, mean of jobs", by_job, "share"),
@@ -135,13 +156,21 @@ def figures(outcomes: Sequence[Outcome]) -> list[Figure]:
 def _of(who: str, outcomes: Sequence[Outcome]) -> list[Figure]:
     large = [found for found in outcomes if found.items == ITEMS]
     slack = 100 * fmean(found.slack for found in large)
+    uniform = 100 * fmean(found.uniform_slack for found in large)
     plain = 100 * fmean(found.plain_slack for found in large)
+    error, uniform_error = (
+        100 * float(np.sqrt(np.mean(np.square(errors))))
+        for errors in ([f.error for f in large], [f.uniform_error for f in large])
+    )
     return [
         informing(f"{who}: overall ever broken", _share_broken(outcomes, {"overall"}), "share"),
         at_most(f"{who}: slack at {ITEMS:,} items", slack, "points", SLACK_POINTS_MAX),
-        informing(f"{who}: slack without the control variate", plain, "points"),
+        informing(f"{who}: slack of a uniform sample", uniform, "points"),
+        informing(f"{who}: the same without the control variate", plain, "points"),
         informing(f"{who}: true accuracy", fmean(found.accuracy for found in large), "share"),
         informing(f"{who}: estimate less truth", 100 * fmean(f.error for f in large), "points"),
+        informing(f"{who}: error of the estimate", error, "points"),
+        informing(f"{who}: the same of a uniform sample", uniform_error, "points"),
         informing(f"{who}: label answers", fmean(f.label_answers for f in large), "answers"),
         informing(f"{who}: audit answers", fmean(f.audit_answers for f in large), "answers"),
     ]

@@ -1,6 +1,6 @@
 """Simulated jobs whose truth is known, with labels that came about as a job's do.
 
-Nothing here is what the certificate assumes, except that the audit sample is random. The model is
+Nothing here is what the certificate assumes, except how the audit sample is drawn. The model is
 over- or under-confident, items differ in difficulty, classes in size, and workers in how well they
 answer and in what they mix up. Where the crowd audits, its rates are known only from the label
 answers, under beliefs that are wrong in the same way, and up to half of the wrong labels look right
@@ -15,6 +15,8 @@ import numpy.typing as npt
 from allocation.quality.audit import Audit, Labels
 from allocation.quality.dawid_skene import expected_counts
 from allocation.quality.votes import Codes, Floats, Votes
+from allocation.sampling import AuditPlan, doubting_plan, uniform_plan
+from cluster.domain.jobs import CrowdTerms
 
 LABEL_ANSWERS_MAX = 7
 CROWD_AUDITORS = 3
@@ -35,9 +37,13 @@ class Crowd:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SimulatedJob:
-    """A job at its end; `right` (items,) is what the certificate may not know."""
+    """A job at its end; `right` (items,) is what the certificate may not know.
+
+    The `audit` is the service's for a job with a trained model, `uniform` what it is without.
+    """
 
     audit: Audit
+    uniform: Audit
     right: npt.NDArray[np.bool_]
     counts: Floats
     reviewed: bool
@@ -61,7 +67,9 @@ def simulated(seed: int, *, items: int, reviewed: bool, audit_share: float) -> S
     crowd = _crowd(rng, k)
     start = rng.integers(len(crowd.confusion), size=items)
     log_belief = _model(rng, truth, prior)
-    label_votes = _ask(rng, crowd, truth, start, log_belief)
+    first = np.exp(log_belief.max(axis=1))
+    goal = float(rng.uniform(0.85, 0.98))
+    label_votes = _ask(rng, crowd, truth, start, log_belief, goal)
     belief = np.exp(_normalised(log_belief))
     codes = belief.argmax(axis=1)
     labels = Labels(
@@ -70,20 +78,32 @@ def simulated(seed: int, *, items: int, reviewed: bool, audit_share: float) -> S
         believed=belief.max(axis=1),
     )
     each = 1 if reviewed else CROWD_AUDITORS
-    positions = rng.permutation(items)[: round(items * audit_share / each)]
-    rows = np.repeat(np.arange(len(positions)), each)
-    workers = (start[positions[rows]] + LABEL_ANSWERS_MAX + np.arange(len(rows)) % each) % len(
-        crowd.confusion
-    )
-    if reviewed:
-        said = truth[positions]
-    else:
-        said = crowd.answers(rng, workers, _as_auditors_see(rng, truth, codes)[positions[rows]])
-    votes = Votes.of(
-        rows, workers, said, n_items=len(positions), n_workers=len(crowd.confusion), n_labels=k
-    )
+    terms = CrowdTerms(audit_share=audit_share / each, audit_items_min=0, audit_items_max=items)
+    key = int(rng.integers(2**63))
+    seen = truth if reviewed else _as_auditors_see(rng, truth, codes)
+
+    def audited(plan: AuditPlan) -> Audit:
+        positions = plan.order
+        rows = np.repeat(np.arange(len(positions)), each)
+        workers = (start[positions[rows]] + LABEL_ANSWERS_MAX + np.arange(len(rows)) % each) % len(
+            crowd.confusion
+        )
+        truths = seen[positions[rows]]
+        said = truths if reviewed else crowd.answers(rng, workers, truths)
+        votes = Votes.of(
+            rows, workers, said, n_items=len(positions), n_workers=len(crowd.confusion), n_labels=k
+        )
+        return Audit(
+            labels=labels,
+            positions=positions,
+            votes=votes,
+            planned=len(positions),
+            weights=plan.weights,
+        )
+
     return SimulatedJob(
-        audit=Audit(labels=labels, positions=positions, votes=votes, planned=len(positions)),
+        audit=audited(doubting_plan(first, goal, terms, key)),
+        uniform=audited(uniform_plan(items, terms, key)),
         right=codes == truth,
         counts=expected_counts(label_votes, belief),
         reviewed=reviewed,
@@ -134,10 +154,15 @@ def _model(rng: np.random.Generator, truth: Codes, prior: Floats) -> Floats:
 
 
 def _ask(
-    rng: np.random.Generator, crowd: Crowd, truth: Codes, start: Codes, log_belief: Floats
+    rng: np.random.Generator,
+    crowd: Crowd,
+    truth: Codes,
+    start: Codes,
+    log_belief: Floats,
+    goal: float,
 ) -> Votes:
     """Ask about items in doubt until none is or each has all its answers; updates the beliefs."""
-    goal, trust = rng.uniform(0.85, 0.98), rng.lognormal(0.0, 0.3)
+    trust = rng.lognormal(0.0, 0.3)
     log_confusion = np.log(np.maximum(crowd.confusion, 1e-3))
     items, workers, labels = [], [], []
     for turn in range(LABEL_ANSWERS_MAX):

@@ -36,6 +36,11 @@ def consensus(job_id: JobId, round_number: int) -> str:
     return f"jobs/{job_id}/consensus/{round_number:06d}.parquet"
 
 
+def audit_plan(job_id: JobId) -> str:
+    """Return the path of the plan of which items are audited."""
+    return f"jobs/{job_id}/audit_plan.parquet"
+
+
 def snapshot(job_id: JobId, round_number: int) -> str:
     """Return the folder of a training snapshot."""
     return f"jobs/{job_id}/snapshots/{round_number:06d}"

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from cluster import paths
 from cluster.domain.ids import JobId
+from cluster.errors import ObjectMissing
 from cluster.ports import ObjectStore
 from training.split import training_rows
 from training.tables import matrix_of
@@ -51,3 +52,19 @@ class Consensus:
             audit_positions=positions[judged],
             audit_posterior=matrix_of(table["audit_posterior"].take(judged)),
         )
+
+
+def audit_weights(
+    objects: ObjectStore, job_id: JobId, positions: Positions
+) -> npt.NDArray[np.float64] | None:
+    """Return how much likelier than others these items were to be audited, (n,).
+
+    None where no audit plan is stored, as in jobs begun before plans were: all were alike.
+    """
+    try:
+        with objects.open_input(paths.audit_plan(job_id)) as stream:
+            table = pq.read_table(stream, columns=["weight"])
+    except ObjectMissing:
+        return None
+    weights: npt.NDArray[np.float64] = table["weight"].to_numpy()[positions]
+    return weights

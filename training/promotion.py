@@ -10,7 +10,9 @@ scores keeps the family-wise error). The rule:
     promote if p <= 1 - confidence and the candidate's expected correctness is not lower.
 
 An equal candidate is therefore promoted in at most 1 - confidence of all cases, and with fewer
-than five informative items none is.
+than five informative items none is. Where some items were likelier to be audited than others,
+because the incumbent doubted them, each counts the less for it (Horvitz & Thompson 1952): a
+candidate that is right where the incumbent is in doubt, and wrong elsewhere, is no better.
 """
 
 from dataclasses import dataclass
@@ -46,12 +48,16 @@ def decide(
     candidate: Probabilities,
     audit_posterior: Probabilities,
     confidence: float = 0.95,
+    *,
+    weights: Floats | None = None,
 ) -> PromotionDecision:
     """Compare two models' probabilities (n, K) on audited items; deterministic.
 
-    Items whose audit posterior is uniform tell nothing and are left out.
+    Items whose audit posterior is uniform tell nothing and are left out. `weights` (n,), above 0,
+    says how much likelier than others each item was to be audited; None where all were alike.
     """
     informative = np.ptp(audit_posterior, axis=1) > 1e-6
+    counts = 1.0 / (np.ones(len(informative)) if weights is None else weights)[informative]
     truth = audit_posterior[informative].astype(np.float64)
     before, after = incumbent[informative], candidate[informative]
     n = len(truth)
@@ -59,8 +65,11 @@ def decide(
         return _decision("nothing audited", 1.0, 0.0, 0.0, n)
     correct_before, correct_after = _correctness(before, truth), _correctness(after, truth)
     log_score = _log_score(after, truth) - _log_score(before, truth)
-    p_value = _sign_flip_p_value(np.stack([correct_after - correct_before, log_score], axis=1))
-    score_before, score_after = float(correct_before.mean()), float(correct_after.mean())
+    differences = np.stack([correct_after - correct_before, log_score], axis=1)
+    p_value = _sign_flip_p_value(counts[:, None] * differences)
+    score_before, score_after = (
+        float(np.average(correct, weights=counts)) for correct in (correct_before, correct_after)
+    )
     if p_value > 1.0 - confidence:
         return _decision("not better beyond noise", p_value, score_before, score_after, n)
     if score_after < score_before:

@@ -8,6 +8,7 @@ from cluster.errors import ModelUnusable, ObjectMissing, TrainingFailed
 from cluster.ports import Stores
 from cluster.runner import JobDesk
 from training.building import build_snapshot
+from training.consensus import audit_weights
 from training.incumbent import Incumbent, incumbent_on
 from training.plan import Trainer, TrainingPlan
 from training.promotion import PromotionDecision, decide
@@ -62,7 +63,12 @@ class LearnStage:
         desk.check()
         audit = read_audit(self._stores.objects, snapshot)
         incumbent = incumbent_on(self._stores, job.job_id, audit.positions, len(snapshot.labels))
-        decision = decide(incumbent.probabilities, trained.audit_probabilities, audit.posterior)
+        decision = decide(
+            incumbent.probabilities,
+            trained.audit_probabilities,
+            audit.posterior,
+            weights=audit_weights(self._stores.objects, job.job_id, audit.positions),
+        )
         lineage = self._lineage(job, plan, incumbent)
         candidate = register(self._stores, job, trained, lineage, desk.clock.now())
         version = candidate.spec.version

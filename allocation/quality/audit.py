@@ -7,6 +7,7 @@ import numpy as np
 
 from allocation.quality.bound import Draws, foreseen, lower
 from allocation.quality.control import Scores, controlled, estimated
+from allocation.quality.drawing import Drawing
 from allocation.quality.votes import Bools, Codes, Floats, Votes
 from cluster.domain.jobs import Certificate, Stratum
 
@@ -33,17 +34,21 @@ class Audit:
 
     `positions` (n,) are the items' places in `labels`, and `votes.items` are rows of these; no
     worker of `votes` had a say in that item's label. `planned` is how many items are audited in
-    the end.
+    the end. `weights` (items,) says how much likelier some were to be drawn next than others, by
+    nothing that was known only after; None where all were drawn alike.
     """
 
     labels: Labels
     positions: Codes
     votes: Votes
     planned: int
+    weights: Floats | None = None
 
     def __post_init__(self) -> None:
         if len(self.positions) != self.votes.n_items:
             raise ValueError("positions and votes must cover the same items")
+        if self.weights is not None and len(self.weights) != len(self.labels.codes):
+            raise ValueError("weights and labels must cover the same items")
 
     @property
     def delivered(self) -> Codes:
@@ -87,17 +92,17 @@ def reachable(audit: Audit, graded: Graded, *, accuracy: float) -> float | None:
     """
     if len(audit.positions) == 0:
         return None
-    draws = _draws(audit, graded, np.ones(len(audit.labels.auto), dtype=np.bool_))
+    everything = np.ones(len(audit.labels.auto), dtype=np.bool_)
+    draws = _draws(audit, graded, everything, _drawing(audit, everything))
     return lower(foreseen(draws, accuracy), graded.confidence)
 
 
 def _stratum(
     name: Literal["auto", "crowd", "overall"], audit: Audit, graded: Graded, part: Bools
 ) -> Stratum:
-    here, believed = part[audit.positions], audit.labels.believed
-    bound = lower(_draws(audit, graded, part), graded.confidence)
-    likely = _chosen(graded.likely, here)
-    estimate = estimated(likely, believed[audit.positions[here]], believed[part])
+    here, drawing = part[audit.positions], _drawing(audit, part)
+    bound = lower(_draws(audit, graded, part, drawing), graded.confidence)
+    estimate = estimated(_chosen(graded.likely, here), drawing, audit.labels.believed[part])
     return Stratum(
         name=name,
         items=int(part.sum()),
@@ -107,16 +112,26 @@ def _stratum(
     )
 
 
-def _draws(audit: Audit, graded: Graded, part: Bools) -> Draws:
+def _draws(audit: Audit, graded: Graded, part: Bools, drawing: Drawing) -> Draws:
     """Return the cautious scores of the audited items of a part of all."""
-    here, believed = part[audit.positions], audit.labels.believed
+    weights = _weights(audit)
     return controlled(
-        _chosen(graded.cautious, here),
-        believed[audit.positions[here]],
-        believed[part],
-        planned=round(audit.planned * float(part.mean())) if len(part) else 0,
+        _chosen(graded.cautious, part[audit.positions]),
+        drawing,
+        audit.labels.believed[part],
+        planned=round(audit.planned * float(weights[part].sum() / max(weights.sum(), 1e-9))),
         exact=graded.exact,
     )
+
+
+def _drawing(audit: Audit, part: Bools) -> Drawing:
+    """Return how the audited items of a part were drawn from it."""
+    row = np.cumsum(part) - 1
+    return Drawing.of(row[audit.positions[part[audit.positions]]], _weights(audit)[part])
+
+
+def _weights(audit: Audit) -> Floats:
+    return np.ones(len(audit.labels.codes)) if audit.weights is None else audit.weights
 
 
 def _chosen(scores: Scores, here: Bools) -> Scores:

@@ -27,26 +27,23 @@ def ever_reaches(
     """Return whether a gambler who bets on each score being above `mean` ever holds `goal`.
 
     The first wealth, 1, is split by `shares` over bettors, who stake `stakes` (n, bettors), never
-    more than `STAKE_MAX` allows. `drawn` is the share of the population that one score takes away:
-    where positive, `outcomes` are exact and those still to come average what the seen ones leave of
-    `mean`; a remainder below 0 rules `mean` out.
+    more than `STAKE_MAX` allows. `drawn` is an item's share of the population: where positive,
+    `outcomes` are exact, and a mean that leaves less than 0 for those still to come is ruled out.
     """
     wealth = shares.copy()
     seen = 0.0
     for at in range(len(scores)):
-        left = 1.0 - drawn * at
-        expected = (mean - drawn * seen) / left
-        if drawn > 0.0 and expected < -ROOM_MIN:
+        if mean < drawn * seen - ROOM_MIN:
             return True
-        gain, total = scores[at] - expected, 0.0
-        stake_max = STAKE_MAX / max(expected - floors[at], ROOM_MIN)
+        gain, total = scores[at] - mean, 0.0
+        stake_max = STAKE_MAX / max(mean - floors[at], ROOM_MIN)
         for bettor in range(len(shares)):
             wealth[bettor] *= 1.0 + min(stakes[at, bettor], stake_max) * gain
             total += wealth[bettor]
         if total >= goal:
             return True
         seen += outcomes[at]
-    return drawn > 0.0 and mean < drawn * seen - ROOM_MIN
+    return mean < drawn * seen - ROOM_MIN
 
 
 @njit(cache=True, nogil=True)

@@ -24,7 +24,7 @@ EDGES: Floats = np.geomspace(0.005, 0.2, 6)
 """The edges that are looked for whatever the plan."""
 
 PLANNED_SHARE = 0.75
-VARIANCE_MIN = 0.02
+VARIANCE_MIN = 1e-6
 PRECISION = 5e-5
 """Bounds are this much too low at most."""
 
@@ -35,10 +35,9 @@ class Draws:
 
     Given the past and what was known, every score has the one mean that is looked for, which lies
     in [0, 1], and is at least its `floor`. `variance` is a guess, made without any score: a
-    wrong one costs width and never truth. Where `population` is given, the draws are without
-    replacement from that many items, in uniformly random order; each has one fixed `outcomes` value
-    of 0 or more, and the score's mean given the past is that of the outcomes not yet drawn.
-    `planned` is how many draws were planned before the first one.
+    wrong one costs width and never truth. Where `population` is given, each draw is of another one
+    of that many items, whose fixed values have the mean looked for; `outcomes` are those drawn, 0
+    or more. `planned` is how many draws were planned before the first one.
     """
 
     scores: Floats

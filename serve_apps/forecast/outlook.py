@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from allocation.quality.votes import Floats
-from allocation.sampling import audit_sample
+from allocation.sampling import audited_items
 from cluster.domain.jobs import CrowdTerms
 from serve_apps.backtest.replay import FrontierPoint
 from serve_apps.backtest.run import backtest
@@ -85,7 +85,7 @@ def forecast(
     for number in range(replicates):
         frontiers.append(_frontier(pilot, crowd, seed + number))
         on_replicate(number + 1)
-    audits = len(audit_sample(plan.items, crowd, seed)) * crowd.audit_answers_max
+    audits = audited_items(plan.items, crowd) * crowd.audit_answers_max
     return tuple(_outlook(goal, frontiers, plan, audits) for goal in goals)
 
 

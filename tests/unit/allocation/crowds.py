@@ -94,12 +94,15 @@ class CrowdWorld:
         wrong = self.truth[position] + self.rng.integers(1, len(self.spec.label_set))
         return int(wrong % len(self.spec.label_set))
 
-    def predict(self, accuracy: float, sure: float = 0.7, version: int = 1) -> None:
-        """Store pre-labels that are right with a probability."""
+    def predict(
+        self, accuracy: float, sure: float | npt.NDArray[np.float64] = 0.7, version: int = 1
+    ) -> None:
+        """Store pre-labels that are right with a probability, and as sure as is said."""
         labels = len(self.spec.label_set)
         said = [self.say(position, accuracy) for position in range(self.items)]
-        model = np.full((self.items, labels), (1.0 - sure) / (labels - 1), dtype=np.float32)
-        model[np.arange(self.items), said] = sure
+        surety = np.broadcast_to(np.asarray(sure, dtype=np.float32), self.items)
+        model = np.repeat((1.0 - surety[:, None]) / (labels - 1), labels, axis=1)
+        model[np.arange(self.items), said] = surety
         table = pa.table(
             {
                 "position": np.arange(self.items),

@@ -112,6 +112,30 @@ def test_better_odds_do_not_excuse_being_wrong_more_often() -> None:
     assert (decision.promote, decision.reason) == (False, "less often correct")
 
 
+def test_a_candidate_no_better_over_all_is_not_promoted_for_items_the_incumbent_doubts() -> None:
+    # Given two models, each right on another nine tenths of the items
+    rng = np.random.default_rng(4)
+    doubted = np.arange(4_000) % 10 == 0
+    missed = np.roll(doubted, 1)
+    truth = np.tile([0.99, 0.01], (4_000, 1))
+    live = np.where(doubted, 0.45, 0.9)
+    candidate = np.where(missed, 0.45, 0.9)
+    models = [np.stack([top, 1.0 - top], axis=1) for top in (live, candidate)]
+
+    # When those the live one doubts are three times as likely to be audited
+    weights = np.where(doubted, 3.0, 1.0)
+    plain, weighted = [], []
+    for _ in SEEDS:
+        rows = (rng.exponential(size=4_000) / weights).argsort()[:200]
+        before, after = (model[rows] for model in models)
+        plain.append(decide(before, after, truth[rows]))
+        weighted.append(decide(before, after, truth[rows], weights=weights[rows]))
+
+    # Then the gate is fooled unless it knows
+    assert promoted(plain) > 0.5 * len(SEEDS)
+    assert promoted(weighted) <= 0.14 * len(SEEDS)
+
+
 def test_without_audited_items_nothing_is_promoted() -> None:
     uniform = np.full((30, 4), 0.25)
     sure = np.tile([0.97, 0.01, 0.01, 0.01], (30, 1))

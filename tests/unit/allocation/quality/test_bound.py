@@ -39,12 +39,13 @@ def test_read_at_every_step_it_is_wrong_in_at_most_one_job_of_twenty(kind: str) 
 def without_replacement(rng: np.random.Generator, items: int, wrong: int, seen: int) -> Draws:
     outcomes = np.ones(items)
     outcomes[:wrong] = 0.0
-    scores = rng.permutation(outcomes)[:seen]
+    drawn = rng.permutation(outcomes)[:seen]
+    known, left = (drawn.cumsum() - drawn) / items, 1.0 - np.arange(seen) / items
     return Draws(
-        scores=scores,
-        floor=np.zeros(seen),
-        variance=np.full(seen, 0.05),
-        outcomes=scores,
+        scores=known + left * drawn,
+        floor=known,
+        variance=0.05 * left**2,
+        outcomes=drawn,
         population=items,
         planned=seen,
     )
@@ -68,7 +69,7 @@ def test_without_replacement_is_narrower_and_sure_once_all_is_seen() -> None:
     draws = without_replacement(rng, 200, 10, 200)
 
     # When the bound knows that nothing is left, and when it does not
-    known, unknown = lower(draws, 0.95), lower(Draws.of(draws.scores), 0.95)
+    known, unknown = lower(draws, 0.95), lower(Draws.of(draws.outcomes), 0.95)
 
     # Then it is the truth itself, and a bound
     assert known == pytest.approx(0.95, abs=0.001)

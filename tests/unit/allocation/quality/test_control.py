@@ -3,7 +3,8 @@ import pytest
 
 from allocation.quality.bound import lower, ruled_out
 from allocation.quality.control import Scores, controlled
-from allocation.quality.votes import Floats
+from allocation.quality.drawing import Drawing
+from allocation.quality.votes import Codes, Floats
 
 ITEMS, AUDITED, JOBS = 2_000, 150, 500
 
@@ -20,30 +21,41 @@ def labels(rng: np.random.Generator, beliefs: str) -> tuple[Floats, Floats]:
     }[beliefs], right
 
 
+def alike(rows: Codes) -> Drawing:
+    """A draw in which all items were as likely."""
+    return Drawing.of(rows, np.ones(ITEMS))
+
+
 def audit(
-    rng: np.random.Generator, believed: Floats, right: Floats, *, noise: float
-) -> tuple[Scores, Floats]:
-    """Scores of a random sample, blurred by `noise`, and the beliefs in it."""
-    sample = rng.permutation(ITEMS)[:AUDITED]
+    rng: np.random.Generator, right: Floats, weights: Floats, *, noise: float
+) -> tuple[Scores, Drawing]:
+    """Scores of a random sample, blurred by `noise`, and how it was drawn."""
+    sample = (rng.exponential(size=ITEMS) / weights).argsort()[:AUDITED]
     blur = noise * rng.choice([-1.0, 1.0], AUDITED)
     scores = Scores(
         values=right[sample] + blur,
         floor=np.full(AUDITED, -noise),
         variance=np.full(AUDITED, noise**2),
     )
-    return scores, believed[sample]
+    return scores, Drawing.of(sample, weights)
 
 
 @pytest.mark.parametrize("beliefs", ["true", "reversed", "overconfident", "all the same"])
 @pytest.mark.parametrize("exact", [True, False])
-def test_read_at_every_step_it_holds_whatever_is_believed(beliefs: str, *, exact: bool) -> None:
+@pytest.mark.parametrize("doubtful", [1.0, 4.0, 0.3])
+def test_read_at_every_step_it_holds_whatever_is_believed_and_drawn(
+    beliefs: str, doubtful: float, *, exact: bool
+) -> None:
+    # Given items in doubt that are drawn more often than others, or less often
     rng = np.random.default_rng(21)
 
+    # When the truth is tested at every step
     wrong = 0
     for _ in range(JOBS):
         believed, right = labels(rng, beliefs)
-        scores, here = audit(rng, believed, right, noise=0.0 if exact else 0.5)
-        draws = controlled(scores, here, believed, planned=AUDITED, exact=exact)
+        weights = np.where(believed < np.median(believed), doubtful, 1.0)
+        scores, drawing = audit(rng, right, weights, noise=0.0 if exact else 0.5)
+        draws = controlled(scores, drawing, believed, planned=AUDITED, exact=exact)
         wrong += ruled_out(draws, float(right.mean()), 0.95)
 
     assert wrong <= 0.05 * JOBS
@@ -59,7 +71,7 @@ def test_a_sample_that_follows_belief_breaks_it_so_the_test_above_can_fail() -> 
         none = np.zeros(len(sure))
         scores = Scores(values=right[sure], floor=none, variance=none)
         same = np.full(ITEMS, 0.9)
-        draws = controlled(scores, same[sure], same, planned=AUDITED, exact=True)
+        draws = controlled(scores, alike(sure), same, planned=AUDITED, exact=True)
         wrong += ruled_out(draws, float(right.mean()), 0.95)
 
     assert wrong > 50
@@ -77,7 +89,7 @@ def test_true_beliefs_raise_the_bound_and_reversed_ones_cost_little() -> None:
         # When each is bounded
         bounds.append(
             [
-                lower(controlled(scores, b[sample], b, planned=AUDITED, exact=True), 0.95)
+                lower(controlled(scores, alike(sample), b, planned=AUDITED, exact=True), 0.95)
                 for b in (true, 1.5 - true, np.full(ITEMS, true.mean()))
             ]
         )
@@ -100,10 +112,10 @@ def test_the_slope_knows_nothing_of_the_score_it_is_applied_to() -> None:
     one, two = (
         controlled(
             Scores(values=values, floor=none, variance=none),
-            believed,
+            Drawing.of(np.arange(20), np.ones(40)),
             np.repeat(believed, 2),
             planned=20,
-            exact=True,
+            exact=False,
         )
         for values in (scores, other)
     )
