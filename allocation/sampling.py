@@ -30,6 +30,9 @@ The square root of it, a half, would be best if beliefs came true.
 CHANCE_MAX = 0.25
 """No item is audited with a greater probability than about this because it is in doubt."""
 
+AUDITED_MIN = 100
+"""Fewer audits are drawn uniformly: their bound is narrowest where none can count for more."""
+
 CLASSES_MAX = 8
 """Weights are rounded to so many levels."""
 
@@ -61,16 +64,19 @@ def uniform_plan(items: int, crowd: CrowdTerms, seed: int) -> AuditPlan:
 def doubting_plan(believed: Floats, goal: float, crowd: CrowdTerms, seed: int) -> AuditPlan:
     """Return the plan by which labels likely to be wrong are likelier to be audited.
 
-    `believed` (items,) is the probability of each item's likeliest label before anybody is asked.
-    Of an item below the goal the crowd is asked until it is about there.
+    It is the uniform one where fewer than `AUDITED_MIN` items are audited. `believed` (items,) is
+    the probability of each item's likeliest label before anybody is asked. Of an item below the
+    goal the crowd is asked until it is about there.
     """
     items = len(believed)
     wanted = audited_items(items, crowd)
+    if wanted < AUDITED_MIN:
+        return uniform_plan(items, crowd, seed)
     error = np.minimum(1.0 - np.clip(believed, 0.0, 1.0), 1.0 - goal)
     doubt = (error * (1.0 - error)) ** DOUBT_POWER
     share = doubt / doubt.mean() if doubt.any() else np.ones(items)
     weights = UNIFORM_SHARE + (1.0 - UNIFORM_SHARE) * share
-    weights = _levelled(np.minimum(weights, CHANCE_MAX * items / max(wanted, 1)))
+    weights = _levelled(np.minimum(weights, CHANCE_MAX * items / wanted))
     # The first to come of clocks that ring at these rates: each item left is next by its weight.
     rings = -np.log1p(-_unit(items, seed)) / weights
     order: Positions = np.argsort(rings, kind="stable").astype(np.int64)

@@ -16,8 +16,8 @@ from tests.unit.allocation.crowds import CrowdWorld
 from tests.unit.allocation.worlds import JOB, job
 from training.consensus import audit_weights
 
-ITEMS = 240
-CROWD = CrowdTerms(audit_share=0.1, audit_items_min=0, audit_answers_max=2)
+ITEMS = 1_200
+CROWD = CrowdTerms(audit_items_min=100, audit_answers_max=2)
 SPEC = replace(job().spec, goal=Goal(accuracy=0.85), crowd=CROWD, seed=5)
 DOUBTED = np.arange(ITEMS) % 6 == 0
 
@@ -69,6 +69,7 @@ def test_a_stage_that_dies_finds_its_plan_though_a_later_model_doubts_other_item
     assert np.array_equal(before.weights, after.weights)
     first = doubting_plan(np.where(DOUBTED, 0.55, 0.999), 0.85, CROWD, SPEC.seed)
     assert np.array_equal(before.order, first.order)
+    assert len(np.unique(first.weights)) == 2
     answers = read_all(given.stores.answers, JOB, 0)
     audited = set(answers.positions[answers.audit])
     assert len(audited) > 12

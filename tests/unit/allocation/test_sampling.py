@@ -68,7 +68,7 @@ def test_every_item_is_as_likely_to_be_audited() -> None:
 
 
 class TestDoubtingPlan:
-    ITEMS = 400
+    ITEMS = 2_000
     CROWD = CrowdTerms(audit_share=0.05, audit_items_min=0)
 
     def test_draws_every_item_next_in_proportion_to_its_weight(self) -> None:
@@ -77,7 +77,7 @@ class TestDoubtingPlan:
         believed = rng.choice([0.55, 0.9, 0.999], self.ITEMS, p=[0.2, 0.2, 0.6])
         plans = [
             doubting_plan(believed, 0.95, self.CROWD, int(rng.integers(2**63)))
-            for _ in range(4_000)
+            for _ in range(2_000)
         ]
 
         # When the first item of each plan, and the last, is looked at
@@ -123,10 +123,18 @@ class TestDoubtingPlan:
         # Then more than a tenth of those in doubt are audited, and about a fourth at most
         assert 0.15 < np.mean(shares) < 0.28
 
-    def test_beliefs_that_are_all_the_same_change_nothing(self) -> None:
-        plan = doubting_plan(np.full(500, 0.7), 0.95, self.CROWD, 9)
+    def test_a_small_audit_is_uniform(self) -> None:
+        believed = np.linspace(0.5, 1.0, self.ITEMS - 20)
 
-        uniform = uniform_plan(500, self.CROWD, 9)
+        plan = doubting_plan(believed, 0.95, self.CROWD, 3)
+
+        assert np.array_equal(plan.order, uniform_plan(len(believed), self.CROWD, 3).order)
+        assert np.ptp(plan.weights) == 0.0
+
+    def test_beliefs_that_are_all_the_same_change_nothing(self) -> None:
+        plan = doubting_plan(np.full(self.ITEMS, 0.7), 0.95, self.CROWD, 9)
+
+        uniform = uniform_plan(self.ITEMS, self.CROWD, 9)
         assert np.array_equal(plan.order, uniform.order)
         assert np.allclose(plan.weights, uniform.weights)
         assert len(np.unique(plan.weights)) == 1
