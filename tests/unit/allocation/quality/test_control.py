@@ -42,11 +42,11 @@ def audit(
 
 @pytest.mark.parametrize("beliefs", ["true", "reversed", "overconfident", "all the same"])
 @pytest.mark.parametrize("exact", [True, False])
-@pytest.mark.parametrize("doubtful", [1.0, 4.0, 0.3])
+@pytest.mark.parametrize("doubtful", [1.0, 4.0])
 def test_read_at_every_step_it_holds_whatever_is_believed_and_drawn(
     beliefs: str, doubtful: float, *, exact: bool
 ) -> None:
-    # Given items in doubt that are drawn more often than others, or less often
+    # Given items in doubt that are drawn as often as others, or more often
     rng = np.random.default_rng(21)
 
     # When the truth is tested at every step
