@@ -21,8 +21,20 @@ def spec(**changes: object) -> JobSpec:
     return replace(job().spec, goal=Goal(accuracy=0.85), **changes)  # type: ignore[arg-type]
 
 
-def campaign(chosen: JobSpec | None = None, **changes: int) -> Campaign:
-    return Campaign(chosen or spec(), ITEMS, **{"trainings_max": 0, **changes})
+def campaign(
+    chosen: JobSpec | None = None,
+    *,
+    trainings_max: int = 0,
+    trainings: int = 0,
+    trained_items: int = 0,
+) -> Campaign:
+    return Campaign(
+        chosen or spec(),
+        ITEMS,
+        trainings_max=trainings_max,
+        trainings=trainings,
+        trained_items=trained_items,
+    )
 
 
 def answer(
