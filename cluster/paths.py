@@ -31,6 +31,11 @@ def errors(job_id: JobId) -> str:
     return f"jobs/{job_id}/errors.jsonl"
 
 
+def error_part(job_id: JobId, part: int) -> str:
+    """Return the path of the lines that a part of a job's ingest adds to its error file."""
+    return f"jobs/{job_id}/errors/{part:06d}.jsonl"
+
+
 def consensus(job_id: JobId, round_number: int) -> str:
     """Return the path of the consensus after a round of answers."""
     return f"jobs/{job_id}/consensus/{round_number:06d}.parquet"

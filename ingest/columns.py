@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pat
 
 from cluster.errors import InvalidField, MissingColumn, TooLarge, UnreadableSource
+from ingest.blocks import Block, Columns, UnreadBlock
 from ingest.footer import RowGroup, read_footer
 from ingest.pages import walk_pages
-from ingest.rows import Layout, Row, shown
+from ingest.rows import Layout, Place, Row, shown
 from ingest.thrift import ThriftError
 
 PAGE_VALUES_MAX = 2**25
@@ -23,6 +26,7 @@ _FOOTER_BYTES_MAX = 32 * 2**20
 _FOOTER_LIST_MAX = 200_000
 _BATCH_ROWS_MAX = 1_024
 _READ_BUFFER_BYTES = 2**20
+_BLOCK_BYTES = 4 * 2**20
 
 
 def parquet_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row]:
@@ -31,6 +35,48 @@ def parquet_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row]:
     Raises MissingColumn, InvalidField for a column of a type that cannot serve, TooLarge, and
     UnreadableSource for what is no Parquet or is damaged.
     """
+    for first, batch in _read(stream, layout, 1):
+        yield from _rows(batch, first, layout)
+
+
+def parquet_blocks(stream: BinaryIO, layout: Layout, place: Place) -> Iterator[UnreadBlock]:
+    """Yield the records of texts from a place on as blocks; raises like `parquet_rows`."""
+    pending, size, first = list[pa.RecordBatch](), 0, place.line
+    for number, batch in _read(stream, layout, place.line):
+        pending.append(batch.slice(max(place.line - number, 0)))
+        size += batch.nbytes
+        if size >= _BLOCK_BYTES:
+            yield partial(_block, pending, first, layout)
+            first = number + batch.num_rows
+            pending, size = [], 0
+    if pending:
+        yield partial(_block, pending, first, layout)
+
+
+def _block(batches: Sequence[pa.RecordBatch], first: int, layout: Layout) -> Block:
+    table = pa.Table.from_batches(batches)
+    ids, texts = (_whole(table[name]) for name in (layout.id_field, layout.content_field))
+    columns = Columns(
+        lines=np.arange(first, first + len(ids)),
+        starts=np.zeros(len(ids), np.int64),
+        ids=ids,
+        texts=texts,
+        row=lambda index: Row(first + index, _value(ids, index), _value(texts, index)),
+    )
+    return Block(columns=[columns])
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks)
+
+
+def _value(column: pa.Array, index: int) -> object:
+    found: object = _plain(column.slice(index, 1))[0]
+    return found
+
+
+def _read(stream: BinaryIO, layout: Layout, from_line: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield batches with the number of their first record, from the batch on that holds a line."""
     size = stream.seek(0, 2)
     if size == 0:
         return
@@ -38,14 +84,16 @@ def parquet_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row]:
     leaves = _leaves(table.file.schema_arrow, layout)
     first, unpacked = 1, 0
     for number, group in enumerate(table.groups):
-        if not group.rows:
+        if first + group.rows <= from_line or not group.rows:
+            first += group.rows
             continue
         largest = _largest_page(table, number, leaves, stream, layout)
         for batch in _batches(table, number, leaves, largest, layout):
             unpacked += batch.nbytes
             if unpacked > layout.decoded_bytes_max:
                 raise TooLarge(f"{layout.uri} unpacked", unpacked, layout.decoded_bytes_max)
-            yield from _rows(batch, first, layout)
+            if first + batch.num_rows > from_line:
+                yield first, batch
             first += batch.num_rows
 
 

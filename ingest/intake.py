@@ -1,65 +1,77 @@
 """Sorts the rows of a job into items to keep and rows to refuse, over the whole job."""
 
-from collections.abc import Iterable, Iterator
-from hashlib import blake2b
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cluster.domain.ids import ItemId
 from cluster.domain.items import RejectedRow
+from ingest.checked import Checked
 from ingest.dedupe import Seen
-from ingest.ordered import map_in_order
-from ingest.rejects import RejectLog
-from ingest.rows import Candidate, Code, Layout, Problem, Row
-from ingest.validate import HASH_BYTES, Validator
+from ingest.digests import Digests
+from ingest.rows import Code, Integers, Layout, Problem
 
-_IMAGE_THREADS = 4
-_IMAGES_AHEAD = 8
-"""Images are decoded and fetched on threads; this many may be held at once."""
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Accepted:
+    """Items and refused rows of a block, each in the order of the source.
+
+    `items` has the columns of `Checked.items`, and `content_digests` goes with it; `repeats` tells
+    which of the items have the content of an earlier one.
+    """
+
+    items: pa.Table
+    content_digests: Digests
+    repeats: npt.NDArray[np.bool_]
+    refused: Sequence[RejectedRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Known:
+    """What has to be known of accepted items to tell later ones from them."""
+
+    lines: Integers
+    id_digests: Digests
+    content_digests: Digests
 
 
 class Intake:
-    """Validates rows and refuses an id that an accepted row has already; counts as it goes.
+    """Refuses an id that an accepted row has already; blocks are to come in order."""
 
-    `duplicates` counts accepted items whose content an earlier one has as well, `content_bytes` is
-    the size of all that was accepted.
-    """
-
-    def __init__(self, validator: Validator, rejects: RejectLog, layout: Layout) -> None:
-        self._validator, self._rejects, self._layout = validator, rejects, layout
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._ids, self._contents = Seen(), Seen()
-        self.duplicates = self.content_bytes = 0
 
-    @property
-    def rejected(self) -> int:
-        """The rows refused so far."""
-        return self._rejects.rows
+    def recall(self, known: Known) -> None:
+        """Remember items that were accepted in an earlier run."""
+        self._ids.first_lines(known.id_digests, known.lines)
+        self._contents.first_lines(known.content_digests, known.lines)
 
-    def accept(self, rows: Iterable[Row | RejectedRow]) -> Iterator[Candidate]:
-        """Yield the accepted rows in order; the others go to the error file."""
-        for checked in self._validated(rows):
-            kept = checked if isinstance(checked, RejectedRow) else self._unique(checked)
-            if isinstance(kept, RejectedRow):
-                self._rejects.add(kept)
-            else:
-                self._count(kept)
-                yield kept
+    def accept(self, checked: Checked) -> Accepted:
+        """Return what is kept of a block, and all that is refused."""
+        lines = checked.items["line"].to_numpy()
+        earlier = self._ids.first_lines(checked.id_digests, lines)
+        new = earlier == 0
+        items, contents, refused = checked.items, checked.content_digests, checked.refused
+        if not new.all():
+            refused = sorted(
+                [*refused, *self._duplicates(items, earlier)], key=lambda row: row.line
+            )
+            items, contents, lines = items.filter(new), contents[new], lines[new]
+        repeats = self._contents.first_lines(contents, lines) != 0
+        return Accepted(items=items, content_digests=contents, repeats=repeats, refused=refused)
 
-    def _validated(self, rows: Iterable[Row | RejectedRow]) -> Iterator[Candidate | RejectedRow]:
-        if self._layout.modality == "text":
-            return map(self._check, rows)
-        return map_in_order(self._check, rows, _IMAGE_THREADS, _IMAGES_AHEAD)
-
-    def _check(self, row: Row | RejectedRow) -> Candidate | RejectedRow:
-        return row if isinstance(row, RejectedRow) else self._validator.check(row)
-
-    def _unique(self, item: Candidate) -> Candidate | RejectedRow:
-        digest = blake2b(item.item_id.encode(), digest_size=HASH_BYTES).digest()
-        first = self._ids.first_line(digest, item.line)
-        if first is None:
-            return item
+    def _duplicates(self, items: pa.Table, earlier: Integers) -> list[RejectedRow]:
         field = self._layout.id_field
-        detail = f"line {first} has the same {field!r} already"
-        return Problem(field, Code.ID_DUPLICATE, detail).at(item.line, item.item_id)
-
-    def _count(self, item: Candidate) -> None:
-        self.content_bytes += item.size
-        if self._contents.first_line(item.content_hash, item.line) is not None:
-            self.duplicates += 1
+        places = np.flatnonzero(earlier)
+        ids = items["item_id"].take(places).to_pylist()
+        lines = items["line"].take(places).to_pylist()
+        return [
+            Problem(field, Code.ID_DUPLICATE, f"line {first} has the same {field!r} already").at(
+                line, ItemId(item_id)
+            )
+            for line, item_id, first in zip(lines, ids, earlier[places].tolist(), strict=True)
+        ]

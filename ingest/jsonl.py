@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NoReturn
 
 from cluster.domain.items import RejectedRow
-from ingest.lines import Line, read_lines
+from ingest.lines import read_lines
 from ingest.rows import Absent, Code, Layout, Problem, Row
 
 _VALUES_MAX = 100_000
@@ -16,23 +16,32 @@ def jsonl_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row | RejectedRow]:
     """Yield each line's object as a row, or why it is none; `line` is the line's number."""
     for line in read_lines(stream, layout.record_bytes_max):
         if line.content is None:
-            detail = f"the line has {line.size:,} bytes; the limit is {layout.record_bytes_max:,}"
-            yield Problem(None, Code.ROW_TOO_LARGE, detail).at(line.number)
-        elif line.content and not line.content.isspace():
-            yield _parsed(line, line.content, layout)
+            yield too_long(line.number, line.size, layout)
+        elif not is_blank(line.content):
+            yield parse_line(line.number, line.content, layout)
 
 
-def _parsed(line: Line, content: bytes, layout: Layout) -> Row | RejectedRow:
+def is_blank(content: bytes) -> bool:
+    """Whether a line counts but is no row."""
+    return not content or content.isspace()
+
+
+def too_long(line: int, size: int, layout: Layout) -> RejectedRow:
+    """Return the rejection of a line over the limit, which nobody parses."""
+    detail = f"the line has {size:,} bytes; the limit is {layout.record_bytes_max:,}"
+    return Problem(None, Code.ROW_TOO_LARGE, detail).at(line)
+
+
+def parse_line(line: int, content: bytes, layout: Layout) -> Row | RejectedRow:
+    """Return a line's object as a row, or why it is none."""
     value = parse_json(content)
     if isinstance(value, Problem):
-        return value.at(line.number)
+        return value.at(line)
     if not isinstance(value, dict):
         detail = f"the line is {_name(value)}, not an object"
-        return Problem(None, Code.JSON_NOT_OBJECT, detail).at(line.number)
+        return Problem(None, Code.JSON_NOT_OBJECT, detail).at(line)
     absent = Absent.ABSENT
-    return Row(
-        line.number, value.get(layout.id_field, absent), value.get(layout.content_field, absent)
-    )
+    return Row(line, value.get(layout.id_field, absent), value.get(layout.content_field, absent))
 
 
 def parse_json(content: bytes) -> object:

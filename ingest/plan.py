@@ -1,24 +1,54 @@
 """How accepted items are cut into chunks: the same way every time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from ingest.rows import Candidate
+import numpy as np
+
+from ingest.rows import Integers
+
+_GROWTH = 16
+"""A chunk may hold a 16th of what came before it, and at most 16 times what a first one may."""
+
+_GROWN = 16
 
 
-def plan_chunks(
-    items: Iterable[Candidate], rows_max: int, bytes_max: int
-) -> Iterator[tuple[Candidate, ...]]:
-    """Yield runs of items in order, each as long as its rows and bytes of content allow.
+def rows_max_at(position: int, rows_first: int) -> int:
+    """Return how many rows a chunk may hold that begins at a position.
 
-    An item that is over `bytes_max` by itself makes a chunk of one.
+    Few at first, so that a small job keeps many model replicas busy; more later on, so that a large
+    job does not drown in small objects.
     """
-    run: list[Candidate] = []
-    size = 0
-    for item in items:
-        if run and (len(run) == rows_max or size + item.size > bytes_max):
-            yield tuple(run)
-            run, size = [], 0
-        run.append(item)
-        size += item.size
-    if run:
-        yield tuple(run)
+    return max(rows_first, min(position // _GROWTH, rows_first * _GROWN))
+
+
+class ChunkPlan:
+    """Says where chunks end, given the sizes of items as they arrive.
+
+    A chunk takes as many rows and as many bytes of content as its bounds allow; an item that is
+    over `bytes_max` by itself makes a chunk of one. A chunk ends when an item arrives that is not
+    of it any more.
+    """
+
+    def __init__(self, rows_first: int, bytes_max: int, position: int = 0) -> None:
+        self._rows_first, self._bytes_max, self._position = rows_first, bytes_max, position
+        self._rows = self._bytes = 0
+
+    def ends(self, sizes: Integers) -> Iterator[int]:
+        """Yield those of some more items before which a chunk ends."""
+        totals = np.concatenate([[0], np.cumsum(sizes)])
+        taken = 0
+        while True:
+            rows_left = rows_max_at(self._position, self._rows_first) - self._rows
+            room = totals[taken] + self._bytes_max - self._bytes
+            fit = int(np.searchsorted(totals, room, side="right")) - 1 - taken
+            if not self._rows:
+                fit = max(fit, 1)
+            fit = min(max(fit, 0), rows_left)
+            if taken + fit >= len(sizes):
+                self._rows += len(sizes) - taken
+                self._bytes += int(totals[-1] - totals[taken])
+                return
+            taken += fit
+            self._position += self._rows + fit
+            self._rows = self._bytes = 0
+            yield taken

@@ -4,17 +4,33 @@ from collections.abc import Iterator
 from typing import BinaryIO, assert_never
 
 from cluster.domain.items import RejectedRow
-from ingest.columns import parquet_rows
+from ingest.blocks import UnreadBlock, blocks_of
+from ingest.columns import parquet_blocks, parquet_rows
 from ingest.delimited import csv_rows
 from ingest.jsonl import jsonl_rows
-from ingest.rows import Layout, Row
+from ingest.jsonl_blocks import jsonl_blocks
+from ingest.rows import Layout, Place, Row
 
 
-def read_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row | RejectedRow]:
-    """Yield every row of a source in order, or why it is none; the rest of the source goes on.
+def read_blocks(stream: BinaryIO, layout: Layout, place: Place) -> Iterator[UnreadBlock]:
+    """Yield every row of a source from a place on, or why it is none, in blocks and in order.
 
     Raises MissingColumn, UnreadableSource and TooLarge for what concerns the source as a whole.
     """
+    if layout.modality == "image":
+        return blocks_of(_read_rows(stream, layout), place.line, rows_max=1)
+    match layout.format:
+        case "jsonl":
+            return jsonl_blocks(stream, layout, place)
+        case "csv":
+            return blocks_of(csv_rows(stream, layout), place.line)
+        case "parquet":
+            return parquet_blocks(stream, layout, place)
+        case _:
+            assert_never(layout.format)
+
+
+def _read_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row | RejectedRow]:
     match layout.format:
         case "jsonl":
             return jsonl_rows(stream, layout)

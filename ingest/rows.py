@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from cluster.domain.ids import ItemId
 from cluster.domain.items import Modality, RejectedRow
 from cluster.domain.jobs import JobSpec, SourceFormat
 from cluster.settings import Limits
+
+Integers = npt.NDArray[np.int64]
 
 _NAMES_SHOWN = 20
 _NAME_CHARS_SHOWN = 100
@@ -46,6 +51,16 @@ class Absent(Enum):
     ABSENT = auto()
 
 
+class Place(NamedTuple):
+    """Where to read on: the next line or record, from 1, and the byte it begins at.
+
+    An offset of 0 before another line than the first says that nobody knows.
+    """
+
+    line: int
+    offset: int
+
+
 class Row(NamedTuple):
     """One record of a source with its two fields as they came, not yet checked."""
 
@@ -69,13 +84,11 @@ class Problem(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A row that is sound by itself; `size` is the UTF-8 or encoded bytes of its content."""
+    """A row that is sound by itself."""
 
     line: int
     item_id: ItemId
     content: str | bytes
-    content_hash: bytes
-    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,38 +1,52 @@
 """The stage of a job in which its source becomes chunks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
-from cluster import paths
-from cluster.domain.items import RejectedRow
+from cluster.domain.items import Chunk
 from cluster.domain.jobs import JobState
 from cluster.errors import EmptySource, UnreadableSource
 from cluster.partitioning import plan_partitions
 from cluster.ports import Stores
 from cluster.runner import JobDesk
 from cluster.settings import Settings
-from ingest.chunks import chunk_of, write_chunk
+from ingest.blocks import UnreadBlock
+from ingest.bookmark import Bookmark, SourceMark
+from ingest.checked import BlockCheck, Checked
+from ingest.chunks import read_bookmark, recall, write_chunk
+from ingest.drafts import Draft, Drafts
 from ingest.intake import Intake
-from ingest.plan import plan_chunks
-from ingest.reader import read_rows
+from ingest.ordered import map_in_order
+from ingest.plan import ChunkPlan
+from ingest.reader import read_blocks
 from ingest.rejects import RejectLog
-from ingest.rows import Candidate, Row, layout_of
+from ingest.rows import layout_of
 from ingest.sources import Sources
 from ingest.validate import Validator
 
-_ROWS_PER_CHECK = 4_096
 _CHUNKS_PER_EVENT = 1_000
+_CHUNKS_PER_RECORD = 8
+"""Written chunks are recorded this many in one transaction, once there are many."""
+
 _REPORT_EVERY_S = 1.0
+_LISTEN_EVERY_S = 1.0
+
+_CHECKERS = 4
+_BLOCKS_AHEAD = 6
+_WRITERS = 2
+_CHUNKS_AHEAD = 3
+"""Blocks of 4 MiB, or single images, are parsed, checked and hashed on threads, and chunks are
+written on threads; so many of each may be held at once."""
 
 
 class IngestStage:
     """Streams a job's source into chunks, an error file and partitions.
 
-    All of it follows from the source alone. So a run that was killed is simply run again: it reads
-    from the start, as ids and errors must be known again, and writes from the first chunk on that
-    is not in the ledger.
+    All of it follows from the source alone, and every chunk carries the bookmark that stands after
+    it. So a run that was killed is simply run again: it goes on behind the last chunk in the
+    ledger, and reads of those before it only what tells their items from later ones.
     """
 
     def __init__(self, stores: Stores, settings: Settings) -> None:
@@ -49,15 +63,13 @@ class IngestStage:
 
 
 class _Run:
-    """One pass over the source of one job."""
+    """One pass over what is left of the source of one job."""
 
     def __init__(self, desk: JobDesk, stores: Stores, settings: Settings) -> None:
         self._desk, self._stores, self._settings = desk, stores, settings
         self._job_id, self._spec = desk.job.job_id, desk.job.spec
         self._layout = layout_of(self._spec, settings.limits)
-        self._recorded = stores.chunks.chunks(self._job_id)
-        self._started_at = self._reported_at = desk.clock.now()
-        self._chunks = self._items = 0
+        self._started_at = self._reported_at = self._listened_at = desk.clock.now()
 
     def run(self) -> None:
         """Do all of the stage's work."""
@@ -65,88 +77,106 @@ class _Run:
         objects = self._stores.objects
         sources = Sources(objects, self._desk.job.tenant_id, self._settings.allowed_roots)
         fetch = partial(sources.read, bytes_max=limits.image_bytes_max)
-        with (
-            sources.open(uri, limits.source_bytes_max) as stream,
-            objects.open_output(paths.errors(self._job_id)) as error_file,
-        ):
-            rejects = RejectLog(error_file, limits.rejected_rows_max)
-            validator = Validator(self._layout, limits, fetch)
-            intake = Intake(validator, rejects, self._layout)
-            self._write_chunks(intake, stream)
-            rejects.end()
-        self._finish(intake)
+        validator = Validator(self._layout, limits, fetch)
+        check = BlockCheck(validator, self._layout.modality, limits.row_bytes_max)
+        recorded = self._stores.chunks.chunks(self._job_id)
+        with sources.open(uri, limits.source_bytes_max) as stream:
+            bookmark = self._bookmark(stream, recorded)
+            intake = Intake(self._layout)
+            for known in map_in_order(partial(recall, objects), recorded, _CHECKERS, _BLOCKS_AHEAD):
+                intake.recall(known)
+            rejects = RejectLog(objects, self._job_id, limits.rejected_rows_max, bookmark)
+            bounds = self._settings.ingest
+            plan = ChunkPlan(bounds.chunk_rows, bounds.chunk_bytes_max, bookmark.items)
+            drafts = Drafts(plan, rejects, bookmark)
+            blocks = read_blocks(stream, self._layout, bookmark.place)
+            self._write(self._drafted(blocks, check, intake, drafts))
+        rejects.end()
+        self._finish(replace(drafts.standing, rejected=rejects.rows))
 
-    def _write_chunks(self, intake: Intake, stream: BinaryIO) -> None:
-        rows = self._watched(read_rows(stream, self._layout))
-        bounds = self._settings.ingest
-        accepted = intake.accept(rows)
-        for items in plan_chunks(accepted, bounds.chunk_rows, bounds.chunk_bytes_max):
+    def _bookmark(self, stream: BinaryIO, recorded: Sequence[Chunk]) -> Bookmark:
+        """Return where to go on; raises UnreadableSource where the source is another one now."""
+        source = SourceMark.of(stream)
+        if not recorded:
+            return Bookmark(source=source)
+        bookmark = read_bookmark(self._stores.objects, recorded[-1], self._layout.uri)
+        if bookmark.source != source:
+            raise UnreadableSource(self._layout.uri, "it has changed while it was read")
+        return bookmark
+
+    def _drafted(
+        self, blocks: Iterator[UnreadBlock], check: BlockCheck, intake: Intake, drafts: Drafts
+    ) -> Iterator[Draft]:
+        """Yield the chunks to be written; listens for cancelling also where there are none."""
+
+        def checked(block: UnreadBlock) -> Checked:
+            return check.check(block())
+
+        for each in map_in_order(checked, blocks, _CHECKERS, _BLOCKS_AHEAD):
+            self._listen()
+            yield from drafts.add(intake.accept(each))
+        yield from drafts.end()
+
+    def _write(self, drafts: Iterator[Draft]) -> None:
+        """Store chunks and record them in order."""
+
+        def written(draft: Draft) -> tuple[Chunk, Bookmark]:
+            modality = self._spec.modality
+            return write_chunk(self._stores.objects, self._job_id, draft, modality), draft.after
+
+        ready = list[Chunk]()
+        for chunk, after in map_in_order(written, drafts, _WRITERS, _CHUNKS_AHEAD):
+            ready.append(chunk)
+            if len(ready) >= min(chunk.number // _CHUNKS_PER_RECORD, _CHUNKS_PER_RECORD):
+                self._record(ready, after)
+                ready = []
+        if ready:
+            self._record(ready, after)
+
+    def _record(self, chunks: Sequence[Chunk], after: Bookmark) -> None:
+        self._stores.chunks.add(chunks)
+        if any((chunk.number + 1) % _CHUNKS_PER_EVENT == 0 for chunk in chunks):
+            figures = {"chunks": after.chunks, "items": after.items}
+            self._desk.record("ingest.chunk", f"{after.items:,} items so far", **figures)
+        if self._desk.clock.now() - self._reported_at >= _REPORT_EVERY_S:
+            self._report(after)
+
+    def _listen(self) -> None:
+        """Raise JobCancelled where somebody has asked for it, soon after."""
+        if self._desk.clock.now() - self._listened_at >= _LISTEN_EVERY_S:
+            self._listened_at = self._desk.clock.now()
             self._desk.check()
-            self._keep(items)
-            self._report_now_and_then(intake)
-        if self._chunks < len(self._recorded):
-            raise self._changed()
 
-    def _watched(self, rows: Iterable[Row | RejectedRow]) -> Iterator[Row | RejectedRow]:
-        """Listen for cancelling also where no row is ever accepted."""
-        for number, row in enumerate(rows, 1):
-            if number % _ROWS_PER_CHECK == 0:
-                self._desk.check()
-            yield row
-
-    def _keep(self, items: Sequence[Candidate]) -> None:
-        """Store the next chunk, unless an earlier run did."""
-        chunk = chunk_of(self._job_id, self._chunks, self._items, len(items))
-        self._chunks += 1
-        self._items += chunk.rows
-        if chunk.number >= len(self._recorded):
-            write_chunk(self._stores.objects, chunk, items, self._spec.modality)
-            self._stores.chunks.add([chunk])
-            if self._chunks % _CHUNKS_PER_EVENT == 0:
-                figures = {"chunks": self._chunks, "items": self._items}
-                self._desk.record("ingest.chunk", f"{self._items:,} items so far", **figures)
-        elif self._recorded[chunk.number] != chunk:
-            raise self._changed()
-
-    def _changed(self) -> UnreadableSource:
-        return UnreadableSource(self._layout.uri, "it has changed while it was read")
-
-    def _report_now_and_then(self, intake: Intake) -> None:
-        """Report what is new since the last time; progress never goes back to an earlier chunk."""
-        due = self._desk.clock.now() - self._reported_at >= _REPORT_EVERY_S
-        if due and self._chunks > len(self._recorded):
-            self._report(intake)
-
-    def _report(self, intake: Intake) -> None:
+    def _report(self, standing: Bookmark) -> None:
         self._reported_at = self._desk.clock.now()
         progress = replace(
             self._desk.job.progress,
-            items=self._items,
-            rejected=intake.rejected,
-            duplicates=intake.duplicates,
-            chunks=self._chunks,
+            items=standing.items,
+            rejected=standing.rejected,
+            duplicates=standing.duplicates,
+            chunks=standing.chunks,
         )
         self._desk.report(progress)
 
-    def _finish(self, intake: Intake) -> None:
-        self._report(intake)
-        if not self._items:
-            raise EmptySource(self._layout.uri, intake.rejected)
+    def _finish(self, standing: Bookmark) -> None:
+        self._report(standing)
+        if not standing.items:
+            raise EmptySource(self._layout.uri, standing.rejected)
         allocator = self._settings.allocator
         self._stores.partitions.add(
             plan_partitions(
                 self._job_id,
-                self._items,
+                standing.items,
                 shards=allocator.shards,
                 partition_items_max=allocator.partition_items_max,
             )
         )
         self._desk.record(
             "ingest.done",
-            f"{self._items:,} items accepted, {intake.rejected:,} rows rejected",
-            items=self._items,
-            rejected=intake.rejected,
-            duplicates=intake.duplicates,
-            bytes=intake.content_bytes,
+            f"{standing.items:,} items accepted, {standing.rejected:,} rows rejected",
+            items=standing.items,
+            rejected=standing.rejected,
+            duplicates=standing.duplicates,
+            bytes=standing.content_bytes,
             seconds=self._desk.clock.now() - self._started_at,
         )

@@ -1,7 +1,5 @@
 """Whether a row makes an item: an id and a content, each of the right type, size and kind."""
 
-from hashlib import blake2b
-
 from cluster.domain.ids import ItemId
 from cluster.domain.items import RejectedRow
 from cluster.settings import Limits
@@ -9,7 +7,6 @@ from ingest.images import Fetch, check_image, image_bytes
 from ingest.rows import Absent, Candidate, Code, Layout, Problem, Row
 
 ID_CHARS_MAX = 200
-HASH_BYTES = 16
 
 
 class Validator:
@@ -26,9 +23,7 @@ class Validator:
         content = self._content(row.content)
         if isinstance(content, Problem):
             return content.at(row.line, ItemId(item_id))
-        encoded = content.encode() if isinstance(content, str) else content
-        content_hash = blake2b(encoded, digest_size=HASH_BYTES).digest()
-        return Candidate(row.line, ItemId(item_id), content, content_hash, len(encoded))
+        return Candidate(row.line, ItemId(item_id), content)
 
     def _content(self, value: object) -> str | bytes | Problem:
         if self._layout.modality == "text":

@@ -22,8 +22,9 @@ class Chunk:
     """A contiguous run of accepted items in one immutable Parquet object.
 
     Positions are `first_position` up to, not including, `first_position + rows`.
-    The object has the columns `position int64, item_id string, content string|binary,
-    content_hash binary(16)`.
+    The object has the columns `position int64, line int64, item_id string, content string|binary,
+    content_hash binary(16)`; `line` is the item's place in the source, counted like that of a
+    `RejectedRow`.
     """
 
     job_id: JobId

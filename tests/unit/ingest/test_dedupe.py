@@ -1,45 +1,69 @@
-"""Remembering digests: exactly, and in few bytes."""
+"""Remembering digests: exactly, in memory or on disk, and in few bytes."""
 
 import tracemalloc
-from hashlib import blake2b
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.dedupe import Seen
+from ingest.digests import Digests
+from ingest.rows import Integers
 
 
-def digest(number: int) -> bytes:
-    return blake2b(number.to_bytes(8, "big"), digest_size=16).digest()
+def drawn(numbers: list[int] | range) -> Digests:
+    """Return a digest for each number, equal ones for equal numbers."""
+    words = np.random.default_rng(7).integers(0, 2**64, (200_000, 2), np.uint64)
+    return words[list(numbers)]
 
 
-@given(st.lists(st.integers(0, 30)))
-def test_it_answers_as_a_dictionary_would(numbers: list[int]) -> None:
-    # Given digests in any order, again and again
-    seen, first = Seen(), dict[int, int]()
-    for line, number in enumerate(numbers, 1):
-        # Then each is told the line it came on first
-        assert seen.first_line(digest(number), line) == first.get(number)
-        first.setdefault(number, line)
-    assert len(seen) == len(first)
+def given_in(seen: Seen, digests: Digests, step: int) -> list[int]:
+    """Return what is found where digests come on lines from 1 on, so many at a time."""
+    lines = np.arange(1, len(digests) + 1)
+    parts: list[Integers] = [
+        seen.first_lines(digests[first : first + step], lines[first : first + step])
+        for first in range(0, len(digests), step)
+    ]
+    return [int(line) for part in parts for line in part]
 
 
-def test_digests_that_fall_on_one_slot_are_kept_apart() -> None:
-    # Given digests that differ in their first byte alone, and one of nothing but zeros
-    alike = [bytes([number]) + bytes(15) for number in range(200)]
-    seen = Seen()
-    assert [seen.first_line(d, line) for line, d in enumerate(alike, 1)] == [None] * 200
-    assert [seen.first_line(d, 999) for d in alike] == list(range(1, 201))
+@given(
+    numbers=st.lists(st.integers(0, 60), max_size=300),
+    slots_max=st.sampled_from([8, 16, 2**21]),
+    step=st.integers(1, 100),
+)
+def test_it_answers_as_a_dictionary_would(numbers: list[int], slots_max: int, step: int) -> None:
+    # Given digests in any order, again and again, where few or many fit into memory
+    found = given_in(Seen(slots_max), drawn(numbers), step)
+    # Then each is told the line it came on first
+    first = dict[int, int]()
+    expected = [first.setdefault(number, line) for line, number in enumerate(numbers, 1)]
+    assert found == [line if line < place else 0 for place, line in enumerate(expected, 1)]
 
 
-def test_ten_thousand_take_the_bytes_that_are_promised() -> None:
-    # Given as many digests as make the table grow four times
+@pytest.mark.parametrize("slots_max", [64, 2**21])
+def test_digests_that_fall_on_one_slot_are_kept_apart(slots_max: int) -> None:
+    # Given digests that differ in their first word alone, or in their last, and one of zeros
+    alike = np.zeros((200, 2), np.uint64)
+    alike[:100, 0] = np.arange(100) * 2
+    alike[100:, 1] = np.arange(1, 101)
+    seen = Seen(slots_max)
+    assert given_in(seen, alike, 10) == [0] * 200
+    assert given_in(seen, alike, 200) == list(range(1, 201))
+
+
+def test_what_is_on_disk_takes_two_bytes_a_digest_of_memory() -> None:
+    # Given 200,000 digests and a table of 4,096 slots, so that runs are merged twice over
+    digests = drawn(range(200_000))
+    given_in(Seen(4_096), digests[:5_000], 1_000)  # what is compiled is no part of it
     tracemalloc.start()
-    seen = Seen()
-    for number in range(1, 10_001):
-        assert seen.first_line(digest(number), number) is None
+    seen = Seen(4_096)
+    assert not any(given_in(seen, digests, 1_000))
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # Then each is known by its line, and the table holds what its docstring says
-    assert all(seen.first_line(digest(n), 1) == n for n in range(1, 10_001, 97))
-    assert 40 * 10_000 <= held <= 80 * 10_000
+    # Then the table and the filters are all that is held
+    assert held < 4_096 * 24 + 200_000 * 2.7
+    # And every digest is known by its line, and a new one is not
+    assert given_in(seen, digests[::97], 100) == list(range(1, 200_001, 97))
+    assert not seen.first_lines(np.array([[1, 2]], np.uint64), np.array([1])).any()

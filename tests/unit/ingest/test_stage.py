@@ -1,6 +1,7 @@
 """The stage as a whole: what it leaves behind, and that being killed changes nothing of it."""
 
 import base64
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,8 @@ from cluster.jobs import request_cancel
 from cluster.partitioning import plan_partitions
 from cluster.ports import Stores
 from cluster.settings import AllocatorSettings, IngestSettings, Settings
+from cluster.stores.memory import memory_stores
+from cluster.stores.objects import MemoryObjects
 from ingest.chunks import items_schema
 from ingest.stage import IngestStage
 from tests.unit.ingest.support import (
@@ -36,6 +39,18 @@ from tests.unit.ingest.support import (
 ROWS = [{"id": f"i{number}", "text": f"text {number % 5}"} for number in range(18)]
 PNG = base64.b64encode(picture()).decode()
 MIXED = jsonl(*ROWS[:9]) + b"no\n" + jsonl(ROWS[3], *ROWS[9:])
+
+
+class Watched(MemoryObjects):
+    """Objects that say what was written, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[str] = []
+
+    def write(self, path: str, content: bytes) -> None:
+        self.written.append(path)
+        super().write(path, content)
 
 
 def test_a_source_becomes_chunks_and_partitions() -> None:
@@ -89,6 +104,7 @@ def test_a_chunk_has_the_columns_that_others_read(modality: Modality, content: s
     assert schema == items_schema(modality)
     assert [(field.name, str(field.type)) for field in schema] == [
         ("position", "int64"),
+        ("line", "int64"),
         ("item_id", "string"),
         ("content", "string" if modality == "text" else "binary"),
         ("content_hash", "fixed_size_binary[16]"),
@@ -146,20 +162,34 @@ def test_running_again_after_the_end_changes_nothing() -> None:
     assert_same(ingested(stores), first)
 
 
-def test_chunks_that_are_recorded_are_not_written_again() -> None:
-    # Given a run that died after its second chunk, the object of which then vanished
-    ledger = DyingChunks(1, recorded=True)
-    stores = stores_with(MIXED, chunks=ledger)
+def test_what_is_recorded_is_neither_read_nor_written_again() -> None:
+    # Given a run over 300 rows, the last of which has the first one's id, that died with 200 stored
+    rows = [{"id": number % 299, "text": f"{number} {'x' * 1_000}"} for number in range(300)]
+    content = jsonl(*rows)
+    settings = Settings(ingest=IngestSettings(chunk_rows=100))
+    objects, ledger = Watched(), DyingChunks(1, recorded=True)
+    objects.write(paths.upload(TENANT, UPLOAD), content)
+    stores = replace(memory_stores(objects), chunks=ledger)
     desk = desk_of(stores, job(source()))
     with pytest.raises(Killed):
-        IngestStage(stores, SETTINGS).run(desk)
+        IngestStage(stores, settings).run(desk)
+    # When most of these rows turn into noise, and it is run again
+    noise = slice(2**16, content.index(b'"text": "200 ') - 100)
+    assert noise.stop - noise.start > 100_000
+    changed = bytearray(content)
+    changed[noise] = b"?" * (noise.stop - noise.start)
+    objects.write(paths.upload(TENANT, UPLOAD), bytes(changed))
     ledger.dies_at = None
-    stores.objects.delete(paths.items(JOB, 0))
-    # When it is run again
-    IngestStage(stores, SETTINGS).run(desk)
-    # Then it went on with the third
-    written = set(stores.objects.list(f"jobs/{JOB}/items"))
-    assert written == {paths.items(JOB, number) for number in range(1, 5)}
+    objects.written.clear()
+    IngestStage(stores, settings).run(desk)
+    # Then it has read none of them, has stored the third chunk alone, and knows the first row's id
+    written = [path for path in objects.written if path.startswith(f"jobs/{JOB}/items")]
+    assert written == [paths.items(JOB, 2)]
+    found = ingested(stores)
+    assert found.ids == [str(number) for number in range(299)]
+    assert [(each["line"], each["detail"]) for each in found.errors] == [
+        (300, "line 1 has the same 'id' already")
+    ]
 
 
 @pytest.mark.parametrize("changed", [jsonl(*ROWS[:6]), jsonl(*ROWS[:3])])
