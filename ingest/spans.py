@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ingest.rows import Place
 
-SPAN_BYTES = 4 * 2**20
+SPAN_BYTES = 2 * 2**20
 LINES_MAX = 16_384
 
 
@@ -35,7 +35,7 @@ class LongLine:
 
 
 def read_spans(stream: BinaryIO, place: Place, bytes_max: int) -> Iterator[Span | LongLine]:
-    """Yield the lines of a stream from a place on, in spans of 4 MiB and at most 16,384 lines.
+    """Yield the lines of a stream from a place on, in spans of 2 MiB and at most 16,384 lines.
 
     The stream stands at its beginning, where a UTF-8 mark is dropped. Memory stays within
     `bytes_max` and two spans, however long a line is.

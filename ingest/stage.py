@@ -35,10 +35,12 @@ _LISTEN_EVERY_S = 1.0
 
 _CHECKERS = 4
 _BLOCKS_AHEAD = 6
-_WRITERS = 2
-_CHUNKS_AHEAD = 3
-"""Blocks of 4 MiB, or single images, are parsed, checked and hashed on threads, and chunks are
-written on threads; so many of each may be held at once."""
+"""Blocks of 2 MiB, or single images, are parsed, checked and hashed on threads."""
+
+_WRITERS = 4
+_CHUNKS_AHEAD = 8
+_AHEAD_BYTES_MAX = 128 * 2**20
+"""Chunks are written on threads, which mostly wait for the disk."""
 
 
 class IngestStage:
@@ -125,7 +127,15 @@ class _Run:
             return write_chunk(self._stores.objects, self._job_id, draft, modality), draft.after
 
         ready = list[Chunk]()
-        for chunk, after in map_in_order(written, drafts, _WRITERS, _CHUNKS_AHEAD):
+        writing = map_in_order(
+            written,
+            drafts,
+            _WRITERS,
+            _CHUNKS_AHEAD,
+            size=lambda draft: draft.items.nbytes,
+            size_max=_AHEAD_BYTES_MAX,
+        )
+        for chunk, after in writing:
             ready.append(chunk)
             if len(ready) >= min(chunk.number // _CHUNKS_PER_RECORD, _CHUNKS_PER_RECORD):
                 self._record(ready, after)

@@ -24,18 +24,52 @@ def test_results_come_in_order_though_later_ones_are_ready_first() -> None:
 
 
 def test_only_so_many_items_are_taken_ahead() -> None:
+    # Given work on the first item that ends when the fifth is taken
     taken: list[int] = []
+    five_taken = threading.Event()
 
     def items() -> Iterator[int]:
         for item in range(100):
             taken.append(item)
+            if len(taken) == 5:
+                five_taken.set()
             yield item
 
-    results = map_in_order(str, items(), 2, 5)
-    assert next(results) == "0"
+    def work(item: int) -> int:
+        assert five_taken.wait(10)
+        return item
+
+    results = map_in_order(work, items(), 2, 5)
+    # Then it is yielded then, and never are more than five waiting
+    assert next(results) == 0
     assert len(taken) == 5
-    assert next(results) == "1"
-    assert len(taken) == 6
+    for number, result in enumerate(results, 1):
+        assert result == number
+        assert len(taken) <= number + 5
+
+
+def test_large_items_are_taken_ahead_while_they_fit_together() -> None:
+    # Given items of which the third is too much beside the first two, the fourth beside any
+    taken: list[int] = []
+    three_taken = threading.Event()
+
+    def items() -> Iterator[int]:
+        for item in (3, 3, 4, 20, 1, 1):
+            taken.append(item)
+            if len(taken) == 3:
+                three_taken.set()
+            yield item
+
+    def work(item: int) -> int:
+        assert three_taken.wait(10)
+        return item
+
+    results = map_in_order(work, items(), 2, 5, size=lambda item: item, size_max=9)
+    # Then the first is waited for when the third is there, and the fourth before any other is taken
+    assert (next(results), len(taken)) == (3, 3)
+    assert [next(results) for _ in range(3)] == [3, 4, 20]
+    assert len(taken) == 4
+    assert list(results) == [1, 1]
 
 
 def test_an_error_is_raised_in_its_place_and_ends_the_work() -> None:
