@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
+import pyarrow as pa
+
 from cluster.domain.items import Chunk
 from cluster.domain.jobs import JobState
 from cluster.errors import EmptySource, UnreadableSource
@@ -33,8 +35,8 @@ _CHUNKS_PER_RECORD = 8
 _REPORT_EVERY_S = 1.0
 _LISTEN_EVERY_S = 1.0
 
-_CHECKERS = 4
-_BLOCKS_AHEAD = 6
+_CHECKERS = 3
+_BLOCKS_AHEAD = 4
 """Blocks of 2 MiB, or single images, are parsed, checked and hashed on threads."""
 
 _WRITERS = 4
@@ -112,7 +114,9 @@ class _Run:
         """Yield the chunks to be written; listens for cancelling also where there are none."""
 
         def checked(block: UnreadBlock) -> Checked:
-            return check.check(block())
+            found = check.check(block())
+            _give_back()
+            return found
 
         for each in map_in_order(checked, blocks, _CHECKERS, _BLOCKS_AHEAD):
             self._listen()
@@ -124,7 +128,9 @@ class _Run:
 
         def written(draft: Draft) -> tuple[Chunk, Bookmark]:
             modality = self._spec.modality
-            return write_chunk(self._stores.objects, self._job_id, draft, modality), draft.after
+            chunk = write_chunk(self._stores.objects, self._job_id, draft, modality)
+            _give_back()
+            return chunk, draft.after
 
         ready = list[Chunk]()
         writing = map_in_order(
@@ -190,3 +196,8 @@ class _Run:
             bytes=standing.content_bytes,
             seconds=self._desk.clock.now() - self._started_at,
         )
+
+
+def _give_back() -> None:
+    """Return what Arrow's allocator keeps for this thread; else each thread keeps its own peak."""
+    pa.default_memory_pool().release_unused()
