@@ -8,7 +8,7 @@ from ingest.rows import Integers
 from ingest.runs import Entries, Runs
 
 _SLOTS_FIRST = 2**11
-_SLOTS_MAX = 2**20
+_SLOTS_MAX = 2**19
 _GROWTH = 4
 
 
@@ -19,7 +19,7 @@ class Seen:
     taken. As digests are of a cryptographic hash, their low bits make a fair slot and their high
     bits a fair step to the next (Knuth, TAOCP 6.4, double hashing), and equal digests are equal
     things: among n things, two different ones meet with chance n²/2¹²⁹. A table that has grown to
-    `slots_max` (24 MiB) becomes a sorted run on disk (`ingest.runs`), of which some 2 bytes a
+    `slots_max` (12 MiB) becomes a sorted run on disk (`ingest.runs`), of which some 2 bytes a
     digest stay in memory.
     """
 
