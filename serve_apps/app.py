@@ -10,8 +10,8 @@ from ray.serve.schema import LoggingConfig
 from allocation.actor import start_allocator
 from cluster.settings import Settings
 from serve_apps.gateway.deployment import gateway_app
-from serve_apps.jobs.actor import PRELABEL_APP, start_supervisor
-from serve_apps.prelabel.deployment import prelabel_deployment
+from serve_apps.jobs.actor import start_supervisor
+from serve_apps.prelabel.deployment import PRELABEL_APP, prelabel_deployment
 
 GATEWAY_APP = "gateway"
 

@@ -12,7 +12,7 @@ import httpx
 
 from cluster.domain.access import Role
 from serve_apps.client.calls import CURSOR_PAGE_ROWS, Calls, Retries
-from serve_apps.gateway.schemas.job_request import JobRequest
+from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest
 from serve_apps.gateway.schemas.jobs import (
     EventPage,
     EventView,
@@ -22,6 +22,7 @@ from serve_apps.gateway.schemas.jobs import (
 )
 from serve_apps.gateway.schemas.keys import KeyRequest, KeyView
 from serve_apps.gateway.schemas.models import ModelPage, ModelView, VersionList, VersionView
+from serve_apps.gateway.schemas.predictions import PredictionList, PredictionRequest
 from serve_apps.gateway.schemas.results import (
     ProvisionalPage,
     ProvisionalView,
@@ -208,6 +209,11 @@ class MusterClient:
     def live_model(self, name: str) -> VersionView:
         """Return the version of a line that pre-labels now."""
         return self._calls.get(VersionView, f"/v1/models/{name}/live")
+
+    def predict(self, name: str, items: Sequence[ItemBody]) -> PredictionList:
+        """Label a few items now by the live version of a line."""
+        request = PredictionRequest(items=list(items))
+        return self._calls.post(PredictionList, f"/v1/models/{name}/predictions", request)
 
     def issue_key(self, tenant_id: str, role: Role) -> KeyView:
         """Issue an API key (with an admin key); its text is in this reply only."""

@@ -12,7 +12,16 @@ from serve_apps.gateway.bounds import BodyBounds
 from serve_apps.gateway.gate import KeyGate
 from serve_apps.gateway.handlers import add_handlers
 from serve_apps.gateway.problems import PROBLEM_MEDIA_TYPE
-from serve_apps.gateway.routes import health, jobs, keys, models, results, uploads, workers
+from serve_apps.gateway.routes import (
+    health,
+    jobs,
+    keys,
+    models,
+    predictions,
+    results,
+    uploads,
+    workers,
+)
 from serve_apps.gateway.services import Services
 
 _PROBLEM = {
@@ -56,7 +65,7 @@ def _root_router() -> APIRouter:
     # The schema itself is among the components because answers are refused with problems too.
     responses: dict[int | str, dict[str, Any]] = {"default": _PROBLEM, 422: _PROBLEM}
     root = APIRouter(dependencies=[Depends(require_key)], responses=responses)
-    for resource in (health, uploads, jobs, results, workers, models, keys):
+    for resource in (health, uploads, jobs, results, workers, models, predictions, keys):
         root.include_router(resource.router)
     return root
 

@@ -21,9 +21,13 @@ from cluster.stores.secrets import lease_secret
 from serve_apps.gateway.api import build_api
 from serve_apps.gateway.readiness import unready_reasons
 from serve_apps.gateway.services import Services, sortable_id
+from serve_apps.prelabel.deployment import PRELABEL_APP, OnlineReplicas
 
 DEPLOYMENT_NAME = "gateway"
 _ID_RANDOM_BYTES = 10
+
+ONLINE_TIMEOUT_S = 30.0
+"""How long an online request is waited for; a replica that starts anew takes some of it."""
 
 
 class GatewayReplica:
@@ -52,6 +56,7 @@ def open_services(settings: Settings) -> Services:
     return Services(
         stores=stores,
         crowd=ShardRouter(shards, np.random.default_rng(), lease_secret(settings)),
+        online=OnlineReplicas(serve.get_app_handle(PRELABEL_APP), ONLINE_TIMEOUT_S),
         items=ItemReader(stores.objects, stores.chunks),
         settings=settings,
         clock=clock,

@@ -9,6 +9,7 @@ from cluster.domain.ids import UnixSeconds
 from cluster.item_reader import ItemReader
 from cluster.ports import Stores
 from cluster.settings import Settings
+from serve_apps.gateway.online import OnlineModels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Services:
 
     stores: Stores
     crowd: Crowd
+    online: OnlineModels
     items: ItemReader
     settings: Settings
     clock: Clock

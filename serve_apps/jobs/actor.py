@@ -23,10 +23,9 @@ from cluster.runner import JobDesk, JobRunner
 from cluster.settings import Settings
 from cluster.stores.opened import open_stores
 from serve_apps.jobs.stages import job_stages
-from serve_apps.prelabel.deployment import RemotePredictor
+from serve_apps.prelabel.deployment import PRELABEL_APP, RemotePredictor
 from training.trainer import RayTrainer
 
-PRELABEL_APP = "prelabel"
 SUPERVISOR = "supervisor"
 LOOK_EVERY_S = 0.5
 

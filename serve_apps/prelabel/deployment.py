@@ -25,6 +25,7 @@ from serve_apps.prelabel.model import Content, Probabilities
 from serve_apps.prelabel.predictor import ChunkPredictor
 from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
 
+PRELABEL_APP = "prelabel"
 DEPLOYMENT_NAME = "prelabel"
 
 ONGOING_MAX = 64
@@ -173,6 +174,29 @@ class RemotePredictor:
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
         self._loop.call_soon(self._loop.stop)
+
+
+class OnlineReplicas:
+    """`OnlineModels` over the replicas; an answer is waited for at most `timeout_s`."""
+
+    def __init__(self, handle: DeploymentHandle[Prelabel], timeout_s: float) -> None:
+        self._handle, self._timeout_s = handle, timeout_s
+
+    async def predict(self, contents: Sequence[Content], spec: ModelSpec) -> Probabilities:
+        """Return probabilities (contents, labels), ahead of bulk work.
+
+        Raises Overloaded, ReplicaLost, ObjectMissing and ModelUnusable.
+        """
+        response = self._handle.predict_online.remote(contents, spec)
+        try:
+            probabilities: Probabilities = await asyncio.wait_for(response, self._timeout_s)
+        except BackPressureError:
+            raise Overloaded("the queue of online requests", QUEUED_MAX) from None
+        except RayTaskError as error:
+            raise error.cause from None
+        except (TimeoutError, RayError, RayServeException):
+            raise ReplicaLost(f"{len(contents)} online items") from None
+        return probabilities
 
 
 def running_replicas() -> int:

@@ -1,7 +1,11 @@
 """Chunks pre-labelled on threads of this process: backtests, tests, and the smallest machine."""
 
+import asyncio
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from cluster.domain.models import ModelSpec
+from serve_apps.prelabel.model import Content, Probabilities
 from serve_apps.prelabel.predictor import ChunkPredictor
 from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
 
@@ -25,3 +29,14 @@ class LocalPredictor:
     def close(self) -> None:
         """Finish what has begun, drop what has not, and end the threads."""
         self._threads.shutdown(cancel_futures=True)
+
+
+class LocalOnline:
+    """`OnlineModels` in this process, on a thread for each call."""
+
+    def __init__(self, predictor: ChunkPredictor) -> None:
+        self._predictor = predictor
+
+    async def predict(self, contents: Sequence[Content], spec: ModelSpec) -> Probabilities:
+        """Return probabilities (contents, labels)."""
+        return await asyncio.to_thread(self._predictor.predict_online, contents, spec)

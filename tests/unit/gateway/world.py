@@ -22,14 +22,19 @@ from cluster.domain.work import Partition
 from cluster.item_reader import ItemReader
 from cluster.jobs import advance
 from cluster.ports import Stores
-from cluster.settings import Limits, Settings
+from cluster.settings import Limits, PrelabelSettings, Settings
 from serve_apps.gateway.api import build_api
 from serve_apps.gateway.keys import mint
 from serve_apps.gateway.schemas.base import Problem
 from serve_apps.gateway.services import Services, sortable_id
+from serve_apps.prelabel.cache import ModelCache
+from serve_apps.prelabel.loading import ModelLoader
+from serve_apps.prelabel.local import LocalOnline
+from serve_apps.prelabel.predictor import ChunkPredictor
 from tests.unit.allocation.worlds import SHARD, ManualClock, shard, snapshot
 
 TENANT = "acme"
+PRELABEL = PrelabelSettings()
 LABELS = ("cat", "dog", "owl")
 LIMITS = Limits(
     request_bytes_max=20_000,
@@ -95,9 +100,12 @@ class World:
         clock, numbers = ManualClock(), count()
         service = shard(stores, clock)
         random_bytes = partial(_numbered_bytes, numbers)
+        loader = ModelLoader(threads=1, image_pixels_max=limits.image_pixels_max, pause=_no_pause)
+        models = ModelCache(loader, stores.objects, PRELABEL.models_per_replica_max)
         services = Services(
             stores=stores,
             crowd=service,
+            online=LocalOnline(ChunkPredictor(stores.objects, PRELABEL, models, clock)),
             items=ItemReader(stores.objects, stores.chunks),
             settings=Settings(
                 data_dir=folder,
@@ -222,3 +230,7 @@ def with_readiness(services: Services, *reasons: str) -> Services:
 
 def _numbered_bytes(numbers: "count[int]", size: int) -> bytes:
     return next(numbers).to_bytes(size, "big")
+
+
+def _no_pause(seconds: float) -> None:
+    del seconds
