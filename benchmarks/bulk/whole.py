@@ -13,6 +13,7 @@ from serve_apps.client.muster import MusterClient
 from serve_apps.gateway.schemas.job_request import JobRequest
 
 LOOK_EVERY_S = 0.1
+WARM = 64
 PREDICTED = "prelabel.done"
 """The event that tells that the predictions of every item are in the object store."""
 
@@ -29,15 +30,26 @@ def seconds(texts: Texts, folder: Path, settings: Mapping[str, str]) -> dict[str
     """
     with MusterUp(folder, settings) as service:
         service.wait_ready()
+        warm(service, texts, folder)
         with closing(MusterClient(service.url, service.keys.client)) as client:
-            _run(client, Texts(texts=texts.texts[:64], origin=texts.origin), folder)
             return _run(client, texts, folder)
 
 
-def _run(client: MusterClient, texts: Texts, folder: Path) -> dict[str, float]:
-    file = folder / "items.jsonl"
+def warm(service: MusterUp, texts: Texts, folder: Path) -> None:
+    """Let the replicas load their weights, over a small job."""
+    with closing(MusterClient(service.url, service.keys.client)) as client:
+        _run(client, Texts(texts=texts.texts[:WARM], origin=texts.origin), folder)
+
+
+def write(texts: Texts, file: Path) -> Path:
+    """Write texts as a JSON Lines file and return it."""
     with file.open("w") as lines:
         lines.writelines(f"{json.dumps(row)}\n" for row in texts.rows)
+    return file
+
+
+def _run(client: MusterClient, texts: Texts, folder: Path) -> dict[str, float]:
+    file = write(texts, folder / "items.jsonl")
     started = time()
     request = JobRequest.model_validate(
         {

