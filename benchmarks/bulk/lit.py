@@ -22,7 +22,7 @@ BATCH_WAIT_S, START_S_MAX, REQUEST_S_MAX = 0.02, 120.0, 120.0
 TOKENS_MAX = 256
 
 
-class Embedding(litserve.LitAPI):
+class Embedding(litserve.LitAPI):  # type: ignore[misc]
     """Embeds texts in batches that LitServe collects."""
 
     threads = 1

@@ -35,6 +35,9 @@ the chunks that wait there, rather than wait for a slot behind them."""
 QUEUED_MAX = 256
 """Requests of one caller that may wait for a slot; more are refused, and callers slow down."""
 
+TIMEOUT_ROWS = 256
+"""Rows of a chunk that `chunk_timeout_s` is meant for."""
+
 COUNT_EVERY_S = 2.0
 """How soon a runner sees that there are more replicas, or fewer."""
 
@@ -114,7 +117,8 @@ def prelabel_deployment(settings: Settings) -> Application:
 class RemotePredictor:
     """A `BulkPredictor` over the replicas: every chunk in flight is a task on one event loop.
 
-    A chunk that has no answer after `chunk_timeout_s`, waiting included, counts as lost.
+    A chunk that has no answer in time, waiting included, counts as lost: `chunk_timeout_s`, and as
+    many times more as it has more than `TIMEOUT_ROWS` rows.
     """
 
     def __init__(self, handle: DeploymentHandle[Prelabel], settings: PrelabelSettings) -> None:
@@ -145,7 +149,8 @@ class RemotePredictor:
     async def _predict(self, work: ChunkWork) -> ChunkOutcome:
         response = self._handle.predict_chunk.remote(work)
         try:
-            outcome: ChunkOutcome = await asyncio.wait_for(response, self._timeout_s)
+            timeout_s = self._timeout_s * max(work.chunk.rows / TIMEOUT_ROWS, 1.0)
+            outcome: ChunkOutcome = await asyncio.wait_for(response, timeout_s)
         except BackPressureError:
             raise await self._after_a_moment(
                 Overloaded("the queue of chunks", QUEUED_MAX)
