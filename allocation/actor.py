@@ -100,6 +100,10 @@ class AllocatorActor:
         """See `allocation.ports.Shard`."""
         return self._service().demands()
 
+    async def hold(self, job_id: JobId) -> None:
+        """See `allocation.ports.Shard`."""
+        self._service().hold(job_id)
+
     async def close(self, job_id: JobId, partition: int | None = None) -> None:
         """See `allocation.ports.Shard`."""
         self._service().close(job_id, partition)
@@ -208,6 +212,10 @@ class RemoteShard:
         """See `allocation.ports.Shard`."""
         demands: tuple[Demand, ...] = self._call("demands")
         return demands
+
+    def hold(self, job_id: JobId) -> None:
+        """See `allocation.ports.Shard`."""
+        self._call("hold", job_id)
 
     def close(self, job_id: JobId, partition: int | None = None) -> None:
         """See `allocation.ports.Shard`."""

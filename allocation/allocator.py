@@ -29,6 +29,8 @@ from allocation.commands import (
     Extend,
     Extended,
     Granted,
+    Held,
+    Hold,
     Learned,
     PartitionKey,
     Publish,
@@ -74,6 +76,8 @@ def decide(state: ShardState, command: Command, now: UnixSeconds) -> tuple[Event
             events = (Dropped(key, lease_ids) for key, lease_ids in state.due(now))
         case Publish(snapshot=snapshot):
             events = _learned(state, snapshot)
+        case Hold(job_id=job_id):
+            events = (Held(key) for key in sorted(state.partitions) if key.job_id == job_id)
         case _:
             assert_never(command)
     return tuple(events)
@@ -91,15 +95,15 @@ def apply(state: ShardState, event: Event) -> None:
                 state.count_held(answers.worker_ids[worker], -given)
         case Settling(key=key, lease_ids=lease_ids):
             state.partitions[key].leases.settle(lease_ids)
-        case Dropped(key=key, lease_ids=lease_ids):
-            partition = state.partitions[key]
-            for worker_id, dropped in partition.holders(partition.drop(lease_ids)).items():
-                state.count_held(worker_id, -dropped)
+        case Dropped():
+            _drop(state, state.partitions[event.key], event)
         case Extended():
             state.partitions[event.key].leases.extend(event.lease_id, event.expires_at)
         case Learned(snapshot=snapshot):
             key = PartitionKey(snapshot.job_id, snapshot.partition)
             state.partitions[key].learn(snapshot)
+        case Held(key=key):
+            state.partitions[key].hold()
         case Replayed() | Refused():
             pass
         case _:
@@ -113,6 +117,11 @@ def _grant(state: ShardState, partition: PartitionState, event: Granted) -> None
     leases = len(event.lease_ids)
     state.job_shares.charge(event.key.job_id, leases, partition.terms.weight)
     state.partition_shares.charge(event.key, leases, partition.partition.items)
+
+
+def _drop(state: ShardState, partition: PartitionState, event: Dropped) -> None:
+    for worker_id, dropped in partition.holders(partition.drop(event.lease_ids)).items():
+        state.count_held(worker_id, -dropped)
 
 
 def _room(state: ShardState, claim: Claim) -> int:

@@ -72,7 +72,6 @@ class Campaign:
         trainings_max: int,
         trainings: int = 0,
         trained_items: int = 0,
-        first_round: int = 0,
         audit_plan: AuditPlan | None = None,
     ) -> None:
         self._spec, self._items, self._labels = spec, items, len(spec.label_set)
@@ -93,7 +92,7 @@ class Campaign:
         self.findings: tuple[Finding, ...] = ()
         self._copiers_sought_at = 0
         self._tired: frozenset[WorkerId] = frozenset()
-        self.round = first_round
+        self.round = 0
 
     @property
     def answers(self) -> AnswerColumns:
@@ -105,6 +104,11 @@ class Campaign:
         """Whether the campaign still asks only about its seed sample."""
         untrained = self._version == ZERO_SHOT and self.trainings == 0
         return untrained and self._trainings_max > 0 and bool(self._seed.any())
+
+    def amend(self, spec: JobSpec) -> bool:
+        """Go by the job's newest weight and budget; return whether they are new."""
+        before, self._spec = self._spec, spec
+        return spec != before
 
     def set_model(self, version: int, probabilities: Floats | None) -> None:
         """Take the model's own probabilities (items, K) of the live version; None for no model."""
@@ -206,6 +210,7 @@ class Campaign:
             worth_ratio_min=0.0 if self.seeding else self._worth_ratio,
             gold=np.flatnonzero(gold[here])[:GOLD_ITEMS_MAX],
             proven_workers=proven(self._answers, gold, self._spec.crowd.gold_answers),
+            weight=self._spec.weight,
         )
 
     def answers_in(self, partition: Partition) -> int:
@@ -355,9 +360,8 @@ class Campaign:
         return trainable >= max(LEARN_GROWTH * self.trained_items, 1)
 
     def _audits_open(self) -> int:
-        wanted = self._spec.crowd.audit_answers_max
         counts = self._votes(audit=True).answers_per_item()[self._plan.order]
-        return int((wanted - np.minimum(counts, wanted)).sum())
+        return int(np.maximum(self._spec.crowd.audit_answers_max - counts, 0).sum())
 
     def _label_counts(self) -> npt.NDArray[np.int32]:
         return self._votes(audit=False).answers_per_item().astype(np.int32)

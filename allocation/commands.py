@@ -94,7 +94,14 @@ class Publish:
     snapshot: TruthSnapshot
 
 
-Command = Claim | ClaimTogether | Assign | Submit | Release | Extend | Expire | Publish
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Lease nothing more of a job until its next snapshot."""
+
+    job_id: JobId
+
+
+Command = Claim | ClaimTogether | Assign | Submit | Release | Extend | Expire | Publish | Hold
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -180,4 +187,11 @@ class Learned:
     snapshot: TruthSnapshot
 
 
-Event = Granted | Taken | Settling | Replayed | Refused | Dropped | Extended | Learned
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A partition leases nothing more until its next snapshot."""
+
+    key: PartitionKey
+
+
+Event = Granted | Taken | Settling | Replayed | Refused | Dropped | Extended | Learned | Held

@@ -94,7 +94,8 @@ class TruthSnapshot:
     they count from the `answers_seen`-th answer of the partition, or where that is None from the
     moment of publication. `gold` names items whose label is settled, by their rows: who is not
     among `proven_workers` gets one of them with each claim, as a label question like any other,
-    while fewer than `gold_exposures_max` more than `label_answers_max` were given to it.
+    while fewer than `gold_exposures_max` more than `label_answers_max` were given to it. `weight`
+    is the job's share of the crowd from now on; None leaves it as it is.
     """
 
     job_id: JobId
@@ -116,6 +117,7 @@ class TruthSnapshot:
     gold: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     gold_exposures_max: int = 10
     proven_workers: frozenset[WorkerId] = frozenset()
+    weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +188,10 @@ class Shard(Crowd, Protocol):
 
     def demands(self) -> tuple[Demand, ...]:
         """Return what each partition on the shard would still ask, as it was a second ago."""
+        ...
+
+    def hold(self, job_id: JobId) -> None:
+        """Lease nothing more of a job until its next snapshot; what is out may be answered."""
         ...
 
     def close(self, job_id: JobId, partition: int | None = None) -> None:

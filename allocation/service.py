@@ -17,6 +17,7 @@ from allocation.commands import (
     Extend,
     Extended,
     Granted,
+    Hold,
     PartitionKey,
     Publish,
     Release,
@@ -97,6 +98,10 @@ class ShardService:
             raise ShardUnavailable(self._state.shard_id)
         self._do(Publish(snapshot))
         return report(self._state.partitions[key])
+
+    def hold(self, job_id: JobId) -> None:
+        """Lease nothing more of a job until its next snapshot; what is out may be answered."""
+        self._do(Hold(job_id))
 
     def reports(self, job_id: JobId) -> tuple[PartitionReport, ...]:
         """Return how the job's partitions on this shard stand, after expiring leases."""
@@ -332,7 +337,7 @@ class ShardService:
 
     def _open(self, job_id: JobId, numbers: Sequence[int]) -> None:
         job = self._stores.jobs.load(job_id)
-        terms = Terms.of(job_id, job.spec)
+        terms = Terms.of(job_id, job.agreed)
         # Fence first: what is read afterwards cannot be added to by an older owner.
         fences = [
             self._stores.partitions.acquire(job_id, number, self._state.shard_id)

@@ -55,7 +55,7 @@ class AskStage:
         self._shards, self._wait = tuple(shards), wait
 
     def run(self, desk: JobDesk) -> JobState:
-        """Ask until it is time to learn or enough is known; raises JobCancelled."""
+        """Ask until it is time to learn or enough is known; raises what `desk.check` raises."""
         session = AskSession(self._stores, self._settings, self._trainings_max, self._shards, desk)
         while True:
             desk.check()
@@ -168,7 +168,8 @@ class AskSession:
             self._campaign.round = max(self._campaign.round, first)
         absorbed = self._absorb()
         rested = self._campaign.note_time(self._desk.clock.now())
-        if absorbed or rested or not self._published:
+        amended = self._campaign.amend(self._desk.job.agreed)
+        if absorbed or rested or amended or not self._published:
             self._report(write=False)
             return self._publish()
         reports = self._board.reports()
@@ -273,7 +274,7 @@ class AskSession:
 
     def _time_left_s(self) -> UnixSeconds | None:
         job = self._desk.job
-        deadline_s = job.spec.budget.deadline_s
+        deadline_s = job.agreed.budget.deadline_s
         if deadline_s is None:
             return None
         return job.created_at + deadline_s - self._desk.clock.now()
@@ -294,11 +295,22 @@ def dismiss_crowd(stores: Stores, shards: Sequence[Shard], job_id: JobId) -> Non
         stores.partitions.acquire(job_id, partition.number, partition.shard_id)
 
 
+def hold_crowd(stores: Stores, shards: Sequence[Shard], job_id: JobId) -> None:
+    """Ask nobody anything more of a job until its stage runs again; what is out may be answered.
+
+    A shard that is starting asks nothing before it is told a snapshot. Raises Unavailable where
+    one cannot be reached.
+    """
+    owners = {partition.shard_id for partition in stores.partitions.of_job(job_id)}
+    for shard_id in sorted(owners.intersection(range(len(shards)))):
+        shards[shard_id].hold(job_id)
+
+
 def _campaign(stores: Stores, job: Job, trainings_max: int, delivered: DeliveredLabels) -> Campaign:
     progress = job.progress
     found = read_predictions(stores, job.job_id, progress.items, len(job.spec.label_set))
     campaign = Campaign(
-        job.spec,
+        job.agreed,
         progress.items,
         trainings_max=trainings_max,
         trainings=progress.trainings,

@@ -6,6 +6,7 @@ from the stores; only leases are lost when a shard dies, and the next epoch make
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -211,12 +212,18 @@ class PartitionState:
         shape = (self.partition.items, len(self.terms.codes))
         if snapshot.log_prior.shape != shape:
             raise InvalidField("snapshot.log_prior", f"its shape must be {shape}")
+        if snapshot.weight is not None:
+            self.terms = replace(self.terms, weight=snapshot.weight)
         self.belief = Belief(snapshot, self.answers, self._worker_ids)
         self.final = np.array(snapshot.final, dtype=np.bool_)
         self.audit_items = np.flatnonzero(snapshot.audit).astype(np.int32)
         seen = snapshot.answers_seen
         self.answers_end = snapshot.answers_left + (len(self.answers) if seen is None else seen)
         self._refresh_shortlist(self.belief)
+
+    def hold(self) -> None:
+        """Lease nothing more until the next snapshot."""
+        self.answers_end = 0
 
     def _end(self, lease_ids: Ids) -> Leases:
         ended = self.leases.remove(lease_ids)

@@ -24,6 +24,7 @@
     │   ├── JobNotReady           what was asked for does not exist yet
     │   ├── IdempotencyMismatch   a retry key came back with another request
     │   ├── StaleRevision         somebody else saved first
+    │   ├── PreconditionFailed    it is not any more what the request expects it to be
     │   ├── StaleEpoch            the partition has a newer owner
     │   └── AlreadyAnswered       this worker has answered this item
     ├── LeaseLost                 the lease is not the caller's to use
@@ -40,6 +41,7 @@
         ├── ModelUnusable         a model cannot be loaded or gives unusable numbers
         ├── ObjectMissing         a stored object is not there
         ├── JobCancelled          control flow: the job was cancelled while it was worked on
+        ├── JobPaused             control flow: the job was paused while it was worked on
         └── TrainingFailed
 
 Leaves carry the ids a reader needs as attributes and build their own message; a message never
@@ -241,6 +243,14 @@ class StaleRevision(Conflict):
         self.what, self.revision = what, revision
 
 
+class PreconditionFailed(Conflict):
+    """What a request is to change has changed since the caller looked at it."""
+
+    def __init__(self, what: str, etag: str) -> None:
+        super().__init__(f"{what} has changed since; its ETag is {etag} now")
+        self.what, self.etag = what, etag
+
+
 class StaleEpoch(Conflict):
     """A partition has a newer owner; nothing was written."""
 
@@ -357,6 +367,14 @@ class JobCancelled(Fault):
 
     def __init__(self, job_id: JobId) -> None:
         super().__init__(f"job {job_id} was cancelled")
+        self.job_id = job_id
+
+
+class JobPaused(Fault):
+    """Raised by a stage when it notices that its job is paused."""
+
+    def __init__(self, job_id: JobId) -> None:
+        super().__init__(f"job {job_id} is paused")
         self.job_id = job_id
 
 

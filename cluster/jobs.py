@@ -5,14 +5,15 @@
                               └────────────┼─────────┘  (a promoted model pre-labels flips again)
                                            └→ exporting → completed
 
-Every state that is not terminal may also end as cancelled or failed.
+Every state that is not terminal may also end as cancelled or failed. Beside the state stand its
+owner's wishes, which any moment may bring: to cancel it, to pause it, to run it on other terms.
 """
 
 from dataclasses import replace
 
 from cluster.domain.ids import UnixSeconds
-from cluster.domain.jobs import Job, JobState
-from cluster.errors import JobFinished
+from cluster.domain.jobs import Amendment, Job, JobState
+from cluster.errors import InvalidField, JobFinished
 
 _NEXT: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.INGESTING}),
@@ -29,8 +30,7 @@ def advance(job: Job, state: JobState, now: UnixSeconds, failure: str | None = N
 
     Asking for a step the life above does not have is a programming error (ValueError).
     """
-    if job.state.is_terminal:
-        raise JobFinished(job.job_id, job.state)
+    _check_unfinished(job)
     ends = state in (JobState.CANCELLED, JobState.FAILED)
     if not ends and state not in _NEXT[job.state]:
         raise ValueError(f"a job cannot go from {job.state} to {state}")
@@ -39,6 +39,52 @@ def advance(job: Job, state: JobState, now: UnixSeconds, failure: str | None = N
 
 def request_cancel(job: Job, now: UnixSeconds) -> Job:
     """Return the job marked for cancelling; raises JobFinished for a job that has ended."""
+    _check_unfinished(job)
+    return replace(job, cancel_requested=True, updated_at=now)
+
+
+def pause(job: Job, now: UnixSeconds) -> Job:
+    """Return the job paused; raises JobFinished for a job that has ended."""
+    _check_unfinished(job)
+    return replace(job, paused=True, updated_at=now)
+
+
+def resume(job: Job, now: UnixSeconds) -> Job:
+    """Return the job to go on with; raises JobFinished for a job that has ended."""
+    _check_unfinished(job)
+    return replace(job, paused=False, updated_at=now)
+
+
+def amend(job: Job, amendment: Amendment, now: UnixSeconds) -> Job:
+    """Return the job on other terms.
+
+    Raises JobFinished for a job that has ended, and InvalidField for a limit that the job is
+    already past; one that it has just reached ends its asking.
+    """
+    _check_unfinished(job)
+    budget, progress = amendment.budget, job.progress
+    _check_limit("answers_max", budget.answers_max, progress.answers, "answers are spent")
+    _check_limit("cost_max", budget.cost_max, progress.cost, "is spent")
+    _check_limit("deadline_s", budget.deadline_s, now - job.created_at, "seconds have passed")
+    return replace(job, amendment=amendment, updated_at=now)
+
+
+def with_wishes_of(newer: Job, job: Job) -> Job:
+    """Return a job under the wishes, and at the revision, that a newer reading of it has."""
+    return replace(
+        job,
+        revision=newer.revision,
+        cancel_requested=newer.cancel_requested,
+        paused=newer.paused,
+        amendment=newer.amendment,
+    )
+
+
+def _check_unfinished(job: Job) -> None:
     if job.state.is_terminal:
         raise JobFinished(job.job_id, job.state)
-    return replace(job, cancel_requested=True, updated_at=now)
+
+
+def _check_limit(name: str, limit: float | None, spent: float, what: str) -> None:
+    if limit is not None and limit < spent:
+        raise InvalidField(f"budget.{name}", f"must not be below what is gone: {spent:,g} {what}")

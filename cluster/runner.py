@@ -1,4 +1,4 @@
-"""Drives one job through its stages; every stage may be killed and run again.
+"""Drives one job through its stages; every stage may be killed, or paused, and run again.
 
 A stage does the work of one state and says which state comes next. All it has done is in the
 stores, so a runner that starts anew on another machine goes on from the job's stored state.
@@ -11,20 +11,20 @@ from typing import Protocol
 from cluster.clock import Clock
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import Certificate, Job, JobEvent, JobState, Progress
-from cluster.errors import BadInput, Fault, JobCancelled, StaleRevision
-from cluster.jobs import advance
+from cluster.errors import BadInput, Fault, JobCancelled, JobPaused, StaleRevision
+from cluster.jobs import advance, with_wishes_of
 from cluster.ports import EventLog, JobStore
 
 
 class JobDesk:
-    """A stage's view of its job: reads it, reports on it, hears of its cancelling."""
+    """A stage's view of its job: reads it, reports on it, hears what its owner wishes."""
 
     def __init__(self, job: Job, jobs: JobStore, events: EventLog, clock: Clock) -> None:
         self._job, self._jobs, self._events, self._clock = job, jobs, events, clock
 
     @property
     def job(self) -> Job:
-        """The job as last saved."""
+        """The job as last saved or looked at."""
         return self._job
 
     @property
@@ -33,9 +33,14 @@ class JobDesk:
         return self._clock
 
     def check(self) -> None:
-        """Raise JobCancelled if somebody asked for it since the job was last looked at."""
-        if self._jobs.load(self._job.job_id).cancel_requested:
-            raise JobCancelled(self._job.job_id)
+        """Look at the job anew; raises JobCancelled and JobPaused where its owner wishes that."""
+        stored = self._jobs.load(self._job.job_id)
+        if self._is_last_seen(stored):
+            self._job = stored
+        if stored.cancel_requested:
+            raise JobCancelled(stored.job_id)
+        if stored.paused:
+            raise JobPaused(stored.job_id)
 
     def report(self, progress: Progress, certificate: Certificate | None = None) -> None:
         """Save how far the job has come."""
@@ -65,7 +70,7 @@ class JobDesk:
         self.record("state", failure or f"the job is {state}")
 
     def _save(self, job: Job) -> None:
-        """Save, taking over a cancel flag set meanwhile: the only write others make.
+        """Save, taking over what its owner wished meanwhile: the only writes others make.
 
         Anything else that changed was changed by another runner of the same job: this one has been
         replaced, and StaleRevision ends it.
@@ -77,34 +82,28 @@ class JobDesk:
                 stored = self._jobs.load(job.job_id)
                 if not self._is_last_seen(stored):
                     raise
-                job = replace(
-                    job, revision=stored.revision, cancel_requested=stored.cancel_requested
-                )
+                job = with_wishes_of(stored, job)
             else:
                 return
 
     def _is_last_seen(self, stored: Job) -> bool:
-        seen = replace(
-            self._job,
-            revision=stored.revision,
-            cancel_requested=stored.cancel_requested,
-            updated_at=stored.updated_at,
-        )
-        return stored == seen
+        seen = with_wishes_of(stored, self._job)
+        return stored == replace(seen, updated_at=stored.updated_at)
 
 
 class Stage(Protocol):
     """The work of one job state; safe to run again from any point."""
 
     def run(self, desk: JobDesk) -> JobState:
-        """Do the work and return the next state; raises JobCancelled when `desk.check` does."""
+        """Do the work and return the next state; raises what `desk.check` raises."""
         ...
 
 
 class JobRunner:
     """Runs jobs, each from its stored state to its end.
 
-    `dismiss` releases a job's crowd, and is called before the job is seen as cancelled or failed.
+    `dismiss` releases a job's crowd, and is called before the job is seen as cancelled or failed;
+    `hold` keeps the crowd from being asked anything new, and is called for a paused job.
     """
 
     def __init__(
@@ -114,31 +113,36 @@ class JobRunner:
         stages: Mapping[JobState, Stage],
         clock: Clock,
         dismiss: Callable[[JobId], None],
+        hold: Callable[[JobId], None],
     ) -> None:
         self._jobs, self._events, self._stages, self._clock = jobs, events, stages, clock
-        self._dismiss = dismiss
+        self._dismiss, self._hold = dismiss, hold
 
     def run(self, job_id: JobId) -> Job:
-        """Drive the job until it has ended and return it; raises JobNotFound.
+        """Drive the job until it has ended, or is paused and held, and return it.
 
         Bad input and faults end the job as failed with a message for its owner. Unavailable
-        errors pass through: the caller runs the job again later.
+        errors pass through: the caller runs the job again later. Raises JobNotFound.
         """
         desk = JobDesk(self._jobs.load(job_id), self._jobs, self._events, self._clock)
-        while not desk.job.state.is_terminal:
-            self._step(desk)
+        try:
+            while not desk.job.state.is_terminal:
+                self._step(desk)
+        except JobPaused:
+            self._hold(job_id)
         return desk.job
 
     def _step(self, desk: JobDesk) -> None:
         try:
-            if desk.job.cancel_requested:
-                raise JobCancelled(desk.job.job_id)
+            desk.check()
             if desk.job.state is JobState.QUEUED:
                 desk.move(JobState.INGESTING)
                 return
             desk.move(self._stages[desk.job.state].run(desk))
         except JobCancelled:
             self._end(desk, JobState.CANCELLED)
+        except JobPaused:
+            raise
         except (BadInput, Fault) as error:
             self._end(desk, JobState.FAILED, failure=str(error))
 

@@ -1,7 +1,7 @@
 """A bulk labelling job: what was asked for, where it stands, what it may promise."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -140,6 +140,14 @@ class JobSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """What its owner has changed of a job since submit; both stand in the place of the spec's."""
+
+    weight: float
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stratum:
     """The certified accuracy of one part of the delivered labels (`auto`, `crowd`, `overall`)."""
 
@@ -193,7 +201,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as stored; `revision` rises by one with every save and guards against lost updates."""
+    """A job as stored; `revision` rises by one with every save and guards against lost updates.
+
+    `cancel_requested`, `paused` and `amendment` are its owner's to write, all else its runner's.
+    """
 
     job_id: JobId
     tenant_id: TenantId
@@ -204,9 +215,18 @@ class Job:
     created_at: UnixSeconds
     updated_at: UnixSeconds
     cancel_requested: bool = False
+    paused: bool = False
+    amendment: Amendment | None = None
     progress: Progress = field(default_factory=Progress)
     certificate: Certificate | None = None
     failure: str | None = None
+
+    @property
+    def agreed(self) -> JobSpec:
+        """What the job runs by: its spec as its owner has amended it."""
+        if self.amendment is None:
+            return self.spec
+        return replace(self.spec, weight=self.amendment.weight, budget=self.amendment.budget)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,14 @@
-"""`muster jobs`, `watch` and `cancel`."""
+"""`muster jobs`, `watch`, `pause`, `resume`, `amend` and `cancel`."""
 
 from typing import Annotated
 
 import typer
 
 from serve_apps.cli.follow import finish, follow
-from serve_apps.cli.options import DEFAULT_URL, AsJson, Key, Url, connected
+from serve_apps.cli.options import DEFAULT_URL, AsJson, Key, Url, checked, connected
 from serve_apps.cli.output import show_job, show_json, show_table
-from serve_apps.gateway.schemas.jobs import JobPage
+from serve_apps.gateway.schemas.job_change import BudgetChange, JobChange
+from serve_apps.gateway.schemas.jobs import JobPage, JobView
 
 JobArgument = Annotated[str, typer.Argument(help="Id of the job")]
 
@@ -49,8 +50,47 @@ def cancel(
 ) -> None:
     """Cancel a job; labels delivered until then stay."""
     with connected(url, key, as_json=as_json) as client:
-        cancelled = client.cancel(job)
+        _show(client.cancel(job), as_json=as_json)
+
+
+def pause(
+    job: JobArgument, *, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False
+) -> None:
+    """Pause a job: nothing new is asked; what is out may be answered."""
+    with connected(url, key, as_json=as_json) as client:
+        _show(client.pause(job), as_json=as_json)
+
+
+def resume(
+    job: JobArgument, *, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False
+) -> None:
+    """Go on with a paused job."""
+    with connected(url, key, as_json=as_json) as client:
+        _show(client.resume(job), as_json=as_json)
+
+
+def amend(
+    job: JobArgument,
+    *,
+    weight: Annotated[float | None, typer.Option(help="Share of the crowd")] = None,
+    budget: Annotated[int | None, typer.Option(help="Answers that may be bought in all")] = None,
+    cost_max: Annotated[float | None, typer.Option(help="Money that may be spent in all")] = None,
+    deadline_s: Annotated[float | None, typer.Option(help="Seconds since submit")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Change the weight or the budget of a job that runs; what is not given stays."""
+    limits = {"answers_max": budget, "cost_max": cost_max, "deadline_s": deadline_s}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    with checked():
+        change = JobChange(weight=weight, budget=BudgetChange.model_validate(given))
+    with connected(url, key, as_json=as_json) as client:
+        _show(client.amend(job, change), as_json=as_json)
+
+
+def _show(job: JobView, *, as_json: bool) -> None:
     if as_json:
-        show_json(cancelled)
+        show_json(job)
     else:
-        show_job(cancelled)
+        show_job(job)

@@ -23,6 +23,9 @@ COMMANDS: Commands = MappingProxyType(
             "results:results",
             "Print final labels as JSON Lines, also while the job runs.",
         ),
+        "pause": ("jobs:pause", "Pause a job: nothing new is asked; what is out may be answered."),
+        "resume": ("jobs:resume", "Go on with a paused job."),
+        "amend": ("jobs:amend", "Change the weight or the budget of a job that runs."),
         "cancel": ("jobs:cancel", "Cancel a job; labels delivered until then stay."),
         "aggregate": (
             "aggregate:aggregate",

@@ -49,7 +49,7 @@ def show_job(job: JobView) -> None:
 
 def _figures(job: JobView) -> list[tuple[str, str]]:
     progress = job.progress
-    figures = [("state", job.state.value if job.failure is None else f"failed: {job.failure}")]
+    figures = [("state", _state(job))]
     figures.append(("items", _items(job)))
     figures.append(("labels final", f"{progress.final:,}"))
     figures.append(("accepted from the model", f"{progress.auto_accepted:,}"))
@@ -64,6 +64,12 @@ def _figures(job: JobView) -> list[tuple[str, str]]:
         figures.append(("certificate can reach", f"about {progress.reachable_accuracy:.3f}"))
     figures.extend(_certified(job))
     return figures
+
+
+def _state(job: JobView) -> str:
+    if job.failure is not None:
+        return f"failed: {job.failure}"
+    return f"{job.state.value}, paused" if job.paused else job.state.value
 
 
 def _items(job: JobView) -> str:

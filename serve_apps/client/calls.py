@@ -101,6 +101,14 @@ class Calls:
         response = self.send("POST", path, body=body, headers=sent, repeatable=repeatable)
         return reply.model_validate_json(response.content)
 
+    def patch(
+        self, reply: type[Reply], path: str, change: BaseModel, headers: Mapping[str, str]
+    ) -> Reply:
+        """Send the fields that a change names and return what has become of the resource."""
+        body = change.model_dump_json(exclude_unset=True).encode()
+        sent = {"Content-Type": "application/json", **headers}
+        return reply.model_validate_json(self.send("PATCH", path, body=body, headers=sent).content)
+
     def pages(self, reply: type[Reply], path: str) -> Iterator[Reply]:
         """Yield the pages of a list that ends, following `next_cursor`."""
         params: dict[str, str | int] = {"limit": CURSOR_PAGE_ROWS}

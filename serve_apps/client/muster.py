@@ -12,6 +12,8 @@ import httpx
 
 from cluster.domain.access import Role
 from serve_apps.client.calls import CURSOR_PAGE_ROWS, Calls, Retries
+from serve_apps.gateway.etags import etag_of
+from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest
 from serve_apps.gateway.schemas.jobs import (
     EventPage,
@@ -116,6 +118,22 @@ class MusterClient:
     def cancel(self, job_id: str) -> JobView:
         """Ask for a job to be cancelled."""
         return self._calls.post(JobView, f"/v1/jobs/{job_id}/cancel", None)
+
+    def pause(self, job_id: str) -> JobView:
+        """Ask for a job to be paused."""
+        return self._calls.post(JobView, f"/v1/jobs/{job_id}/pause", None)
+
+    def resume(self, job_id: str) -> JobView:
+        """Go on with a paused job."""
+        return self._calls.post(JobView, f"/v1/jobs/{job_id}/resume", None)
+
+    def amend(self, job_id: str, change: JobChange, *, if_revision: int | None = None) -> JobView:
+        """Change a job's weight or budget; fields that were not given stay as they are.
+
+        With `if_revision` only if that is still the job's revision.
+        """
+        headers = {} if if_revision is None else {"If-Match": etag_of(if_revision)}
+        return self._calls.patch(JobView, f"/v1/jobs/{job_id}", change, headers=headers)
 
     def events(self, job_id: str, after: int = 0) -> tuple[EventView, ...]:
         """Return the next events of a job after an event number, at most 1,000 of them."""

@@ -1,9 +1,17 @@
-"""Entity tags: a job's revision, so that polling an unchanged job costs no body (RFC 9110)."""
+"""Entity tags (RFC 9110): a job's revision, to poll it without a body, to change what was seen."""
 
 
 def etag_of(revision: int) -> str:
     """Return the strong entity tag of a revision."""
     return f'"{revision}"'
+
+
+def expected(if_match: str | None, etag: str) -> bool:
+    """Whether an If-Match header, if there is one, allows a change; strong comparison."""
+    if if_match is None:
+        return True
+    tags = [tag.strip() for tag in if_match.split(",")]
+    return "*" in tags or etag in tags
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:

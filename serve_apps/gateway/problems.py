@@ -51,6 +51,7 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
             422, "idempotency-mismatch", "The idempotency key belongs to another request"
         ),
         e.StaleRevision: Kind(409, "stale-revision", "Somebody else changed it first"),
+        e.PreconditionFailed: Kind(412, "precondition-failed", "It has changed since it was read"),
         e.StaleEpoch: Kind(409, "stale-epoch", "The partition has a newer owner"),
         e.AlreadyAnswered: Kind(409, "already-answered", "The worker has answered this item"),
         e.LeaseExpired: Kind(410, "lease-expired", "The lease has run out"),
@@ -64,6 +65,7 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.ModelUnusable: Kind(500, "model-unusable", "A model cannot be used"),
         e.ObjectMissing: Kind(500, "object-missing", "A stored object is missing"),
         e.JobCancelled: Kind(409, "job-cancelled", "The job was cancelled"),
+        e.JobPaused: Kind(409, "job-paused", "The job is paused"),
         e.TrainingFailed: Kind(500, "training-failed", "A training run failed"),
     }
 )

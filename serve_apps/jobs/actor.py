@@ -14,7 +14,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayTaskError
 
 from allocation.actor import NAMESPACE, RemoteShard
-from allocation.stage import dismiss_crowd
+from allocation.stage import dismiss_crowd, hold_crowd
 from cluster.clock import SystemClock
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import JobState
@@ -23,6 +23,7 @@ from cluster.runner import JobDesk, JobRunner
 from cluster.settings import Settings
 from cluster.stores.opened import open_stores
 from serve_apps.jobs.stages import job_stages
+from serve_apps.jobs.turns import next_in_turn
 from serve_apps.prelabel.deployment import PRELABEL_APP, RemotePredictor
 from training.trainer import RayTrainer
 
@@ -41,8 +42,11 @@ _logger = logging.getLogger(__name__)
 class JobActor:
     """Drives one job from its stored state to its end; dies at any point without harm."""
 
-    def run(self, job_id: JobId, settings: Settings) -> None:
-        """Run the job until it has ended; raises Unavailable where a part cannot be reached."""
+    def run(self, job_id: JobId, settings: Settings) -> bool:
+        """Run the job until it has ended, or is paused and its crowd held; tell whether it ended.
+
+        Raises Unavailable where a part cannot be reached.
+        """
         stores, clock, shards = open_stores(settings), SystemClock(), _shards(settings)
         predictor = RemotePredictor(serve.get_app_handle(PRELABEL_APP), settings.prelabel)
         stages = job_stages(
@@ -57,16 +61,19 @@ class JobActor:
         )
         try:
             dismiss = partial(dismiss_crowd, stores, shards)
-            JobRunner(stores.jobs, stores.events, stages, clock, dismiss).run(job_id)
+            hold = partial(hold_crowd, stores, shards)
+            runner = JobRunner(stores.jobs, stores.events, stages, clock, dismiss, hold)
+            return runner.run(job_id).state.is_terminal
         finally:
             predictor.close()
 
 
 class Supervisor:
-    """Keeps one actor running for each unfinished job, oldest first, up to a limit.
+    """Keeps one actor running for each unfinished job, up to a limit; `turns` says which first.
 
     The database says which jobs there are, so nobody needs to tell the supervisor, and one that is
-    started anew goes on where the last one died. Its actors die with it: a job never has two.
+    started anew goes on where the last one died. Its actors die with it: a job never has two. A
+    paused job is run once, to keep its crowd from being asked, and then not until it is resumed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -74,6 +81,7 @@ class Supervisor:
         self._stores = open_stores(settings)
         self._running: dict[ray.ObjectRef[Any], tuple[JobId, ActorHandle[Any]]] = {}
         self._crashes: Counter[JobId] = Counter()
+        self._held: set[JobId] = set()
 
     def run(self) -> None:
         """Supervise until this process ends."""
@@ -92,17 +100,21 @@ class Supervisor:
             unfinished = self._stores.jobs.unfinished()
         except Unavailable:
             return
-        active = {job_id for job_id, _ in self._running.values()}
-        room = self._settings.runner.jobs_max - len(active)
-        for job in [job for job in unfinished if job.job_id not in active][: max(room, 0)]:
+        self._held.intersection_update(job.job_id for job in unfinished if job.paused)
+        running = {job_id for job_id, _ in self._running.values()}
+        room = max(self._settings.runner.jobs_max - len(running), 0)
+        now = SystemClock().now()
+        waiting = next_in_turn(unfinished, now, running=running, held=self._held)
+        for job_id in waiting[:room]:
             handle = _actor(JobActor, num_cpus=0, max_restarts=0).remote()
-            run: ray.ObjectRef[Any] = handle.run.remote(job.job_id, self._settings)
-            self._running[run] = (job.job_id, handle)
+            run: ray.ObjectRef[Any] = handle.run.remote(job_id, self._settings)
+            self._running[run] = (job_id, handle)
 
     def _reap(self, run: "ray.ObjectRef[Any]") -> None:
         job_id, actor = self._running.pop(run)
         try:
-            ray.get(run)
+            if not ray.get(run):
+                self._held.add(job_id)
         except (RayActorError, Unavailable):
             _logger.warning("the runner of job %s was lost; it is started again", job_id)
         except RayTaskError:

@@ -6,6 +6,7 @@ from cluster.domain.access import KeyRecord
 from cluster.domain.ids import ItemId, JobId, KeyId, ModelName, ShardId, TenantId, WorkerId
 from cluster.domain.items import Chunk, ChunkPrediction
 from cluster.domain.jobs import (
+    Amendment,
     Budget,
     Certificate,
     CrowdTerms,
@@ -50,6 +51,11 @@ def job_spec() -> JobSpec:
         weight=2.5,
         seed=7,
     )
+
+
+def amendment() -> Amendment:
+    """Return other terms than the spec's."""
+    return Amendment(weight=0.5, budget=Budget(answers_max=None, cost_max=2.5, deadline_s=9.0))
 
 
 def job(number: int = 1, tenant_id: TenantId = TENANT, state: JobState = JobState.QUEUED) -> Job:

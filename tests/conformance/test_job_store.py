@@ -138,6 +138,16 @@ def test_saving_raises_the_revision(stores: Stores) -> None:
     assert stores.jobs.load(job.job_id) == saved
 
 
+def test_what_its_owner_wishes_is_stored_with_the_job(stores: Stores) -> None:
+    job = stores.jobs.create(samples.job(), None)
+
+    saved = stores.jobs.save(replace(job, paused=True, amendment=samples.amendment()))
+
+    assert (saved.paused, saved.amendment) == (True, samples.amendment())
+    assert stores.jobs.load(job.job_id) == saved
+    assert stores.jobs.save(replace(saved, paused=False, amendment=None)).amendment is None
+
+
 def test_a_stale_save_changes_nothing(stores: Stores) -> None:
     read = stores.jobs.create(samples.job(), None)
     saved = stores.jobs.save(replace(read, updated_at=2.0))

@@ -33,6 +33,7 @@ SETTINGS = {
 ITEMS = 120
 STEP_TIMEOUT_S = 240.0
 LOOK_EVERY_S = 0.05
+QUIET_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,18 @@ def wait_until(here: Site, crowd: Crowd, is_so: Callable[[Standing], bool]) -> S
 
 def has_ended(standing: Standing) -> bool:
     return standing.state.is_terminal
+
+
+def wait_for_silence(here: Site) -> int:
+    """Wait until no answer has come for a while and return how many there are."""
+    give_up_at, pause = monotonic() + STEP_TIMEOUT_S, Event()
+    stored, since = -1, monotonic()
+    while monotonic() < since + QUIET_S:
+        if (found := len(here.book.answers())) != stored:
+            assert monotonic() < give_up_at
+            stored, since = found, monotonic()
+        pause.wait(LOOK_EVERY_S)
+    return stored
 
 
 def follow(here: Site) -> list[tuple[JobState, ResultView]]:
@@ -181,6 +194,28 @@ def test_a_cancelled_job_takes_no_more_answers(service: MusterUp) -> None:
         assert again.status == 409
         problem = Problem.model_validate_json(again.content)
         assert problem.type == "urn:muster:problem:job-finished"
+
+
+def test_a_paused_job_asks_nobody_also_after_a_kill_until_it_is_resumed(service: MusterUp) -> None:
+    # Given a job that is paused while its crowd answers
+    with site(service, 5) as here, crowd_of(here, think_s=0.3) as crowd:
+        wait_until(here, crowd, lambda standing: standing.progress.answers > 0)
+        assert here.client.post(f"{here.path}/pause", {}).status == 202
+        stored = wait_for_silence(here)
+        # When every process of the service is killed, and it is started again
+        service.kill()
+        service.start()
+        service.wait_ready()
+        # Then it is still paused and the crowd, which goes on claiming, gets nothing
+        assert wait_for_silence(here) == stored
+        assert (here.job().paused, here.job().state) == (True, JobState.ASKING)
+        # And once resumed the job goes on to its end
+        assert here.client.post(f"{here.path}/resume", {}).status == 202
+        ended = wait_until(here, crowd, has_ended)
+        assert ended.state is JobState.COMPLETED, ended.failure
+        answers = audit_answers(here.book, crowd.told)
+        assert len(here.book.answers()) > stored
+        assert (answers.lost, answers.uncounted, answers.smuggled) == (0, 0, 0)
 
 
 def test_many_submits_under_one_key_are_one_job(service: MusterUp) -> None:

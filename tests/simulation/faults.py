@@ -141,6 +141,9 @@ class Node:
     def demands(self) -> tuple[Demand, ...]:
         return self._call(lambda service: service.demands())
 
+    def hold(self, job_id: JobId) -> None:
+        self._call(lambda service: service.hold(job_id))
+
     def close(self, job_id: JobId, partition: int | None = None) -> None:
         self._call(lambda service: service.close(job_id, partition))
 

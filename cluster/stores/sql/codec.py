@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from pydantic import ConfigDict, TypeAdapter
 
-from cluster.domain.jobs import Certificate, JobSpec, Progress
+from cluster.domain.jobs import Amendment, Certificate, JobSpec, Progress
 from cluster.domain.models import Lineage, ModelSpec
 
 T = TypeVar("T")
@@ -13,6 +13,7 @@ T = TypeVar("T")
 JOB_SPEC = TypeAdapter(JobSpec)
 PROGRESS = TypeAdapter(Progress)
 CERTIFICATE = TypeAdapter(Certificate | None)
+AMENDMENT = TypeAdapter(Amendment | None)
 MODEL_SPEC = TypeAdapter(ModelSpec)
 LINEAGE = TypeAdapter(Lineage | None)
 _FIGURES = TypeAdapter(dict[str, float], config=ConfigDict(ser_json_inf_nan="constants"))

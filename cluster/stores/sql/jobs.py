@@ -9,7 +9,7 @@ from cluster.domain.ids import JobId, ModelName, TenantId
 from cluster.domain.jobs import IdempotencyKey, Job, JobState
 from cluster.errors import IdempotencyMismatch, JobNotFound, StaleRevision
 from cluster.stores.sql import schema
-from cluster.stores.sql.codec import CERTIFICATE, JOB_SPEC, PROGRESS, dump
+from cluster.stores.sql.codec import AMENDMENT, CERTIFICATE, JOB_SPEC, PROGRESS, dump
 from cluster.stores.sql.dialect import insert_if_new
 from cluster.stores.sql.engine import Database
 
@@ -132,6 +132,8 @@ def _row_of(job: Job) -> dict[str, Any]:
         "created_at": job.created_at,
         "updated_at": job.updated_at,
         "cancel_requested": job.cancel_requested,
+        "paused": job.paused,
+        "amendment": dump(AMENDMENT, job.amendment),
         "progress": dump(PROGRESS, job.progress),
         "certificate": dump(CERTIFICATE, job.certificate),
         "failure": job.failure,
@@ -149,6 +151,8 @@ def _job_of(row: Row[Any]) -> Job:
         created_at=row.created_at,
         updated_at=row.updated_at,
         cancel_requested=row.cancel_requested,
+        paused=row.paused,
+        amendment=AMENDMENT.validate_json(row.amendment),
         progress=PROGRESS.validate_json(row.progress),
         certificate=CERTIFICATE.validate_json(row.certificate),
         failure=row.failure,

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-HEAD = "0003"
+HEAD = "0004"
 """The migration that makes a database fit these tables."""
 
 KEY: TypeEngine[str] = String().with_variant(TEXT(collation="C"), "postgresql")
@@ -63,6 +63,8 @@ jobs = Table(
     _col("created_at", Float(53)),
     _col("updated_at", Float(53)),
     _col("cancel_requested", Boolean()),
+    _col("paused", Boolean()),
+    _col("amendment", Text()),
     _col("progress", Text()),
     _col("certificate", Text()),
     _col("failure", Text(), nullable=True),

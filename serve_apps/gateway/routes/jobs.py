@@ -1,17 +1,17 @@
-"""Bulk jobs: submit, look at, cancel."""
+"""Bulk jobs: submit, look at, pause, amend, cancel."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
-from cluster.domain.ids import JobId, TenantId
+from cluster.domain.ids import JobId
 from cluster.domain.jobs import Job
-from cluster.errors import StaleRevision
-from cluster.jobs import request_cancel
+from cluster.jobs import amend, pause, request_cancel, resume
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.etags import etag_of, matches
 from serve_apps.gateway.idempotency import HEADER, idempotency_key
 from serve_apps.gateway.pages import Cursor, limit_of
+from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.schemas.job_request import JobRequest
 from serve_apps.gateway.schemas.jobs import (
     EventPage,
@@ -20,9 +20,9 @@ from serve_apps.gateway.schemas.jobs import (
     event_view,
     job_view,
 )
-from serve_apps.gateway.services import Services
 from serve_apps.gateway.strict_json import StrictJsonRoute
 from serve_apps.gateway.submit import submit
+from serve_apps.gateway.wishes import amendment_of, grant, record
 
 router = APIRouter(
     prefix="/v1/jobs",
@@ -94,10 +94,64 @@ def show_job(
     return job_view(job)
 
 
+@router.patch("/{job_id}")
+def change_job(
+    job_id: JobPath,
+    change: JobChange,
+    caller: Authenticated,
+    services: Wired,
+    response: Response,
+    if_match: Annotated[str | None, Header()] = None,
+) -> JobView:
+    """Change the weight or the budget of a job that has not ended, from now on.
+
+    What the body does not name stays, and a limit of null is taken off. A limit below what is
+    spent is refused. With If-Match only if the job is still as it was read (412).
+    """
+
+    def amended(job: Job) -> Job:
+        return amend(job, amendment_of(job, change), services.clock.now())
+
+    job, changed = grant(services, caller, JobId(job_id), amended, if_match)
+    if changed:
+        record(services, job, "amended", "the job runs on other terms", weight=job.agreed.weight)
+    response.headers["ETag"] = etag_of(job.revision)
+    return job_view(job)
+
+
+@router.post("/{job_id}/pause", status_code=202)
+def pause_job(job_id: JobPath, caller: Authenticated, services: Wired) -> JobView:
+    """Pause a job: it asks nothing new and pre-labels nothing more until it is resumed.
+
+    Who holds an item may still answer it, and is paid. The deadline goes on. A job that has ended
+    is refused.
+    """
+    job, changed = grant(
+        services, caller, JobId(job_id), lambda job: pause(job, services.clock.now())
+    )
+    if changed:
+        record(services, job, "paused", "the job is paused")
+    return job_view(job)
+
+
+@router.post("/{job_id}/resume", status_code=202)
+def resume_job(job_id: JobPath, caller: Authenticated, services: Wired) -> JobView:
+    """Go on with a paused job where it was. A job that has ended is refused."""
+    job, changed = grant(
+        services, caller, JobId(job_id), lambda job: resume(job, services.clock.now())
+    )
+    if changed:
+        record(services, job, "resumed", "the job goes on")
+    return job_view(job)
+
+
 @router.post("/{job_id}/cancel", status_code=202)
 def cancel_job(job_id: JobPath, caller: Authenticated, services: Wired) -> JobView:
     """Ask for a job to be cancelled; what was delivered stays. A job that has ended is refused."""
-    return job_view(_cancelled(services, caller.tenant_id, JobId(job_id)))
+    job, _ = grant(
+        services, caller, JobId(job_id), lambda job: request_cancel(job, services.clock.now())
+    )
+    return job_view(job)
 
 
 @router.get("/{job_id}/events")
@@ -115,17 +169,3 @@ def list_events(
         events=tuple(event_view(event) for event in events),
         next_after=events[-1].seq if events else after,
     )
-
-
-def _cancelled(services: Services, tenant_id: TenantId, job_id: JobId) -> Job:
-    """Mark a job for cancelling, again and again where its runner saves at the same moment."""
-    jobs = services.stores.jobs
-    while True:
-        job = jobs.get(tenant_id, job_id)
-        marked = request_cancel(job, services.clock.now())
-        if job.cancel_requested:
-            return job
-        try:
-            return jobs.save(marked)
-        except StaleRevision:
-            continue

@@ -89,6 +89,7 @@ class JobView(Outgoing):
     updated_at: datetime
     revision: int
     cancel_requested: bool
+    paused: bool
     progress: ProgressView
     certificate: CertificateView | None
     failure: str | None
@@ -127,7 +128,7 @@ class UploadView(Outgoing):
 
 def job_view(job: Job) -> JobView:
     """Return a job as the wire shows it."""
-    spec = job.spec
+    spec = job.agreed
     return JobView(
         id=job.job_id,
         name=spec.name,
@@ -145,6 +146,7 @@ def job_view(job: Job) -> JobView:
         updated_at=utc(job.updated_at),
         revision=job.revision,
         cancel_requested=job.cancel_requested,
+        paused=job.paused,
         progress=ProgressView.model_validate(job.progress),
         certificate=job.certificate and CertificateView.model_validate(job.certificate),
         failure=job.failure,

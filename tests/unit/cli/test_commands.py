@@ -212,6 +212,17 @@ def test_jobs_are_listed_and_cancelled(muster: Muster, world: World) -> None:
     assert "is already cancelled" in refused.stderr
 
 
+def test_a_job_is_paused_amended_and_resumed(muster: Muster, world: World) -> None:
+    job = world.submitted()
+    assert last_json(muster("pause", job.job_id, "--json"))["paused"] is True
+    assert "queued, paused" in muster("pause", job.job_id).stdout
+    amended = last_json(muster("amend", job.job_id, "--weight", "2", "--budget", "9", "--json"))
+    assert (amended["weight"], amended["budget"]["answers_max"]) == (2.0, 9)
+    assert last_json(muster("resume", job.job_id, "--json"))["paused"] is False
+    assert muster("amend", job.job_id, "--weight", "0").exit_code == 2
+    assert muster("amend", job.job_id).exit_code == 3
+
+
 def test_workers_are_registered_and_listed(muster: Muster) -> None:
     register = ("workers", "register", "ann", "--skill", "birds", "--price", "0.02", "--json")
     worker = last_json(muster(*register, role="worker"))

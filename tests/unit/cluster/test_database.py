@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ from cluster.domain.work import WorkerTotals
 from cluster.errors import StoreBusy
 from cluster.stores.sql.answers import SqlAnswers
 from cluster.stores.sql.engine import Database
+from cluster.stores.sql.jobs import SqlJobs
 from cluster.stores.sql.schema import HEAD, metadata
 from cluster.stores.upgrade import migration_config, upgrade
+from tests.conformance import samples
 
 BUSY_TIMEOUT_S = 0.05
 
@@ -195,6 +198,27 @@ def test_answers_of_before_the_totals_are_counted_when_these_are_added(path: Pat
         answers=2, earned=0.5, first_answered_at=10.0, last_answered_at=30.0
     )
     assert log.totals(WorkerId("zoe")).answers == 1
+    database.close()
+
+
+def test_jobs_of_before_there_were_wishes_have_none_and_lose_them_on_the_way_back(
+    path: Path,
+) -> None:
+    # Given a database with a job of before
+    database = Database(f"sqlite:///{path}")
+    job = samples.job()
+    upgrade(database)
+    SqlJobs(database).create(replace(job, paused=True, amendment=samples.amendment()), None)
+    with database.writing("downgrade") as connection:
+        command.downgrade(migration_config(connection), "0003")
+        columns = {found["name"] for found in inspect(connection).get_columns("jobs")}
+        assert columns.isdisjoint({"paused", "amendment"})
+
+    # When it is brought up to date
+    upgrade(database)
+
+    # Then the job is all there, and wishes nothing
+    assert SqlJobs(database).load(job.job_id) == job
     database.close()
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.domain.jobs import Job, JobState
-from cluster.errors import JobFinished
-from cluster.jobs import advance, request_cancel
+from cluster.domain.jobs import Amendment, Budget, Job, JobState, Progress
+from cluster.errors import InvalidField, JobFinished
+from cluster.jobs import advance, amend, pause, request_cancel, resume
 from tests.conformance import samples
 
 STEPS = {
@@ -50,8 +50,11 @@ def test_a_job_that_has_ended_never_changes(ended: JobState) -> None:
     for state in JobState:
         with pytest.raises(JobFinished, match=ended):
             advance(in_state(ended), state, now=9.0)
+    for wish in (request_cancel, pause, resume):
+        with pytest.raises(JobFinished, match=ended):
+            wish(in_state(ended), now=9.0)
     with pytest.raises(JobFinished, match=ended):
-        request_cancel(in_state(ended), now=9.0)
+        amend(in_state(ended), samples.amendment(), now=9.0)
 
 
 def test_a_failure_keeps_its_reason() -> None:
@@ -82,3 +85,44 @@ def test_every_walk_reaches_an_end_from_wherever_it_stands(data: st.DataObject) 
     for _ in JobState:
         reachable |= {after for before, after in STEPS if before in reachable}
     assert JobState.COMPLETED in reachable
+
+
+@pytest.mark.parametrize("state", ACTIVE)
+def test_a_job_is_paused_and_resumed_in_any_state(state: JobState) -> None:
+    paused = pause(in_state(state), now=9.0)
+
+    assert paused == replace(in_state(state), paused=True, updated_at=9.0)
+    assert resume(paused, now=10.0) == replace(in_state(state), updated_at=10.0)
+
+
+def test_an_amended_job_runs_by_the_new_terms_and_its_spec_stays() -> None:
+    job = samples.job()
+    terms = samples.amendment()
+
+    amended = amend(job, terms, now=job.created_at + 1.0)
+
+    assert (amended.agreed.weight, amended.agreed.budget) == (terms.weight, terms.budget)
+    assert (amended.spec, job.agreed) == (job.spec, job.spec)
+
+
+@pytest.mark.parametrize(
+    ("budget", "complaint"),
+    [
+        (Budget(answers_max=39), "budget.answers_max: .* 40 answers are spent"),
+        (Budget(cost_max=1.49), "budget.cost_max: .* 1.5 is spent"),
+        (Budget(deadline_s=99.0), "budget.deadline_s: .* 100 seconds have passed"),
+    ],
+)
+def test_no_limit_is_set_below_what_is_gone(budget: Budget, complaint: str) -> None:
+    spent = replace(in_state(JobState.ASKING), progress=Progress(answers=40, cost=1.5))
+
+    with pytest.raises(InvalidField, match=complaint):
+        amend(spent, Amendment(weight=1.0, budget=budget), now=spent.created_at + 100.0)
+
+
+def test_a_limit_may_be_just_what_is_gone() -> None:
+    spent = replace(in_state(JobState.ASKING), progress=Progress(answers=40, cost=1.5))
+    budget = Budget(answers_max=40, cost_max=1.5, deadline_s=100.0)
+    terms = Amendment(weight=1.0, budget=budget)
+
+    assert amend(spent, terms, now=spent.created_at + 100.0).agreed.budget == budget

@@ -8,7 +8,7 @@ import pytest
 from cluster.domain.ids import JobId, UnixSeconds
 from cluster.domain.jobs import Job, JobState, Progress
 from cluster.errors import EmptySource, JobNotFound, ModelUnusable, StaleRevision, StoreBusy
-from cluster.jobs import request_cancel
+from cluster.jobs import amend, pause, request_cancel, resume
 from cluster.ports import Stores
 from cluster.runner import JobDesk, JobRunner
 from cluster.stores.memory import memory_stores
@@ -54,6 +54,7 @@ class World:
     stores: Stores = field(default_factory=lambda: memory_stores(MemoryObjects()))
     ran: list[str] = field(default_factory=list)
     dismissed: list[tuple[JobId, JobState]] = field(default_factory=list)
+    held: list[JobState] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.stores.jobs.create(samples.job(), None)
@@ -87,12 +88,16 @@ class World:
         usual = {state: _straight_to(following) for state, following in straight.items()}
         stages = {state: noted(state, work) for state, work in {**usual, **(works or {})}.items()}
         runner = JobRunner(
-            self.stores.jobs, self.stores.events, stages, TickingClock(), self._dismiss
+            self.stores.jobs, self.stores.events, stages, TickingClock(), self._dismiss, self._hold
         )
         return runner.run(samples.JOB)
 
     def _dismiss(self, job_id: JobId) -> None:
         self.dismissed.append((job_id, self.job.state))
+
+    def _hold(self, job_id: JobId) -> None:
+        assert job_id == samples.JOB
+        self.held.append(self.job.state)
 
 
 def test_a_job_goes_through_its_stages_to_the_end() -> None:
@@ -151,7 +156,9 @@ def test_an_unknown_job_is_not_found() -> None:
     stores = memory_stores(MemoryObjects())
 
     with pytest.raises(JobNotFound):
-        JobRunner(stores.jobs, stores.events, {}, TickingClock(), _nobody).run(JobId("nobody's"))
+        JobRunner(stores.jobs, stores.events, {}, TickingClock(), _nobody, _nobody).run(
+            JobId("nobody's")
+        )
 
 
 def test_a_job_cancelled_before_it_began_does_nothing() -> None:
@@ -312,3 +319,69 @@ def test_a_runner_that_was_replaced_cannot_bring_an_ended_job_back() -> None:
 
     # Then the end stands
     assert world.job.state == JobState.COMPLETED
+
+
+def test_a_paused_job_holds_its_crowd_and_goes_on_where_it_was_when_it_is_resumed() -> None:
+    # Given a stage in the middle of which the job is paused
+    world = World()
+
+    def prelabel(desk: JobDesk) -> JobState:
+        desk.check()
+        world.stores.jobs.save(pause(world.job, now=5.0))
+        desk.check()
+        return JobState.ASKING
+
+    # When the job is run, and run again by a supervisor that has been started anew
+    paused = world.run({JobState.PRELABELLING: prelabel})
+    again = world.run()
+
+    # Then each run held the crowd and ended, and the job is where it was
+    assert (paused.state, again.state) == (JobState.PRELABELLING, JobState.PRELABELLING)
+    assert world.held == [JobState.PRELABELLING, JobState.PRELABELLING]
+    assert (world.dismissed, world.ran) == ([], ["ingesting", "prelabelling"])
+
+    # And once resumed it goes on from there
+    world.stores.jobs.save(resume(world.job, now=6.0))
+    assert world.run().state == JobState.COMPLETED
+    assert world.ran[2:] == ["prelabelling", "asking", "exporting"]
+
+
+def test_a_paused_job_can_be_cancelled() -> None:
+    world = World()
+    world.stores.jobs.save(pause(world.job, now=5.0))
+    world.run()
+    world.cancel()
+
+    assert world.run().state == JobState.CANCELLED
+
+
+def test_a_pause_or_other_terms_that_cross_a_report_are_not_lost() -> None:
+    # Given an owner who pauses and amends the job while a stage works
+    world = World()
+    terms = samples.amendment()
+
+    def ingest(desk: JobDesk) -> JobState:
+        world.stores.jobs.save(amend(pause(world.job, now=5.0), terms, now=5.0))
+        desk.report(Progress(items=7))
+        return JobState.PRELABELLING
+
+    job = world.run({JobState.INGESTING: ingest})
+
+    # Then the report is stored and both wishes are
+    assert (job.paused, job.amendment, job.progress) == (True, terms, Progress(items=7))
+    assert world.ran == ["ingesting"]
+
+
+def test_a_stage_hears_of_other_terms_at_its_next_check() -> None:
+    world = World()
+    heard: list[float] = []
+
+    def ask(desk: JobDesk) -> JobState:
+        world.stores.jobs.save(amend(world.job, samples.amendment(), now=5.0))
+        desk.check()
+        heard.append(desk.job.agreed.weight)
+        return JobState.EXPORTING
+
+    world.run({JobState.ASKING: ask})
+
+    assert heard == [samples.amendment().weight]

@@ -18,6 +18,7 @@ from serve_apps.client import (
     ServiceUnreachable,
     newest,
 )
+from serve_apps.gateway.schemas.job_change import BudgetChange, JobChange
 from serve_apps.gateway.schemas.job_request import GoalBody, ItemBody, JobRequest, LabelBody
 from serve_apps.gateway.schemas.work import AnswerBody, WorkerRequest, WorkerView
 from tests.unit.gateway.serving import serving
@@ -81,6 +82,25 @@ def test_a_client_runs_a_job_from_submit_to_export(
     with pytest.raises(ClientProblem) as refused:
         client.cancel(job.id)
     assert refused.value.problem.type == "urn:muster:problem:job-finished"
+
+
+def test_a_client_pauses_resumes_and_amends_a_job(
+    world: World, connect: Callable[[Role], MusterClient]
+) -> None:
+    client = connect("client")
+    job = client.submit(REQUEST)
+    assert client.pause(job.id).paused
+    resumed = client.resume(job.id)
+    assert not resumed.paused
+    # A field that is given as None takes a limit off; one that is not given stays
+    change = JobChange(weight=2.0, budget=BudgetChange(answers_max=7, cost_max=None))
+    amended = client.amend(job.id, change, if_revision=resumed.revision)
+    assert (amended.weight, amended.budget.answers_max, amended.budget.cost_max) == (2.0, 7, None)
+    assert client.amend(job.id, JobChange(weight=3.0)).budget.answers_max == 7
+    with pytest.raises(ClientProblem) as refused:
+        client.amend(job.id, JobChange(weight=4.0), if_revision=resumed.revision)
+    assert refused.value.problem.status == 412
+    assert world.stores.jobs.load(JobId(job.id)).agreed.weight == 3.0
 
 
 def test_a_client_uploads_a_file_in_blocks(
