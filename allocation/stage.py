@@ -86,7 +86,7 @@ class AskSession:
         self._campaign = _campaign(stores, desk.job, trainings_max, self._writer.delivered())
         self._told: set[WorkerId] = set()
         self._known_at: UnixSeconds | None = None
-        self._seq = 0
+        self._seq = self._open_questions = 0
         self._published = False
         self._answered_at = self._consensus_at = desk.clock.now()
 
@@ -99,6 +99,7 @@ class AskSession:
             self._published = False
             self._desk.record("shard.unavailable", str(error))
             return "ask"
+        self._open_questions = sum(report.wanted + report.leased for report in reports)
         self._deliver_known()
         self._keep_consensus()
         return self._campaign.step(reports, time_left_s=self._time_left_s())
@@ -123,6 +124,7 @@ class AskSession:
         Then the last label delivered of each item is the one that the certificate speaks of.
         """
         dismiss_crowd(self._stores, self._board.shards, self._desk.job.job_id)
+        self._open_questions = 0
         self._absorb()
         self._campaign.refit()
         self._deliver(self._campaign.unsettled())
@@ -260,7 +262,7 @@ class AskSession:
 
     def _report(self, *, write: bool) -> Progress:
         """Save the job's progress; with `write` also a consensus of its own number."""
-        progress = _progress(self._desk.job.progress, self._campaign)
+        progress = _progress(self._desk.job.progress, self._campaign, self._open_questions)
         if write:
             reachable = self._campaign.reachable_accuracy()
             _warn_if_short(self._desk, reachable)
@@ -342,7 +344,7 @@ def _decided(delivery: Delivery) -> DecidedLabels:
     )
 
 
-def _progress(before: Progress, campaign: Campaign) -> Progress:
+def _progress(before: Progress, campaign: Campaign, open_questions: int) -> Progress:
     standing = campaign.standing()
     return replace(
         before,
@@ -354,6 +356,7 @@ def _progress(before: Progress, campaign: Campaign) -> Progress:
         cost=standing.cost,
         trainings=campaign.trainings,
         trained_items=campaign.trained_items,
+        open_questions=open_questions,
         expected_accuracy=standing.expected_accuracy,
     )
 

@@ -36,6 +36,7 @@
     │   ├── StoreBusy
     │   ├── StorageFull           the object store has no room left
     │   ├── ReplicaLost           a model replica died or did not answer in time
+    │   ├── TooManyStreams        a tenant or a gateway has as many streams open as it may
     │   └── Overloaded
     └── Fault                     Muster's own work went wrong
         ├── ModelUnusable         a model cannot be loaded or gives unusable numbers
@@ -332,6 +333,16 @@ class ReplicaLost(Unavailable):
     def __init__(self, work: str) -> None:
         super().__init__(f"the replica was lost over {work}")
         self.work = work
+
+
+class TooManyStreams(Unavailable):
+    """As many streams of events are open as may be."""
+
+    retry_after_s = 5.0
+
+    def __init__(self, streams: int) -> None:
+        super().__init__(f"{streams} streams are open already, as many as may be; close one")
+        self.streams = streams
 
 
 class Overloaded(Unavailable):

@@ -71,6 +71,10 @@ class EventLog(Protocol):
         """Return up to `limit` events numbered above `after_seq`, in order."""
         ...
 
+    def newest(self, job_id: JobId) -> int:
+        """Return the number of a job's newest event, 0 where there is none."""
+        ...
+
 
 class ChunkLedger(Protocol):
     """Which chunks a job has, and by which model version each was last pre-labelled."""

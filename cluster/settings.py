@@ -30,6 +30,17 @@ class HttpSettings(_Branch):
     threads: int = Field(32, ge=1, le=1_000)
 
 
+class StreamSettings(_Branch):
+    """Streams of events: how often a watched job is looked at, and how many may be open.
+
+    Both bounds are of one gateway.
+    """
+
+    look_every_s: float = Field(1.0, gt=0)
+    tenant_max: int = Field(50, ge=1)
+    replica_max: int = Field(250, ge=1, le=900)
+
+
 class Limits(_Branch):
     """Upper bounds on everything a client can send or ask for."""
 
@@ -141,6 +152,7 @@ class Settings(BaseSettings):
     allowed_roots: tuple[str, ...] = ()
     lease_secret: str = ""
     http: HttpSettings = HttpSettings()
+    streams: StreamSettings = StreamSettings()
     limits: Limits = Limits()
     ingest: IngestSettings = IngestSettings()
     allocator: AllocatorSettings = AllocatorSettings()

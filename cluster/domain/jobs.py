@@ -177,7 +177,8 @@ class Progress:
 
     `rounds` numbers the newest stored consensus, `trainings` counts the models trained so far and
     `trained_items` the items the last of them learned from. `reachable_accuracy` is about what the
-    certificate can say in the end, at best, with the audit that is planned.
+    certificate can say in the end, at best, with the audit that is planned. `open_questions` counts
+    those that are out or that would be asked next, as far as is known.
     """
 
     items: int = 0
@@ -195,6 +196,7 @@ class Progress:
     rounds: int = 0
     trainings: int = 0
     trained_items: int = 0
+    open_questions: int = 0
     expected_accuracy: float | None = None
     reachable_accuracy: float | None = None
 

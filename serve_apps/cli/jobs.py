@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from serve_apps.cli.follow import finish, follow
+from serve_apps.cli.history import print_history
 from serve_apps.cli.options import DEFAULT_URL, AsJson, Key, Url, checked, connected
 from serve_apps.cli.output import show_job, show_json, show_table
 from serve_apps.gateway.schemas.job_change import BudgetChange, JobChange
@@ -45,6 +46,19 @@ def watch(
         finish(follow(client, job), as_json=as_json)
 
 
+def follow_history(
+    job: JobArgument,
+    *,
+    after: Annotated[int, typer.Option(help="Number of the last event that is known", min=0)] = 0,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print what happens to a job; the exit code is 1 where it does not complete."""
+    with connected(url, key, as_json=as_json) as client:
+        finish(print_history(client, job, after, as_json=as_json), as_json=as_json)
+
+
 def cancel(
     job: JobArgument, *, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False
 ) -> None:
@@ -80,7 +94,7 @@ def amend(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Change the weight or the budget of a job that runs; what is not given stays."""
+    """Change the weight or the budget of a job; what is not given stays."""
     limits = {"answers_max": budget, "cost_max": cost_max, "deadline_s": deadline_s}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     with checked():

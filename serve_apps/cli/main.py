@@ -19,13 +19,20 @@ COMMANDS: Commands = MappingProxyType(
             "jobs:watch",
             "Follow a job until it ends; the exit code is 1 where it fails or is cancelled.",
         ),
+        "follow": (
+            "jobs:follow_history",
+            "Print what happens to a job; the exit code is 1 where it does not complete.",
+        ),
         "results": (
             "results:results",
             "Print final labels as JSON Lines, also while the job runs.",
         ),
         "pause": ("jobs:pause", "Pause a job: nothing new is asked; what is out may be answered."),
         "resume": ("jobs:resume", "Go on with a paused job."),
-        "amend": ("jobs:amend", "Change the weight or the budget of a job that runs."),
+        "amend": (
+            "jobs:amend",
+            "Change the weight or the budget of a job; what is not given stays.",
+        ),
         "cancel": ("jobs:cancel", "Cancel a job; labels delivered until then stay."),
         "aggregate": (
             "aggregate:aggregate",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TypeVar
 
 import httpx
@@ -75,12 +76,60 @@ class Retries:
         return min(self.first_wait_s * 2.0**attempt, self.wait_max_s) * (0.5 + fraction / 2)
 
 
+class Attempts:
+    """The attempts at one call: when it is answered for good, and when to try again.
+
+    A request that is not `repeatable` is sent again only where it cannot have been done.
+    """
+
+    def __init__(self, retries: Retries, url: str, *, repeatable: bool) -> None:
+        self._retries, self._url, self.repeatable = retries, url, repeatable
+        self._made = 0
+        self._retry_after: str | None = None
+
+    def settled_by(self, response: httpx.Response | None) -> bool:
+        """Take in the answer to an attempt, None for none; tell whether there is to be no other."""
+        self._made += 1
+        self._retry_after = None if response is None else response.headers.get("retry-after")
+        again = response is None or _worth_repeating(response, repeatable=self.repeatable)
+        return not again or self._made >= self._retries.attempts
+
+    def wait_s(self) -> float:
+        """Return how long to wait before the next attempt."""
+        fraction = secrets.SystemRandom().random()
+        return self._retries.wait_s(self._made - 1, self._retry_after, fraction)
+
+    def outcome(self, response: httpx.Response | None) -> httpx.Response:
+        """Return the answer that settled the call, if it is a good one; raises ClientError."""
+        if response is None:
+            raise ServiceUnreachable(self._url, self._made)
+        return _accepted(response)
+
+    def broken(self, error: httpx.TransportError) -> None:
+        """Take in that an attempt broke; raises ServiceUnreachable where it must be the last."""
+        never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        if not (never_sent or self.repeatable):
+            raise ServiceUnreachable(self._url, 1) from error
+
+
+def json_of(request: BaseModel | None) -> bytes:
+    """Return a request as a body; fields that are None are left out."""
+    return b"" if request is None else request.model_dump_json(exclude_none=True).encode()
+
+
+def change_of(request: BaseModel) -> bytes:
+    """Return a change as a body: the fields that were given, also those that are None."""
+    return request.model_dump_json(exclude_unset=True).encode()
+
+
+JSON_HEADERS: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"})
+
+
 class Calls:
     """One service's HTTP, with bounded retries; every method raises ClientError."""
 
     def __init__(self, http: httpx.Client, retries: Retries, wait: Callable[[float], None]) -> None:
         self._http, self._retries, self._wait = http, retries, wait
-        self._random = secrets.SystemRandom()
 
     def get(self, reply: type[Reply], path: str, params: Params | None = None) -> Reply:
         """Return what a resource holds."""
@@ -96,18 +145,19 @@ class Calls:
         repeatable: bool = True,
     ) -> Reply:
         """Post a request and return the reply."""
-        body = b"" if request is None else request.model_dump_json(exclude_none=True).encode()
-        sent = {"Content-Type": "application/json", **(headers or {})}
-        response = self.send("POST", path, body=body, headers=sent, repeatable=repeatable)
+        sent = {**JSON_HEADERS, **(headers or {})}
+        response = self.send(
+            "POST", path, body=json_of(request), headers=sent, repeatable=repeatable
+        )
         return reply.model_validate_json(response.content)
 
     def patch(
         self, reply: type[Reply], path: str, change: BaseModel, headers: Mapping[str, str]
     ) -> Reply:
         """Send the fields that a change names and return what has become of the resource."""
-        body = change.model_dump_json(exclude_unset=True).encode()
-        sent = {"Content-Type": "application/json", **headers}
-        return reply.model_validate_json(self.send("PATCH", path, body=body, headers=sent).content)
+        sent = {**JSON_HEADERS, **headers}
+        response = self.send("PATCH", path, body=change_of(change), headers=sent)
+        return reply.model_validate_json(response.content)
 
     def pages(self, reply: type[Reply], path: str) -> Iterator[Reply]:
         """Yield the pages of a list that ends, following `next_cursor`."""
@@ -121,9 +171,14 @@ class Calls:
             params["cursor"] = cursor
 
     @contextmanager
-    def stream(self, path: str, params: Params | None = None) -> Iterator[httpx.Response]:
+    def stream(
+        self,
+        path: str,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[httpx.Response]:
         """Open a download; raises ServiceUnreachable also where it breaks off."""
-        response = self.send("GET", path, params=params, streamed=True)
+        response = self.send("GET", path, params=params, headers=headers, streamed=True)
         try:
             yield response
         except httpx.TransportError as error:
@@ -146,35 +201,30 @@ class Calls:
 
         A request that is not `repeatable` is sent again only where it cannot have been done.
         """
-        retry_after: str | None = None
-        for attempt in range(self._retries.attempts):
-            if attempt:
-                self._wait(self._retries.wait_s(attempt - 1, retry_after, self._random.random()))
-            content = body() if callable(body) else body
+        attempts = Attempts(self._retries, str(self._http.base_url), repeatable=repeatable)
+        while True:
             request = self._http.build_request(
-                method, path, params=params, content=content, headers=headers
+                method,
+                path,
+                params=params,
+                content=body() if callable(body) else body,
+                headers=headers,
             )
-            response = self._answer(request, repeatable=repeatable, streamed=streamed)
-            if response is not None and not _worth_repeating(response, repeatable=repeatable):
-                return _accepted(response)
-            retry_after = None if response is None else response.headers.get("retry-after")
-        if response is not None:
-            return _accepted(response)
-        raise ServiceUnreachable(str(self._http.base_url), self._retries.attempts)
+            response = self._answer(request, attempts, streamed=streamed)
+            if attempts.settled_by(response):
+                return attempts.outcome(response)
+            self._wait(attempts.wait_s())
 
     def _answer(
-        self, request: httpx.Request, *, repeatable: bool, streamed: bool
+        self, request: httpx.Request, attempts: Attempts, *, streamed: bool
     ) -> httpx.Response | None:
         """Return the answer to one attempt, None where there was none and another is allowed."""
         try:
             response = self._http.send(request, stream=True)
             if not (streamed and response.is_success):
                 response.read()
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            return None
         except httpx.TransportError as error:
-            if not repeatable:
-                raise ServiceUnreachable(str(self._http.base_url), 1) from error
+            attempts.broken(error)
             return None
         return response
 

@@ -9,9 +9,11 @@ from types import TracebackType
 from typing import Literal, Self
 
 import httpx
+from httpx_sse import EventSource
 
 from cluster.domain.access import Role
-from serve_apps.client.calls import CURSOR_PAGE_ROWS, Calls, Retries
+from serve_apps.client.calls import CURSOR_PAGE_ROWS, Calls, Retries, ServiceUnreachable
+from serve_apps.client.happenings import Happening, HappeningReader
 from serve_apps.gateway.etags import etag_of
 from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest
@@ -75,7 +77,8 @@ class MusterClient:
         self._http = httpx.Client(
             base_url=url, headers=headers, timeout=timeout_s, transport=transport
         )
-        self._calls = Calls(self._http, retries or Retries(), wait)
+        self._retries = retries or Retries()
+        self._calls = Calls(self._http, self._retries, wait)
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +142,27 @@ class MusterClient:
         """Return the next events of a job after an event number, at most 1,000 of them."""
         params = {"after": after, "limit": CURSOR_PAGE_ROWS}
         return self._calls.get(EventPage, f"/v1/jobs/{job_id}/events", params).events
+
+    def follow(self, job_id: str, after: int = 0) -> Iterator[Happening]:
+        """Yield what happens to a job, as it happens, until it has ended.
+
+        That is its history after an event number, how it stands whenever that changes, and last
+        the job as it ended. A connection that is lost is opened again, and nothing is missed.
+        """
+        reader = HappeningReader(str(self._http.base_url), self._retries, after)
+        path = f"/v1/jobs/{job_id}/events/stream"
+        while not reader.over:
+            broken: ServiceUnreachable | None = None
+            try:
+                with self._calls.stream(path, headers=reader.headers) as response:
+                    for event in EventSource(response).iter_sse():
+                        happening = reader.read(event)
+                        if happening is not None:
+                            yield happening
+            except ServiceUnreachable as error:
+                broken = error
+            if not reader.over:
+                self._wait(reader.wait_s(broken))
 
     def errors(self, job_id: str) -> Iterator[Mapping[str, object]]:
         """Yield the rows that were refused."""

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from serve_apps.gateway.access import require_key
 from serve_apps.gateway.bounds import BodyBounds
+from serve_apps.gateway.feed import EventFeed
 from serve_apps.gateway.gate import KeyGate
 from serve_apps.gateway.handlers import add_handlers
 from serve_apps.gateway.problems import PROBLEM_MEDIA_TYPE
@@ -19,6 +20,7 @@ from serve_apps.gateway.routes import (
     models,
     predictions,
     results,
+    streams,
     uploads,
     workers,
 )
@@ -34,6 +36,8 @@ def build_api(services: Services) -> FastAPI:
     """Return the whole API, version 1; stateless but for what `services` holds."""
     app = unwired_api()
     app.state.services = services
+    stores, settings = services.stores, services.settings
+    app.state.feed = EventFeed(stores.jobs, stores.events, services.clock, settings.streams)
     limits = services.settings.limits
     # The one added last stands outermost: first the key, then the size, then the body.
     app.add_middleware(
@@ -65,7 +69,7 @@ def _root_router() -> APIRouter:
     # The schema itself is among the components because answers are refused with problems too.
     responses: dict[int | str, dict[str, Any]] = {"default": _PROBLEM, 422: _PROBLEM}
     root = APIRouter(dependencies=[Depends(require_key)], responses=responses)
-    for resource in (health, uploads, jobs, results, workers, models, predictions, keys):
+    for resource in (health, uploads, jobs, streams, results, workers, models, predictions, keys):
         root.include_router(resource.router)
     return root
 

@@ -26,6 +26,14 @@ def test_events_come_back_in_order_with_their_numbers(stores: Stores) -> None:
     assert [event.seq for event in stores.events.read(OTHER, 0, 10)] == [1]
 
 
+def test_the_newest_number_is_that_of_the_last_event(stores: Stores) -> None:
+    assert stores.events.newest(samples.JOB) == 0
+
+    stores.events.append([samples.event(), samples.event(), samples.event(job_id=OTHER)])
+
+    assert (stores.events.newest(samples.JOB), stores.events.newest(OTHER)) == (2, 1)
+
+
 def test_reading_goes_on_after_a_number(stores: Stores) -> None:
     stores.events.append([samples.event(f"kind-{number}") for number in range(5)])
 

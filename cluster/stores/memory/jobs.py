@@ -116,3 +116,8 @@ class MemoryEvents:
         """Return up to `limit` events numbered above `after_seq`, in order."""
         with self._lock:
             return tuple(self._events.get(job_id, [])[after_seq : after_seq + limit])
+
+    def newest(self, job_id: JobId) -> int:
+        """Return the number of a job's newest event, 0 where there is none."""
+        with self._lock:
+            return len(self._events.get(job_id, []))

@@ -43,11 +43,20 @@ class SqlEvents:
         with self._database.reading() as connection:
             return tuple(map(_event_of, connection.execute(statement)))
 
+    def newest(self, job_id: JobId) -> int:
+        """Return the number of a job's newest event, 0 where there is none."""
+        with self._database.reading() as connection:
+            return _newest_seq(connection, job_id)
+
 
 def _next_seq(connection: Connection, job_id: JobId) -> int:
     one_writer(connection, f"events {job_id}")
+    return _newest_seq(connection, job_id) + 1
+
+
+def _newest_seq(connection: Connection, job_id: JobId) -> int:
     newest = connection.scalar(select(func.max(_events.seq)).where(_events.job_id == job_id))
-    return int(newest or 0) + 1
+    return int(newest or 0)
 
 
 def _row_of(event: JobEvent, seq: int) -> dict[str, Any]:

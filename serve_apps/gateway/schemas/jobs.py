@@ -34,6 +34,7 @@ class ProgressView(Outgoing):
     rounds: int
     trainings: int
     trained_items: int
+    open_questions: int
     expected_accuracy: float | None
     reachable_accuracy: float | None
 

@@ -223,6 +223,19 @@ def test_a_job_is_paused_amended_and_resumed(muster: Muster, world: World) -> No
     assert muster("amend", job.job_id).exit_code == 3
 
 
+def test_a_job_is_followed_event_by_event(muster: Muster, world: World) -> None:
+    job = world.moved(world.submitted(), JobState.COMPLETED)
+    shown = muster("follow", job.job_id)
+    assert shown.exit_code == 0
+    assert "the job is queued" in shown.stdout
+    lines = muster("follow", job.job_id, "--json").stdout.splitlines()
+    assert [json.loads(line).get("kind") for line in lines] == ["submitted", None]
+    assert json.loads(lines[-1])["state"] == "completed"
+    failed = world.moved(world.submitted(), JobState.FAILED)
+    assert muster("follow", failed.job_id, "--after", "1").exit_code == 1
+    assert muster("follow", "job-0").exit_code == 3
+
+
 def test_workers_are_registered_and_listed(muster: Muster) -> None:
     register = ("workers", "register", "ann", "--skill", "birds", "--price", "0.02", "--json")
     worker = last_json(muster(*register, role="worker"))

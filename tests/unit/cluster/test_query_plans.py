@@ -26,6 +26,7 @@ CALLS: dict[str, Callable[[Stores], object]] = {
     "jobs.save": lambda s: s.jobs.save(s.jobs.load(samples.JOB)),
     "jobs.unfinished": lambda s: s.jobs.unfinished(),
     "events.append": lambda s: s.events.append([samples.event()]),
+    "events.newest": lambda s: s.events.newest(samples.JOB),
     "events.read": lambda s: s.events.read(samples.JOB, 3, 10),
     "chunks.chunks": lambda s: s.chunks.chunks(samples.JOB),
     "chunks.set_predicted": lambda s: s.chunks.set_predicted([samples.prediction(0, 1)]),

@@ -1,0 +1,59 @@
+"""How fast a job goes through its present stage, and so how long that stage will take."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from cluster.domain.ids import UnixSeconds
+from cluster.domain.jobs import Job, JobState
+
+WINDOW_S = 60.0
+SPAN_MIN_S = 5.0
+"""A pace is measured over the last minute, and not told before it was measured this long."""
+
+MARKS_MAX = 120
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    at: UnixSeconds
+    done: int
+
+
+class Pace:
+    """The pace of one job, from looks at it in order of time."""
+
+    def __init__(self) -> None:
+        self._state: JobState | None = None
+        self._marks: deque[_Mark] = deque(maxlen=MARKS_MAX)
+
+    def eta_s(self, job: Job, now: UnixSeconds) -> float | None:
+        """Take one more look and return the seconds until the job's stage ends at this pace.
+
+        None where nobody can say: in stages that do not tell how much is left, while the job is
+        paused, and while nothing gets done. Asking ends at the deadline at the latest.
+        """
+        done, left = _work(job)
+        if job.paused or job.state is not self._state:
+            self._state = job.state
+            self._marks.clear()
+        while self._marks and (self._marks[0].at < now - WINDOW_S or self._marks[0].done > done):
+            self._marks.popleft()
+        self._marks.append(_Mark(now, done))
+        first = self._marks[0]
+        if left is None or now - first.at < SPAN_MIN_S or done == first.done:
+            return None
+        eta_s = left * (now - first.at) / (done - first.done)
+        deadline_s = job.agreed.budget.deadline_s
+        if job.state is JobState.ASKING and deadline_s is not None:
+            eta_s = min(eta_s, max(job.created_at + deadline_s - now, 0.0))
+        return eta_s
+
+
+def _work(job: Job) -> tuple[int, int | None]:
+    """Return how much of its stage a job has done and has left, None where it does not tell."""
+    progress = job.progress
+    if job.state is JobState.PRELABELLING:
+        return progress.prelabelled, max(progress.items - progress.prelabelled, 0)
+    if job.state is JobState.ASKING:
+        return progress.answers, progress.open_questions
+    return 0, None

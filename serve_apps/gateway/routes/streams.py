@@ -1,0 +1,73 @@
+"""A job's events as they happen: Server-Sent Events."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+
+from cluster.domain.ids import JobId
+from serve_apps.gateway.access import Authenticated, Wired, require_role
+from serve_apps.gateway.feed import EventFeed, Watch
+from serve_apps.gateway.handlers import bad_parameter
+from serve_apps.gateway.routes.jobs import JobPath
+from serve_apps.gateway.schemas.jobs import event_view, job_view
+from serve_apps.gateway.schemas.streams import ProgressEvent, progress_event
+
+router = APIRouter(
+    prefix="/v1/jobs/{job_id}", tags=["jobs"], dependencies=[Depends(require_role("client"))]
+)
+
+PAGE_EVENTS = 100
+LAST_EVENT_ID = "Last-Event-ID"
+
+
+async def watch_of(
+    request: Request, job_id: JobPath, caller: Authenticated, services: Wired
+) -> AsyncIterator[Watch]:
+    """Watch a job of the caller's tenant for as long as the request lasts."""
+    job = await run_in_threadpool(services.stores.jobs.get, caller.tenant_id, JobId(job_id))
+    feed = cast("EventFeed", request.app.state.feed)
+    async with feed.watch(job) as watch:
+        yield watch
+
+
+async def last_seq_of(
+    last_event_id: Annotated[str | None, Header(alias=LAST_EVENT_ID)] = None,
+) -> int:
+    """Return the number of the last event a client has seen, 0 for none."""
+    if not last_event_id:
+        return 0
+    if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= 15):
+        raise bad_parameter("header", LAST_EVENT_ID, "is not the id of an event of this stream")
+    return int(last_event_id)
+
+
+@router.get("/events/stream", response_class=EventSourceResponse)
+async def stream_events(
+    services: Wired,
+    watch: Annotated[Watch, Depends(watch_of)],
+    after: Annotated[int, Depends(last_seq_of)],
+) -> AsyncIterator[ServerSentEvent]:
+    """Stream what happens to a job until it has ended.
+
+    `history` is an event of the job, under its number as id, from the one after Last-Event-ID on;
+    `progress` tells how the job stands whenever that has changed; `end` holds the job as it ended
+    and is the last. Comments keep the connection alive.
+    """
+    shown: ProgressEvent | None = None
+    async for look in watch.looks():
+        while after < look.newest_seq:
+            missed = await run_in_threadpool(
+                services.stores.events.read, watch.job_id, after, PAGE_EVENTS
+            )
+            for event in missed:
+                after = event.seq
+                yield ServerSentEvent(event="history", id=str(after), data=event_view(event))
+        progress = progress_event(look.job, look.eta_s)
+        if progress != shown:
+            shown = progress
+            yield ServerSentEvent(event="progress", data=progress)
+        if look.over:
+            yield ServerSentEvent(event="end", data=job_view(look.job))
