@@ -36,7 +36,7 @@
     │   ├── StoreBusy
     │   ├── StorageFull           the object store has no room left
     │   ├── ReplicaLost           a model replica died or did not answer in time
-    │   ├── TooManyStreams        a tenant or a gateway has as many streams open as it may
+    │   ├── RateLimited           a key or a tenant does more at a time than it may
     │   └── Overloaded
     └── Fault                     Muster's own work went wrong
         ├── ModelUnusable         a model cannot be loaded or gives unusable numbers
@@ -335,14 +335,12 @@ class ReplicaLost(Unavailable):
         self.work = work
 
 
-class TooManyStreams(Unavailable):
-    """As many streams of events are open as may be."""
+class RateLimited(Unavailable):
+    """A key or a tenant does more at a time than it may; `limit` says what it may."""
 
-    retry_after_s = 5.0
-
-    def __init__(self, streams: int) -> None:
-        super().__init__(f"{streams} streams are open already, as many as may be; close one")
-        self.streams = streams
+    def __init__(self, limit: str, retry_after_s: float) -> None:
+        super().__init__(f"too much at a time: {limit}")
+        self.limit, self.retry_after_s = limit, retry_after_s
 
 
 class Overloaded(Unavailable):

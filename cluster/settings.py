@@ -30,6 +30,18 @@ class HttpSettings(_Branch):
     threads: int = Field(32, ge=1, le=1_000)
 
 
+class RateSettings(_Branch):
+    """How often one key may call one gateway: in the long run, and at once.
+
+    A worker key speaks for many workers; an admin's is kept as a client's.
+    """
+
+    client_per_s: float = Field(100.0, gt=0)
+    client_burst: int = Field(500, ge=1)
+    worker_per_s: float = Field(2_000.0, gt=0)
+    worker_burst: int = Field(4_000, ge=1)
+
+
 class StreamSettings(_Branch):
     """Streams of events: how often a watched job is looked at, and how many may be open.
 
@@ -152,6 +164,7 @@ class Settings(BaseSettings):
     allowed_roots: tuple[str, ...] = ()
     lease_secret: str = ""
     http: HttpSettings = HttpSettings()
+    rates: RateSettings = RateSettings()
     streams: StreamSettings = StreamSettings()
     limits: Limits = Limits()
     ingest: IngestSettings = IngestSettings()

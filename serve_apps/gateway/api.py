@@ -25,6 +25,7 @@ from serve_apps.gateway.routes import (
     workers,
 )
 from serve_apps.gateway.services import Services
+from serve_apps.gateway.throttle import Throttle
 
 _PROBLEM = {
     "description": "A problem document (RFC 9457)",
@@ -39,12 +40,13 @@ def build_api(services: Services) -> FastAPI:
     stores, settings = services.stores, services.settings
     app.state.feed = EventFeed(stores.jobs, stores.events, services.clock, settings.streams)
     limits = services.settings.limits
-    # The one added last stands outermost: first the key, then the size, then the body.
+    # The one added last stands outermost: first the key, its rate, the size, then the body.
     app.add_middleware(
         BodyBounds,
         bytes_max=limits.request_bytes_max,
         by_path={"/v1/uploads": limits.upload_bytes_max},
     )
+    app.add_middleware(Throttle, clock=services.clock, settings=settings.rates)
     app.add_middleware(KeyGate, keys=services.stores.keys)
     return app
 

@@ -15,10 +15,13 @@ from starlette.concurrency import run_in_threadpool
 from cluster.clock import Clock
 from cluster.domain.ids import JobId, TenantId
 from cluster.domain.jobs import Job
-from cluster.errors import TooManyStreams, Unavailable
+from cluster.errors import RateLimited, Unavailable
 from cluster.ports import EventLog, JobStore
 from cluster.settings import StreamSettings
 from serve_apps.gateway.pace import Pace
+
+STREAM_RETRY_S = 5.0
+"""When to come back where as many streams are open as may be."""
 
 LOOKS_AT_THE_END = 2
 """An ended job is looked at once more: its last event is written just after its last state."""
@@ -94,7 +97,7 @@ class EventFeed:
 
     @asynccontextmanager
     async def watch(self, job: Job) -> AsyncIterator[Watch]:
-        """Look at a job now and then while the context lasts; raises TooManyStreams."""
+        """Look at a job now and then while the context lasts; raises RateLimited."""
         tenant_id = job.tenant_id
         self._check_room(tenant_id)
         watch = self._watches.setdefault(job.job_id, Watch(job))
@@ -116,7 +119,7 @@ class EventFeed:
             (self._by_tenant.total(), self._settings.replica_max),
         ):
             if found >= most:
-                raise TooManyStreams(found)
+                raise RateLimited(f"{most} streams", STREAM_RETRY_S)
 
     async def _look_on(self) -> None:
         """Look at every watched job until nobody watches any more."""

@@ -61,7 +61,7 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.StoreBusy: Kind(503, "store-busy", "The database is busy"),
         e.StorageFull: Kind(507, "storage-full", "The object store has no room left"),
         e.ReplicaLost: Kind(503, "replica-lost", "A model replica was lost"),
-        e.TooManyStreams: Kind(429, "too-many-streams", "Too many streams are open"),
+        e.RateLimited: Kind(429, "rate-limited", "Too much at a time"),
         e.Overloaded: Kind(503, "overloaded", "A queue is full"),
         e.ModelUnusable: Kind(500, "model-unusable", "A model cannot be used"),
         e.ObjectMissing: Kind(500, "object-missing", "A stored object is missing"),

@@ -133,7 +133,7 @@ def test_the_blocking_client_follows_a_job_to_its_end(world: World, url: str) ->
 
 
 def history(seq: int) -> bytes:
-    event = EventView(seq=seq, kind="round", at="2026-01-01T00:00:00Z", message="", figures={})  # type: ignore[arg-type]
+    event = EventView(seq=seq, kind="round", at="2026-01-01T00:00:00Z", message="", figures={})
     return f"event: history\nid: {seq}\ndata: {event.model_dump_json()}\n\n".encode()
 
 

@@ -163,7 +163,7 @@ def test_a_tenant_has_so_many_streams_and_others_have_theirs(served: Served) -> 
         # Then one more is refused and told when to come back
         refused = served.refused(mine)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
-        assert refused.json()["type"] == "urn:muster:problem:too-many-streams"
+        assert refused.json()["type"] == "urn:muster:problem:rate-limited"
         # And the gateway's own bound holds for all
         opened += [served.begin(streams, theirs, tenant="umbrella") for _ in range(2)]
         assert served.refused(theirs, tenant="umbrella").status_code == 429
