@@ -337,9 +337,8 @@ class Campaign:
 
     def _closed(self, *, audits_only: bool) -> Bools:
         """Return the items that take no label questions now, (items,)."""
-        if audits_only:
-            return np.ones(self._items, dtype=np.bool_)
-        return np.asarray(self.deliveries.final | (~self._seed & self.seeding))
+        beside_the_seed = ~self._seed & self.seeding
+        return np.asarray(self.deliveries.final | beside_the_seed | audits_only)
 
     def _sure(self) -> Bools:
         return np.asarray(np.exp(self.truth.log_label.max(axis=1)) >= self._goal)
