@@ -17,10 +17,11 @@ from benchmarks.chaos.door import Door
 from benchmarks.chaos.service import MusterUp
 from benchmarks.chaos.submit import submit
 from cluster.domain.jobs import JobState
-from serve_apps.client import newest
+from serve_apps.client import MusterClient, newest
 from serve_apps.gateway.schemas.base import Problem
-from serve_apps.gateway.schemas.jobs import EventPage, JobPage, JobView
+from serve_apps.gateway.schemas.jobs import EventPage, EventView, JobPage, JobView
 from serve_apps.gateway.schemas.results import ResultPage, ResultView
+from serve_apps.gateway.schemas.streams import ProgressEvent
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -145,17 +146,28 @@ def jobs(client: Door) -> set[str]:
 
 def test_a_job_runs_from_submit_to_export(service: MusterUp) -> None:
     # Given a job and a crowd
-    with site(service, 1) as here, ThreadPoolExecutor(1) as reader:
-        # When somebody reads results by cursor while the crowd answers
-        reading = reader.submit(follow, here)
+    with (
+        site(service, 1) as here,
+        MusterClient(service.url, service.keys.client) as client,
+        ThreadPoolExecutor(2) as readers,
+    ):
+        # When somebody reads results by cursor, and follows its events, while the crowd answers
+        reading = readers.submit(follow, here)
+        following = readers.submit(lambda: list(client.follow(here.job_id)))
         with crowd_of(here, think_s=0.3) as crowd:
             ended = wait_until(here, crowd, has_ended)
         read = reading.result(STEP_TIMEOUT_S)
+        told = following.result(STEP_TIMEOUT_S)
         # Then the job is complete, and it has learnt
         assert ended.state is JobState.COMPLETED, ended.failure
         events = EventPage.model_validate_json(here.client.get(f"{here.path}/events").content)
         kinds = [event.kind for event in events.events]
         assert {"ingest.done", "prelabel.done", "learn.done", "export.done"} <= set(kinds)
+        # And whoever followed it was told each event once, how it stood meanwhile, and the end
+        assert [event for event in told if isinstance(event, EventView)] == list(events.events)
+        states = {event.state for event in told if isinstance(event, ProgressEvent)}
+        assert {JobState.ASKING, JobState.COMPLETED} <= states
+        assert told[-1] == here.job()
         # And each item came once, and under a revision once, some of them before the end
         first = [result.item_id for _, result in read if result.revision == 0]
         assert sorted(first) == list(here.corpus.ids)
