@@ -14,9 +14,10 @@ from serve_apps.client.calls import CURSOR_PAGE_ROWS, Retries, ServiceUnreachabl
 from serve_apps.client.happenings import Happening, HappeningReader
 from serve_apps.gateway.etags import etag_of
 from serve_apps.gateway.schemas.job_change import JobChange
-from serve_apps.gateway.schemas.job_request import JobRequest
+from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest
 from serve_apps.gateway.schemas.jobs import EventPage, EventView, JobPage, JobView
 from serve_apps.gateway.schemas.models import ModelPage, ModelView, VersionList, VersionView
+from serve_apps.gateway.schemas.predictions import PredictionList, PredictionRequest
 from serve_apps.gateway.schemas.results import (
     ProvisionalPage,
     ProvisionalView,
@@ -221,3 +222,8 @@ class AsyncMuster:
     async def live_model(self, name: str) -> VersionView:
         """Return the version of a line that pre-labels now."""
         return await self._calls.get(VersionView, f"/v1/models/{name}/live")
+
+    async def predict(self, name: str, items: Sequence[ItemBody]) -> PredictionList:
+        """Label a few items now by the live version of a line."""
+        request = PredictionRequest(items=list(items))
+        return await self._calls.post(PredictionList, f"/v1/models/{name}/predictions", request)
