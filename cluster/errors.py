@@ -10,6 +10,8 @@
     │   ├── ForbiddenUri          a URI outside the allowed roots or schemes
     │   ├── MalformedBody         a request body breaks off or is not what it is called
     │   ├── UnsupportedMedia      a request body of a type that is not read here
+    │   ├── UnsupportedTus        a version of the upload protocol that is not spoken here
+    │   ├── ChecksumMismatch      a piece of an upload arrived damaged
     │   └── UnknownLabel          an answer outside the job's label set
     ├── Denied
     │   ├── Unauthenticated       no key, or one nobody knows
@@ -26,6 +28,7 @@
     │   ├── StaleRevision         somebody else saved first
     │   ├── PreconditionFailed    it is not any more what the request expects it to be
     │   ├── StaleEpoch            the partition has a newer owner
+    │   ├── UploadOffsetConflict  an upload has not come as far as a piece of it continues from
     │   └── AlreadyAnswered       this worker has answered this item
     ├── LeaseLost                 the lease is not the caller's to use
     │   ├── LeaseExpired
@@ -144,6 +147,24 @@ class UnsupportedMedia(BadInput):
         self.media_type, self.supported = media_type, supported
 
 
+class UnsupportedTus(BadInput):
+    """A request of the resumable upload protocol names a version that is not spoken here."""
+
+    def __init__(self, version: str, supported: str) -> None:
+        super().__init__(f"Tus-Resumable is {version or 'missing'}; send {supported}")
+        self.version, self.supported = version, supported
+
+
+class ChecksumMismatch(BadInput):
+    """A piece of an upload does not have the checksum sent with it; nothing of it was stored."""
+
+    def __init__(self, upload_id: str, offset: int) -> None:
+        super().__init__(
+            f"the bytes of upload {upload_id} from {offset:,} on do not match Upload-Checksum"
+        )
+        self.upload_id, self.offset = upload_id, offset
+
+
 class UnknownLabel(BadInput):
     """An answer names a label that the job's label set does not have."""
 
@@ -258,6 +279,16 @@ class StaleEpoch(Conflict):
     def __init__(self, job_id: JobId, partition: int, epoch: int) -> None:
         super().__init__(f"partition {partition} of job {job_id} has an owner after epoch {epoch}")
         self.job_id, self.partition, self.epoch = job_id, partition, epoch
+
+
+class UploadOffsetConflict(Conflict):
+    """A piece of an upload does not begin where the upload has come to."""
+
+    def __init__(self, upload_id: str, offset: int, received: int) -> None:
+        super().__init__(
+            f"upload {upload_id} has come to byte {received:,}; it cannot go on from {offset:,}"
+        )
+        self.upload_id, self.offset, self.received = upload_id, offset, received
 
 
 class AlreadyAnswered(Conflict):

@@ -11,6 +11,16 @@ def upload(tenant_id: TenantId, upload_id: str) -> str:
     return f"uploads/{slug(tenant_id)}/{slug(upload_id)}"
 
 
+def upload_part(tenant_id: TenantId, upload_id: str, name: str) -> str:
+    """Return the path of a part of an upload that arrives in pieces."""
+    return f"upload_parts/{slug(tenant_id)}/{slug(upload_id)}/{slug(name)}"
+
+
+def upload_manifest(tenant_id: TenantId, upload_id: str) -> str:
+    """Return the path of the list of parts that makes an upload in pieces whole."""
+    return f"upload_parts/{slug(tenant_id)}/{slug(upload_id)}/manifest.json"
+
+
 def items(job_id: JobId, chunk: int) -> str:
     """Return the path of a chunk's accepted items."""
     return f"jobs/{job_id}/items/{chunk:06d}.parquet"

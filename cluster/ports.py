@@ -10,11 +10,21 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from cluster.domain.access import KeyRecord
-from cluster.domain.ids import JobId, KeyId, ModelName, Position, ShardId, TenantId, WorkerId
+from cluster.domain.ids import (
+    JobId,
+    KeyId,
+    ModelName,
+    Position,
+    ShardId,
+    TenantId,
+    UnixSeconds,
+    WorkerId,
+)
 from cluster.domain.items import Chunk, ChunkPrediction
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent
 from cluster.domain.models import ModelRecord
 from cluster.domain.results import ResultSegment
+from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
 from cluster.domain.work import AnswerColumns, Partition, WorkerProfile, WorkerTotals
 
 
@@ -222,6 +232,42 @@ class KeyStore(Protocol):
         ...
 
 
+class UploadStore(Protocol):
+    """Uploads in pieces: how far each has come, and where its parts lie."""
+
+    def create(self, upload: Upload) -> None:
+        """Store a new upload, of which nothing has arrived."""
+        ...
+
+    def get(self, tenant_id: TenantId, upload_id: str) -> Upload:
+        """Return a tenant's upload; raises UploadNotFound."""
+        ...
+
+    def append(self, upload: Upload, parts: Sequence[UploadPart]) -> Upload:
+        """Add parts to an upload read at `upload.received_bytes`, all or none, and return it.
+
+        `upload.expires_at` is stored with them. Raises UploadOffsetConflict where it has come
+        further since and UploadNotFound where it is gone.
+        """
+        ...
+
+    def parts(self, upload_id: str) -> tuple[UploadPart, ...]:
+        """Return an upload's parts in order."""
+        ...
+
+    def unfinished(self, tenant_id: TenantId) -> UnfinishedUploads:
+        """Return what a tenant's uploads that are not whole come to."""
+        ...
+
+    def remove(self, tenant_id: TenantId, upload_id: str) -> tuple[UploadPart, ...]:
+        """Forget an upload and return what its parts were; raises UploadNotFound."""
+        ...
+
+    def remove_expired(self, now: UnixSeconds, limit: int) -> tuple[UploadPart, ...]:
+        """Forget up to `limit` uploads that ran out before they were whole; return their parts."""
+        ...
+
+
 class ObjectStore(Protocol):
     """Immutable objects by relative path; a write is all or nothing, a reader never sees half.
 
@@ -266,4 +312,5 @@ class Stores:
     models: ModelRegistry
     results: ResultLog
     keys: KeyStore
+    uploads: UploadStore
     objects: ObjectStore

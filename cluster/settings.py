@@ -58,6 +58,13 @@ class Limits(_Branch):
 
     request_bytes_max: int = 8 * _MIB
     upload_bytes_max: int = 2_048 * _MIB
+    upload_part_bytes: int = Field(4 * _MIB, ge=1)
+    upload_part_timeout_s: float = Field(60.0, gt=0)
+    upload_parts_max: int = Field(20_000, ge=1)
+    upload_streams_max: int = Field(64, ge=1)
+    upload_ttl_s: float = Field(86_400.0, gt=0)
+    unfinished_uploads_max: int = Field(100, ge=1)
+    unfinished_bytes_max: int = 64 * 1_024 * _MIB
     source_bytes_max: int = 64 * 1_024 * _MIB
     inline_items_max: int = 10_000
     row_bytes_max: int = 1 * _MIB

@@ -12,10 +12,10 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow.fs as pafs
 
-from cluster import paths
 from cluster.domain.ids import TenantId
 from cluster.errors import ForbiddenUri, ObjectMissing, StoreBusy, TooLarge, UnreadableSource
 from cluster.ports import ObjectStore
+from cluster.upload_reader import open_upload
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -71,7 +71,7 @@ class Sources:
 
     def _find_upload(self, uri: str, upload_id: str) -> BinaryIO:
         try:
-            return self._objects.open_input(paths.upload(self._tenant_id, upload_id))
+            return open_upload(self._objects, self._tenant_id, upload_id)
         except ObjectMissing:
             raise UnreadableSource(uri, "there is no such upload") from None
 

@@ -14,6 +14,7 @@ from httpx_sse import EventSource
 from cluster.domain.access import Role
 from serve_apps.client.calls import CURSOR_PAGE_ROWS, Calls, Retries, ServiceUnreachable
 from serve_apps.client.happenings import Happening, HappeningReader
+from serve_apps.client.resumable import upload_in_pieces
 from serve_apps.gateway.etags import etag_of
 from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest
@@ -52,6 +53,7 @@ from serve_apps.gateway.schemas.work import (
 )
 
 BLOCK_BYTES = 2**20
+PIECES_FROM_BYTES = 8 * 2**20
 
 
 class MusterClient:
@@ -95,8 +97,14 @@ class MusterClient:
         """Close the connections."""
         self._http.close()
 
-    def upload(self, file: Path) -> UploadView:
-        """Store a file for a job to read."""
+    def upload(self, file: Path, *, pieces_from_bytes: int = PIECES_FROM_BYTES) -> UploadView:
+        """Store a file for a job to read.
+
+        One of `pieces_from_bytes` or more goes in pieces, and where the connection breaks or the
+        service restarts it goes on from what has arrived.
+        """
+        if file.stat().st_size >= pieces_from_bytes:
+            return upload_in_pieces(self._calls, file)
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Length": str(file.stat().st_size),

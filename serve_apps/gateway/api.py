@@ -13,6 +13,7 @@ from serve_apps.gateway.feed import EventFeed
 from serve_apps.gateway.gate import KeyGate
 from serve_apps.gateway.handlers import add_handlers
 from serve_apps.gateway.problems import PROBLEM_MEDIA_TYPE
+from serve_apps.gateway.resumable import ResumableUploads
 from serve_apps.gateway.routes import (
     health,
     jobs,
@@ -24,8 +25,10 @@ from serve_apps.gateway.routes import (
     uploads,
     workers,
 )
+from serve_apps.gateway.routes.uploads import UPLOADS
 from serve_apps.gateway.services import Services
 from serve_apps.gateway.throttle import Throttle
+from serve_apps.gateway.tus_answers import TusAnswers
 
 _PROBLEM = {
     "description": "A problem document (RFC 9457)",
@@ -39,15 +42,17 @@ def build_api(services: Services) -> FastAPI:
     app.state.services = services
     stores, settings = services.stores, services.settings
     app.state.feed = EventFeed(stores.jobs, stores.events, services.clock, settings.streams)
+    app.state.resumable = ResumableUploads(services)
     limits = services.settings.limits
-    # The one added last stands outermost: first the key, its rate, the size, then the body.
+    # The one added last stands outermost: how it is answered, the key, its rate, the size, the body.
     app.add_middleware(
         BodyBounds,
         bytes_max=limits.request_bytes_max,
-        by_path={"/v1/uploads": limits.upload_bytes_max},
+        by_path={UPLOADS: limits.upload_bytes_max},
     )
     app.add_middleware(Throttle, clock=services.clock, settings=settings.rates)
     app.add_middleware(KeyGate, keys=services.stores.keys)
+    app.add_middleware(TusAnswers, folder=UPLOADS)
     return app
 
 

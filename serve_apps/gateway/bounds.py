@@ -10,7 +10,7 @@ from serve_apps.gateway.problems import problem_of, problem_response
 
 
 class BodyBounds:
-    """ASGI middleware that stops a body at its path's limit.
+    """ASGI middleware that stops a body at the limit of its path or of the folder it lies in.
 
     A Content-Length over the limit is refused before a byte is read; otherwise bytes are counted
     as they come, and a body longer than the limit, or shorter or longer than its Content-Length,
@@ -25,7 +25,7 @@ class BodyBounds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._by_path.get(scope["path"], self._bytes_max)
+        limit = self._limit(scope["path"])
         try:
             promised = _content_length(scope)
             if promised is not None and promised > limit:
@@ -34,6 +34,10 @@ class BodyBounds:
             await problem_response(problem_of(error, scope["path"]))(scope, receive, send)
             return
         await self._app(scope, _Counted(receive, limit, promised), send)
+
+    def _limit(self, path: str) -> int:
+        folder = path.rpartition("/")[0]
+        return self._by_path.get(path, self._by_path.get(folder, self._bytes_max))
 
 
 class _Counted:

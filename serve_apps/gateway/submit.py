@@ -8,6 +8,7 @@ from cluster.domain.ids import JobId
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent, Source
 from cluster.domain.models import model_name_of
 from cluster.errors import ObjectMissing, TooLarge, UploadNotFound
+from cluster.upload_reader import open_upload
 from ingest.inline import InlineItem, inline_to_jsonl
 from ingest.sources import Sources
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest, check, spec_of
@@ -80,7 +81,7 @@ def _store_inline(items: list[ItemBody], caller: Caller, services: Services) -> 
 
 def _upload_uri(upload_id: str, caller: Caller, services: Services) -> str:
     try:
-        services.stores.objects.open_input(paths.upload(caller.tenant_id, upload_id)).close()
+        open_upload(services.stores.objects, caller.tenant_id, upload_id).close()
     except ObjectMissing:
         raise UploadNotFound(caller.tenant_id, upload_id) from None
     return f"upload://{upload_id}"

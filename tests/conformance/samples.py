@@ -23,6 +23,7 @@ from cluster.domain.jobs import (
 from cluster.domain.labels import Label, LabelSet
 from cluster.domain.models import Lineage, ModelRecord, ModelSpec
 from cluster.domain.results import ResultSegment
+from cluster.domain.uploads import Upload
 from cluster.domain.work import Answer, Partition, Purpose, WorkerProfile
 from cluster.ports import AnswerLog
 
@@ -212,3 +213,15 @@ def follow(log: AnswerLog, is_over: Callable[[], bool]) -> list[int]:
 def item_id(position: int) -> ItemId:
     """Return the client's name of an item."""
     return ItemId(f"item-{position}")
+
+
+def upload(upload_id: str = "upl-1") -> Upload:
+    return Upload(
+        upload_id=upload_id,
+        tenant_id=TENANT,
+        length_bytes=100,
+        received_bytes=0,
+        parts=0,
+        metadata="filename aXRlbXMuY3N2",
+        expires_at=100.0,
+    )

@@ -8,6 +8,7 @@ from cluster.stores.memory.jobs import MemoryEvents, MemoryJobs
 from cluster.stores.memory.ledger import MemoryChunks, MemoryResults
 from cluster.stores.memory.models import MemoryModels
 from cluster.stores.memory.people import MemoryKeys, MemoryWorkers
+from cluster.stores.memory.uploads import MemoryUploads
 from cluster.stores.memory.work import MemoryAnswers, MemoryPartitions
 
 
@@ -25,5 +26,6 @@ def memory_stores(objects: ObjectStore) -> Stores:
         models=MemoryModels(),
         results=MemoryResults(),
         keys=MemoryKeys(),
+        uploads=MemoryUploads(),
         objects=objects,
     )

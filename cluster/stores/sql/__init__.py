@@ -14,6 +14,7 @@ from cluster.stores.sql.ledger import SqlChunks, SqlResults
 from cluster.stores.sql.models import SqlModels
 from cluster.stores.sql.partitions import SqlPartitions
 from cluster.stores.sql.people import SqlKeys, SqlWorkers
+from cluster.stores.sql.uploads import SqlUploads
 
 
 def sql_stores(database: Database, objects: ObjectStore) -> Stores:
@@ -28,5 +29,6 @@ def sql_stores(database: Database, objects: ObjectStore) -> Stores:
         models=SqlModels(database),
         results=SqlResults(database),
         keys=SqlKeys(database),
+        uploads=SqlUploads(database),
         objects=objects,
     )

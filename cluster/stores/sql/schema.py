@@ -213,3 +213,27 @@ segments = Table(
     _col("path", String()),
     Index(None, "job_id", "end_row"),
 )
+
+uploads = Table(
+    "uploads",
+    metadata,
+    _col("upload_id", KEY, primary_key=True),
+    _col("tenant_id", KEY),
+    _col("length_bytes", BigInteger()),
+    _col("received_bytes", BigInteger()),
+    _col("parts", Integer()),
+    _col("metadata", Text()),
+    _col("whole", Boolean()),
+    _col("expires_at", Float(53)),
+    Index(None, "tenant_id", "whole"),
+    Index(None, "whole", "expires_at"),
+)
+
+upload_parts = Table(
+    "upload_parts",
+    metadata,
+    _col("upload_id", KEY, primary_key=True),
+    _col("offset_bytes", BigInteger(), primary_key=True, autoincrement=False),
+    _col("size_bytes", BigInteger()),
+    _col("path", String()),
+)

@@ -19,6 +19,7 @@ from serve_apps.cli import options
 from serve_apps.cli.follow import LOOK_EVERY_S, follow
 from serve_apps.cli.main import app
 from serve_apps.client import MusterClient, Retries
+from serve_apps.client.muster import PIECES_FROM_BYTES
 from serve_apps.gateway.schemas.work import AnswerBody
 from tests.unit.gateway.serving import serving
 from tests.unit.gateway.test_results import deliver
@@ -92,6 +93,15 @@ def test_labels_come_from_a_file(
     shown = last_json(muster("submit", items, "--label-file", file, "--json"))
     labels = world.stores.jobs.load(JobId(shown["id"])).spec.label_set.labels
     assert [(label.name, label.description) for label in labels] == [("cat", "meows"), ("dog", "")]
+
+
+def test_a_large_file_goes_in_pieces(muster: Muster, tmp_path: Path) -> None:
+    # Given a file larger than what is sent in one go, and than what this service takes
+    (tmp_path / "large.jsonl").write_bytes(bytes(PIECES_FROM_BYTES))
+    refused = muster("submit", tmp_path / "large.jsonl", "--labels", "cat,dog")
+    # Then it is refused when it is announced, before a byte is sent
+    assert refused.exit_code == 3
+    assert "the upload has 8,388,608 bytes; the limit is 50,000" in refused.stderr
 
 
 def test_a_uri_is_submitted_as_it_is(muster: Muster, world: World) -> None:

@@ -55,6 +55,8 @@ def test_every_path_stays_in_the_store(
 ) -> None:
     for path in (
         paths.upload(TenantId(tenant), upload),
+        paths.upload_part(TenantId(tenant), upload, model),
+        paths.upload_manifest(TenantId(tenant), upload),
         paths.items(JOB, number),
         paths.features(JOB, model, number),
         paths.predictions(JOB, number, other),

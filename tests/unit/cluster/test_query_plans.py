@@ -47,6 +47,12 @@ CALLS: dict[str, Callable[[Stores], object]] = {
     "models.promote": lambda s: s.models.promote(PETS, 2, 1),
     "results.append": lambda s: s.results.append(samples.segment(0, 0, 3)),
     "results.segments": lambda s: s.results.segments(samples.JOB, 3, 10),
+    "uploads.get": lambda s: s.uploads.get(samples.TENANT, "upl-1"),
+    "uploads.append": lambda s: s.uploads.append(samples.upload(), []),
+    "uploads.parts": lambda s: s.uploads.parts("upl-1"),
+    "uploads.unfinished": lambda s: s.uploads.unfinished(samples.TENANT),
+    "uploads.remove": lambda s: s.uploads.remove(samples.TENANT, "upl-1"),
+    "uploads.remove_expired": lambda s: s.uploads.remove_expired(200.0, 10),
     "keys.find": lambda s: s.keys.find(KeyId("key-1")),
     "keys.revoke": lambda s: s.keys.revoke(KeyId("key-1")),
 }
@@ -71,6 +77,7 @@ def test_a_call_searches_by_an_index(database: Database, name: str) -> None:
     stores.partitions.add([samples.partition()])
     stores.workers.add(samples.worker("ann"))
     stores.keys.add(samples.api_key())
+    stores.uploads.create(samples.upload())
     for version in (1, 2):
         stores.models.add(samples.model(version))
     stores.models.promote(PETS, 1, None)
@@ -82,7 +89,7 @@ def test_a_call_searches_by_an_index(database: Database, name: str) -> None:
     def explain(
         connection: Connection, _: object, statement: str, parameters: Any, *__: object
     ) -> None:
-        if not statement.startswith(("SELECT", "UPDATE", "INSERT")):
+        if not statement.startswith(("SELECT", "UPDATE", "INSERT", "DELETE")):
             return
         one = parameters[0] if isinstance(parameters, list) else parameters
         driver = connection.connection.driver_connection

@@ -117,7 +117,7 @@ class World:
             random_bytes=random_bytes,
             readiness=lambda: (),
         )
-        (folder / "inbox").mkdir()
+        (folder / "inbox").mkdir(exist_ok=True)
         http = TestClient(build_api(services), raise_server_exceptions=False)
         return cls(stores=stores, services=services, shard=service, clock=clock, http=http)
 

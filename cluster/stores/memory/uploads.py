@@ -1,0 +1,91 @@
+"""Uploads that arrive in pieces, in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from threading import Lock
+
+from cluster.domain.ids import TenantId, UnixSeconds
+from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
+from cluster.errors import UploadNotFound, UploadOffsetConflict
+
+
+class MemoryUploads:
+    """An `UploadStore` in memory."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._uploads: dict[str, Upload] = {}
+        self._parts: dict[str, list[UploadPart]] = {}
+
+    def create(self, upload: Upload) -> None:
+        """Store a new upload, of which nothing has arrived."""
+        with self._lock:
+            self._uploads[upload.upload_id] = upload
+            self._parts[upload.upload_id] = []
+
+    def get(self, tenant_id: TenantId, upload_id: str) -> Upload:
+        """Return a tenant's upload; raises UploadNotFound."""
+        with self._lock:
+            return self._get(tenant_id, upload_id)
+
+    def append(self, upload: Upload, parts: Sequence[UploadPart]) -> Upload:
+        """Add parts, all or none; raises UploadOffsetConflict and UploadNotFound."""
+        with self._lock:
+            stored = self._get(upload.tenant_id, upload.upload_id)
+            if stored.received_bytes != upload.received_bytes:
+                raise UploadOffsetConflict(
+                    upload.upload_id, upload.received_bytes, stored.received_bytes
+                )
+            received = upload.received_bytes + sum(part.size_bytes for part in parts)
+            grown = replace(
+                stored,
+                received_bytes=received,
+                parts=stored.parts + len(parts),
+                expires_at=upload.expires_at,
+            )
+            self._uploads[upload.upload_id] = grown
+            self._parts[upload.upload_id].extend(parts)
+            return grown
+
+    def parts(self, upload_id: str) -> tuple[UploadPart, ...]:
+        """Return an upload's parts in order."""
+        with self._lock:
+            return tuple(self._parts.get(upload_id, ()))
+
+    def unfinished(self, tenant_id: TenantId) -> UnfinishedUploads:
+        """Return what a tenant's uploads that are not whole come to."""
+        with self._lock:
+            lengths = [
+                upload.length_bytes
+                for upload in self._uploads.values()
+                if upload.tenant_id == tenant_id and not upload.is_whole
+            ]
+        return UnfinishedUploads(count=len(lengths), length_bytes=sum(lengths))
+
+    def remove(self, tenant_id: TenantId, upload_id: str) -> tuple[UploadPart, ...]:
+        """Forget an upload and return what its parts were; raises UploadNotFound."""
+        with self._lock:
+            self._get(tenant_id, upload_id)
+            return self._remove(upload_id)
+
+    def remove_expired(self, now: UnixSeconds, limit: int) -> tuple[UploadPart, ...]:
+        """Forget up to `limit` uploads that ran out before they were whole; return their parts."""
+        with self._lock:
+            expired = (
+                upload.upload_id
+                for upload in self._uploads.values()
+                if upload.expires_at <= now and not upload.is_whole
+            )
+            found = list(islice(expired, limit))
+            return tuple(part for upload_id in found for part in self._remove(upload_id))
+
+    def _get(self, tenant_id: TenantId, upload_id: str) -> Upload:
+        upload = self._uploads.get(upload_id)
+        if upload is None or upload.tenant_id != tenant_id:
+            raise UploadNotFound(tenant_id, upload_id)
+        return upload
+
+    def _remove(self, upload_id: str) -> tuple[UploadPart, ...]:
+        del self._uploads[upload_id]
+        return tuple(self._parts.pop(upload_id))
