@@ -17,15 +17,17 @@ from cluster.errors import ForbiddenUri, ObjectMissing, StoreBusy, TooLarge, Unr
 from cluster.ports import ObjectStore
 from cluster.upload_reader import open_upload
 
+_BUCKETS = ("s3:", "gs:")
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Sources:
     """Everything that one tenant may name by URI.
 
-    `upload://id` is the tenant's own upload; `file:///path` and `s3://bucket/key` lie inside one of
-    the allowed roots. An S3 root may carry the options of `pyarrow.fs.FileSystem.from_uri`; in a
-    client's URI they would be a part of the key.
+    `upload://id` is the tenant's own upload; `file:///path`, `s3://bucket/key` and
+    `gs://bucket/key` lie inside one of the allowed roots. A bucket's root may carry the options of
+    `pyarrow.fs.FileSystem.from_uri`; in a client's URI they would be a part of the key.
+    Credentials come from where the libraries of S3 and GCS look for them, never from a client.
     """
 
     def __init__(
@@ -33,7 +35,7 @@ class Sources:
     ) -> None:
         self._objects, self._tenant_id = objects, tenant_id
         self._folders = tuple(_folder(root) for root in allowed_roots if root.startswith("file:"))
-        self._buckets = tuple(_Bucket(root) for root in allowed_roots if root.startswith("s3:"))
+        self._buckets = tuple(_Bucket(root) for root in allowed_roots if root.startswith(_BUCKETS))
 
     @contextmanager
     def open(self, uri: str, bytes_max: int) -> Iterator[BinaryIO]:
@@ -64,10 +66,10 @@ class Sources:
                 return self._find_upload(uri, rest)
             case "file":
                 return self._find_file(uri, rest)
-            case "s3":
+            case "s3" | "gs":
                 return self._find_object(uri, rest)
             case _:
-                raise ForbiddenUri(uri, "the schemes are upload://, file:/// and s3://")
+                raise ForbiddenUri(uri, "the schemes are upload://, file:///, s3:// and gs://")
 
     def _find_upload(self, uri: str, upload_id: str) -> BinaryIO:
         try:
@@ -88,8 +90,8 @@ class Sources:
         if any(segment in ("", ".", "..") for segment in key.split("/")):
             raise ForbiddenUri(uri, "a part of its key is empty, '.' or '..'")
         for bucket in self._buckets:
-            if key.startswith(bucket.prefix):
-                return bucket.open(key.removeprefix(bucket.prefix), uri)
+            if uri.startswith(bucket.prefix):
+                return bucket.open(uri.removeprefix(bucket.prefix), uri)
         raise ForbiddenUri(uri, "it lies outside the allowed roots")
 
 
@@ -116,12 +118,13 @@ def _open_beneath(root: Path, parts: Sequence[str], uri: str) -> BinaryIO:
 
 
 class _Bucket:
-    """An allowed root in S3; connected when it is first read from."""
+    """An allowed root in S3 or GCS; connected when it is first read from."""
 
     def __init__(self, root: str) -> None:
         self._root = root
         address = urlsplit(root)
-        self.prefix = f"{address.netloc.rpartition('@')[2]}{address.path.rstrip('/')}/"
+        bucket = address.netloc.rpartition("@")[2]
+        self.prefix = f"{address.scheme}://{bucket}{address.path.rstrip('/')}/"
 
     @cached_property
     def _connection(self) -> tuple[pafs.FileSystem, str]:

@@ -19,8 +19,9 @@ from sqlalchemy import create_engine, text
 from cluster.ports import ObjectStore, Stores
 from cluster.settings import Settings
 from cluster.stores.memory import memory_stores
-from cluster.stores.objects import BucketObjects, FolderObjects, MemoryObjects
+from cluster.stores.objects import BucketObjects, FolderObjects, MemoryObjects, open_objects
 from cluster.stores.opened import open_stores
+from tests.buckets import s3_endpoint
 
 SERVER_URL = os.environ.get("MUSTER_TEST_DATABASE_URL", "")
 DATABASES = ["sqlite", "postgresql"] if SERVER_URL else ["sqlite"]
@@ -54,13 +55,16 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     return _settings(request.param, tmp_path)
 
 
-@pytest.fixture(params=["memory", "folder", "bucket"])
+@pytest.fixture(params=["memory", "folder", "bucket", "s3"])
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
-    """Return an empty object store of every kind; the bucket is fsspec's, in memory."""
+    """Return an empty object store of every kind; one bucket is fsspec's, one speaks S3."""
     if request.param == "memory":
         yield MemoryObjects()
     elif request.param == "folder":
         yield FolderObjects(tmp_path / "objects")
+    elif request.param == "s3":
+        with s3_endpoint("bucket") as options:
+            yield open_objects(f"s3://bucket/prefix?{options}")
     else:
         filesystem = Bucket(skip_instance_cache=True)
         filesystem.store.clear()

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,11 +13,12 @@ import pytest
 from cluster import paths
 from cluster.domain.ids import TenantId
 from cluster.errors import ForbiddenUri, StoreBusy, TooLarge, UnreadableSource
-from cluster.stores.objects import MemoryObjects
+from cluster.stores.objects import MemoryObjects, open_objects
 from ingest.sources import Sources
+from tests.buckets import s3_endpoint
 
 OUTSIDE = "it lies outside the allowed roots"
-SCHEMES = "the schemes are upload://, file:/// and s3://"
+SCHEMES = "the schemes are upload://, file:///, s3:// and gs://"
 
 
 def sources(*roots: str, tenant: str = "acme", objects: MemoryObjects | None = None) -> Sources:
@@ -116,11 +118,15 @@ def test_a_path_that_leads_out_of_the_roots_is_forbidden(root: Path, path: str) 
         ("s3://bucket/data", OUTSIDE),
         ("s3://other/data/x", OUTSIDE),
         ("s3://user:secret@bucket/data/x", OUTSIDE),
+        ("gs://bucket/data/x", OUTSIDE),
+        ("gs://user@cloud/data/x", OUTSIDE),
+        ("gs://cloud/data/../secret", "a part of its key is empty, '.' or '..'"),
+        ("s3://cloud/data/x", OUTSIDE),
     ],
 )
 def test_other_schemes_and_places_are_forbidden(uri: str, reason: str) -> None:
     with pytest.raises(ForbiddenUri) as error:
-        sources("file:///data", "s3://bucket/data").read(uri, 100)
+        sources("file:///data", "s3://bucket/data", "gs://cloud/data").read(uri, 100)
     assert error.value.reason == reason
 
 
@@ -209,14 +215,9 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setattr(Bucket, "broken", False)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    options = f"scheme=http&endpoint_override=127.0.0.1:{server.server_port}&region=us-east-1"
-    yield f"s3://bucket/data?{options}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Bucket) as port:
+        options = f"scheme=http&endpoint_override=127.0.0.1:{port}&region=us-east-1"
+        yield f"s3://bucket/data?{options}"
 
 
 def test_an_object_in_an_allowed_bucket_is_read(bucket: str) -> None:
@@ -247,3 +248,53 @@ def test_storage_that_fails_while_it_is_read_is_to_be_tried_again(
         with pytest.raises(StoreBusy) as error:
             stream.read(10)
     assert error.value.operation == "reading s3://bucket/data/items 1.jsonl"
+
+
+def test_a_bucket_in_google_cloud_is_asked_for_what_lies_below_the_root() -> None:
+    # Given a GCS endpoint that has nothing
+    asked: list[str] = []
+
+    class Nothing(Bucket):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self._send(404, b"{}")
+
+    with listening(Nothing) as port:
+        options = f"scheme=http&endpoint_override=127.0.0.1:{port}&retry_limit_seconds=1"
+        allowed = sources(f"gs://anonymous@cloud/data?{options}")
+        # When an object below the root is opened
+        with pytest.raises(UnreadableSource) as error:
+            allowed.read("gs://cloud/data/items.jsonl", 100)
+    # Then it was looked for there and nowhere else
+    assert error.value.reason == "there is no such object"
+    assert {unquote(path) for path in asked} == {"/storage/v1/b/cloud/o/data/items.jsonl"}
+
+
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_source_of_many_blocks_is_read_from_s3() -> None:
+    # Given an object in a bucket, inside the root, and one beside it
+    content = bytes(range(256)) * 20_000
+    with s3_endpoint("bucket") as options:
+        stored = open_objects(f"s3://bucket?{options}")
+        stored.write("data/items.jsonl", content)
+        stored.write("secret/items.jsonl", content)
+        allowed = sources(f"s3://bucket/data?{options}")
+        # Then the one is read whole and at random, the other is not
+        with allowed.open("s3://bucket/data/items.jsonl", len(content)) as stream:
+            assert stream.read() == content
+            stream.seek(1_000_003)
+            assert stream.read(7) == content[1_000_003:1_000_010]
+        with pytest.raises(ForbiddenUri):
+            allowed.read("s3://bucket/secret/items.jsonl", len(content))
