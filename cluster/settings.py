@@ -156,9 +156,9 @@ class LearningSettings(_Branch):
 class Settings(BaseSettings):
     """The whole tree.
 
-    `allowed_roots` lists the folders (`file:///data`) and buckets (`s3://bucket/prefix`, `gs://…`) that jobs
-    may read from; uploads and inline items need none. `lease_secret` signs lease tokens; where it
-    is empty one is made and kept in `data_dir`.
+    `allowed_roots` lists the folders (`file:///data`) and buckets (`s3://bucket/prefix`, `gs://…`)
+    that jobs may read from; uploads and inline items need none. `lease_secret` signs lease tokens;
+    where it is empty one is made and kept in `data_dir`.
     """
 
     model_config = SettingsConfigDict(

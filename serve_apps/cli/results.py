@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, TextIO
+from typing import Annotated, TextIO
 
 import typer
 
@@ -14,6 +14,7 @@ from serve_apps.cli.jobs import JobArgument
 from serve_apps.cli.options import DEFAULT_URL, AsJson, Key, Url, checked, connected
 from serve_apps.cli.output import show_json
 from serve_apps.client import MusterClient
+from serve_apps.gateway.formats import Format
 from serve_apps.gateway.schemas.base import Outgoing
 
 
@@ -32,7 +33,7 @@ def results(
     ] = None,
     *,
     file_format: Annotated[
-        Literal["jsonl", "parquet"], typer.Option("--format", help="parquet needs -o")
+        Format, typer.Option("--format", help="All but jsonl need -o and a completed job")
     ] = "jsonl",
     wait_for_more: Annotated[
         bool, typer.Option("--follow", help="Go on until the job has ended")
@@ -43,12 +44,12 @@ def results(
 ) -> None:
     """Print final labels as JSON Lines, also while the job runs.
 
-    A label with a higher revision corrects earlier ones of its item. Parquet is there once the job
-    has completed, and has every item once.
+    A label with a higher revision corrects earlier ones of its item. CSV, Parquet and Arrow are
+    there once the job has completed, and have every item once.
     """
     with checked():
-        if file_format == "parquet" and output is None:
-            raise InvalidField("output", "parquet is not for the terminal; give -o FILE")
+        if file_format != "jsonl" and output is None:
+            raise InvalidField("output", f"{file_format} is not for the terminal; give -o FILE")
     rows: int | None = None
     with connected(url, key, as_json=as_json) as client:
         if file_format == "jsonl" or output is None:
@@ -56,7 +57,7 @@ def results(
         else:
             if wait_for_more:
                 follow(client, job)
-            client.export(job, output, "parquet")
+            client.export(job, output, file_format)
     if as_json:
         file = None if output is None else str(output)
         show_json(Delivered(job_id=job, file=file, rows=rows))

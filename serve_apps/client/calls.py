@@ -172,10 +172,7 @@ class Calls:
 
     @contextmanager
     def stream(
-        self,
-        path: str,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
+        self, path: str, params: Params | None = None, headers: Mapping[str, str] | None = None
     ) -> Iterator[httpx.Response]:
         """Open a download; raises ServiceUnreachable also where it breaks off."""
         response = self.send("GET", path, params=params, headers=headers, streamed=True)

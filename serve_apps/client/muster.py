@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 import httpx
 from httpx_sse import EventSource
 
 from cluster.domain.access import Role
 from serve_apps.client.calls import CURSOR_PAGE_ROWS, Calls, Retries, ServiceUnreachable
+from serve_apps.client.downloads import save
 from serve_apps.client.happenings import Happening, HappeningReader
 from serve_apps.client.resumable import upload_in_pieces
 from serve_apps.gateway.etags import etag_of
+from serve_apps.gateway.formats import Format
 from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest
 from serve_apps.gateway.schemas.jobs import (
@@ -201,17 +203,12 @@ class MusterClient:
         for page in self._calls.pages(ProvisionalPage, f"/v1/jobs/{job_id}/labels"):
             yield from page.labels
 
-    def export(
-        self, job_id: str, file: Path, suffix: Literal["jsonl", "parquet"] = "jsonl"
-    ) -> None:
-        """Download the finished data set; the file appears only once it is whole."""
-        unfinished = file.with_name(f".{file.name}.part")
-        params = {"format": suffix}
-        with self._calls.stream(f"/v1/jobs/{job_id}/export", params) as response:
-            with unfinished.open("wb") as output:
-                for block in response.iter_bytes():
-                    output.write(block)
-            unfinished.replace(file)
+    def export(self, job_id: str, file: Path, suffix: Format = "jsonl") -> None:
+        """Download the finished data set; the file appears only once it is whole.
+
+        A download that breaks off goes on where it was, and in CSV and Arrow begins again.
+        """
+        save(self._calls, f"/v1/jobs/{job_id}/export", {"format": suffix}, file)
 
     def register_worker(self, request: WorkerRequest) -> WorkerView:
         """Register a worker; not repeated where the answer is lost, for that could make two."""

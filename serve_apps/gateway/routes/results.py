@@ -1,9 +1,8 @@
 """What a job has given: final labels, the finished data set, rejected rows, provisional labels."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from cluster import paths
@@ -11,8 +10,19 @@ from cluster.domain.ids import JobId
 from cluster.domain.jobs import JobState
 from cluster.errors import JobNotReady, ObjectMissing
 from serve_apps.gateway.access import Authenticated, Wired, require_role
+from serve_apps.gateway.downloads import attachment, download
+from serve_apps.gateway.formats import (
+    MEDIA_TYPES,
+    STORED,
+    Format,
+    arrow_blocks,
+    closing_after,
+    csv_blocks,
+    parquet_batches,
+)
 from serve_apps.gateway.pages import Cursor, limit_of, row_of
 from serve_apps.gateway.provisional import provisional_page
+from serve_apps.gateway.result_pages import PageFormat, format_accepted, rendered
 from serve_apps.gateway.routes.jobs import JobPath
 from serve_apps.gateway.schemas.results import ProvisionalPage, ResultPage
 from serve_apps.gateway.tables import results_from
@@ -21,61 +31,88 @@ router = APIRouter(
     prefix="/v1/jobs/{job_id}", tags=["results"], dependencies=[Depends(require_role("client"))]
 )
 
-JSONL_MEDIA_TYPE = "application/jsonl"
-PARQUET_MEDIA_TYPE = "application/vnd.apache.parquet"
-BLOCK_BYTES = 2**20
-
-_STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {JSONL_MEDIA_TYPE: {}}}}
+_STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPES["jsonl"]: {}}}}
 _EXPORTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {JSONL_MEDIA_TYPE: {}, PARQUET_MEDIA_TYPE: {}}}
+    200: {"content": {media_type: {} for media_type in MEDIA_TYPES.values()}},
+    206: {"description": "The part of the file that Range asks for"},
+    416: {"description": "There is no such part of the file"},
+}
+_PAGES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {MEDIA_TYPES[name]: {} for name in ("jsonl", "csv", "arrow")},
+        "headers": {"Muster-Next-Cursor": {"schema": {"type": "string"}}},
+    }
 }
 
 
-@router.get("/results")
+@router.get("/results", response_model=ResultPage, responses=_PAGES)
 def list_results(
+    request: Request,
     job_id: JobPath,
     caller: Authenticated,
     services: Wired,
     limit: Annotated[int, Depends(limit_of)],
     cursor: Cursor = None,
-) -> ResultPage:
-    """List final labels in delivery order, also while the job runs."""
+    page_format: Annotated[PageFormat | None, Query(alias="format")] = None,
+) -> ResultPage | Response:
+    """List final labels in delivery order, also while the job runs.
+
+    `format`, or else Accept, asks for JSON Lines, CSV or an Arrow stream instead of JSON; the next
+    cursor is then in `Muster-Next-Cursor`, which is left out where it would be null.
+    """
     # The job is read first: labels written after a terminal state do not exist.
     job = services.stores.jobs.get(caller.tenant_id, JobId(job_id))
     first_row = row_of(cursor)
     stores = services.stores
     results = tuple(results_from(stores.results, stores.objects, job.job_id, first_row, limit))
     ended = job.state.is_terminal and not results
-    return ResultPage(results=results, next_cursor=None if ended else str(first_row + len(results)))
+    page = ResultPage(results=results, next_cursor=None if ended else str(first_row + len(results)))
+    return rendered(page, page_format or format_accepted(request.headers.get("accept", "")))
 
 
 @router.get("/export", response_class=StreamingResponse, responses=_EXPORTS)
 def export(
+    request: Request,
     job_id: JobPath,
     caller: Authenticated,
     services: Wired,
-    suffix: Annotated[Literal["jsonl", "parquet"], Query(alias="format")] = "jsonl",
-) -> StreamingResponse:
-    """Download the finished data set as one file."""
+    file_format: Annotated[Format, Query(alias="format")] = "jsonl",
+) -> Response:
+    """Download the finished data set as one file; JSON Lines and Parquet also by Range.
+
+    In CSV a text that a spreadsheet would run as a formula has an apostrophe in front.
+    """
     job = services.stores.jobs.get(caller.tenant_id, JobId(job_id))
     if job.state is not JobState.COMPLETED:
         raise JobNotReady(job.job_id, job.state, "the export")
-    media_type = JSONL_MEDIA_TYPE if suffix == "jsonl" else PARQUET_MEDIA_TYPE
-    stored = services.stores.objects.open_input(paths.export(job.job_id, suffix))
-    return _download(stored, media_type, f"{job.job_id}.{suffix}")
+    name, media_type = f"{job.job_id}.{file_format}", MEDIA_TYPES[file_format]
+    stored_as = file_format if file_format in STORED else "parquet"
+    stored = services.stores.objects.open_input(paths.export(job.job_id, stored_as))
+    if file_format in STORED:
+        version = str(job.revision)
+        return download(stored, request.headers, version=version, media_type=media_type, name=name)
+    schema, batches = parquet_batches(stored)
+    blocks = csv_blocks if file_format == "csv" else arrow_blocks
+    return StreamingResponse(
+        closing_after(stored, blocks(schema, batches)),
+        media_type=media_type,
+        headers=attachment(name),
+    )
 
 
 @router.get("/errors", response_class=StreamingResponse, responses=_STREAMS)
-def errors(job_id: JobPath, caller: Authenticated, services: Wired) -> StreamingResponse:
-    """Download the rows that were refused, one JSON object a line."""
+def errors(request: Request, job_id: JobPath, caller: Authenticated, services: Wired) -> Response:
+    """Download the rows that were refused, one JSON object a line; also by Range."""
     job = services.stores.jobs.get(caller.tenant_id, JobId(job_id))
+    media_type = MEDIA_TYPES["jsonl"]
     try:
         stored = services.stores.objects.open_input(paths.errors(job.job_id))
     except ObjectMissing:
         if job.state in (JobState.QUEUED, JobState.INGESTING):
             raise JobNotReady(job.job_id, job.state, "the error file") from None
-        return StreamingResponse(iter(()), media_type=JSONL_MEDIA_TYPE)
-    return _download(stored, JSONL_MEDIA_TYPE, f"{job.job_id}-errors.jsonl")
+        return StreamingResponse(iter(()), media_type=media_type)
+    name = f"{job.job_id}-errors.jsonl"
+    return download(stored, request.headers, version="errors", media_type=media_type, name=name)
 
 
 @router.get("/labels")
@@ -89,20 +126,3 @@ def list_labels(
     """List what is believed of every item so far; these labels may still change."""
     job = services.stores.jobs.get(caller.tenant_id, JobId(job_id))
     return provisional_page(services, job, cursor, limit)
-
-
-def _download(stored: BinaryIO, media_type: str, name: str) -> StreamingResponse:
-    return StreamingResponse(
-        _blocks(stored),
-        media_type=media_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
-
-
-def _blocks(stored: BinaryIO) -> Iterator[bytes]:
-    with stored:
-        while block := stored.read(BLOCK_BYTES):
-            yield block

@@ -18,6 +18,7 @@ from serve_apps.client import (
     ServiceUnreachable,
     newest,
 )
+from serve_apps.client.downloads import BREAKS_MAX
 from serve_apps.gateway.schemas.job_change import BudgetChange, JobChange
 from serve_apps.gateway.schemas.job_request import GoalBody, ItemBody, JobRequest, LabelBody
 from serve_apps.gateway.schemas.work import AnswerBody, WorkerRequest, WorkerView
@@ -296,7 +297,22 @@ def test_a_download_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
             yield b"half"
             raise httpx.ReadError("reset")
 
-    client, _, _ = scripted(httpx.Response(200, stream=Broken()))
+    client, _, _ = scripted(*[httpx.Response(200, stream=Broken()) for _ in range(BREAKS_MAX + 2)])
     with pytest.raises(ServiceUnreachable):
         client.export("job-1", tmp_path / "labels.jsonl")
     assert not (tmp_path / "labels.jsonl").exists()
+
+
+def test_a_download_goes_on_where_it_broke_off(tmp_path: Path) -> None:
+    class Broken(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"half"
+            raise httpx.ReadError("reset")
+
+    whole = httpx.Response(206, content=b" and half")
+    client, requests, _ = scripted(
+        httpx.Response(200, stream=Broken(), headers={"ETag": '"v1"'}), whole
+    )
+    client.export("job-1", tmp_path / "labels.jsonl")
+    assert (tmp_path / "labels.jsonl").read_bytes() == b"half and half"
+    assert (requests[1].headers["range"], requests[1].headers["if-range"]) == ("bytes=4-", '"v1"')
