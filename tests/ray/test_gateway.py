@@ -118,13 +118,14 @@ def test_a_job_is_submitted_and_worked_on_over_serve(
     assert len(stores.answers.read(job_id, 0, 10)) == 2
 
 
+@pytest.mark.parametrize("pieces_from_bytes", [1, 2**40], ids=["in pieces", "in one go"])
 def test_an_upload_is_streamed_through_the_proxy(
-    settings: Settings, keys: dict[str, str], tmp_path: Path
+    settings: Settings, keys: dict[str, str], tmp_path: Path, pieces_from_bytes: int
 ) -> None:
     file = tmp_path / "items.jsonl"
     file.write_bytes(b'{"id": "1", "text": "hello"}\n' * 200_000)
     with connected(settings, keys["client"]) as client:
-        uploaded = client.upload(file)
+        uploaded = client.upload(file, pieces_from_bytes=pieces_from_bytes)
     assert uploaded.size_bytes == file.stat().st_size
 
 
