@@ -14,6 +14,7 @@ from cluster.item_reader import ItemReader
 from cluster.settings import Limits, Settings
 from cluster.stores.opened import open_stores
 from serve_apps.gateway.api import build_api
+from serve_apps.gateway.online import OnlineModels
 from serve_apps.gateway.services import Services, sortable_id
 
 LIMITS = Limits(upload_part_bytes=20_000)
@@ -36,6 +37,7 @@ def uploads_only(folder: Path) -> Services:
         stores=stores,
         crowd=cast("Crowd", None),
         items=ItemReader(stores.objects, stores.chunks),
+        online=cast("OnlineModels", None),
         settings=settings,
         clock=clock,
         new_id=lambda: sortable_id(clock.now(), secrets.token_bytes(10)),
