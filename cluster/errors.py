@@ -50,12 +50,12 @@
 
 Leaves carry the ids a reader needs as attributes and build their own message; a message never
 holds another exception's text. `serve_apps.gateway.problems` maps each leaf to HTTP, and a test
-fails if one is missing there.
+fails if one is missing there. Those of uploads are in `cluster.upload_errors`.
 """
 
 from collections.abc import Callable, Mapping
 
-from cluster.domain.ids import JobId, ModelName, Position, TenantId, WorkerId
+from cluster.domain.ids import JobId, ModelName, Position, WorkerId
 
 
 class MusterError(Exception):
@@ -147,24 +147,6 @@ class UnsupportedMedia(BadInput):
         self.media_type, self.supported = media_type, supported
 
 
-class UnsupportedTus(BadInput):
-    """A request of the resumable upload protocol names a version that is not spoken here."""
-
-    def __init__(self, version: str, supported: str) -> None:
-        super().__init__(f"Tus-Resumable is {version or 'missing'}; send {supported}")
-        self.version, self.supported = version, supported
-
-
-class ChecksumMismatch(BadInput):
-    """A piece of an upload does not have the checksum sent with it; nothing of it was stored."""
-
-    def __init__(self, upload_id: str, offset: int) -> None:
-        super().__init__(
-            f"the bytes of upload {upload_id} from {offset:,} on do not match Upload-Checksum"
-        )
-        self.upload_id, self.offset = upload_id, offset
-
-
 class UnknownLabel(BadInput):
     """An answer names a label that the job's label set does not have."""
 
@@ -202,14 +184,6 @@ class JobNotFound(NotFound):
     def __init__(self, job_id: JobId) -> None:
         super().__init__(f"there is no job {job_id}")
         self.job_id = job_id
-
-
-class UploadNotFound(NotFound):
-    """The tenant has no such upload."""
-
-    def __init__(self, tenant_id: TenantId, upload_id: str) -> None:
-        super().__init__(f"there is no upload {upload_id}")
-        self.tenant_id, self.upload_id = tenant_id, upload_id
 
 
 class WorkerNotFound(NotFound):
@@ -279,16 +253,6 @@ class StaleEpoch(Conflict):
     def __init__(self, job_id: JobId, partition: int, epoch: int) -> None:
         super().__init__(f"partition {partition} of job {job_id} has an owner after epoch {epoch}")
         self.job_id, self.partition, self.epoch = job_id, partition, epoch
-
-
-class UploadOffsetConflict(Conflict):
-    """A piece of an upload does not begin where the upload has come to."""
-
-    def __init__(self, upload_id: str, offset: int, received: int) -> None:
-        super().__init__(
-            f"upload {upload_id} has come to byte {received:,}; it cannot go on from {offset:,}"
-        )
-        self.upload_id, self.offset, self.received = upload_id, offset, received
 
 
 class AlreadyAnswered(Conflict):

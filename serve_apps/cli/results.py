@@ -14,8 +14,8 @@ from serve_apps.cli.jobs import JobArgument
 from serve_apps.cli.options import DEFAULT_URL, AsJson, Key, Url, checked, connected
 from serve_apps.cli.output import show_json
 from serve_apps.client import MusterClient
-from serve_apps.gateway.formats import Format
 from serve_apps.gateway.schemas.base import Outgoing
+from serve_apps.gateway.schemas.formats import Format
 
 
 class Delivered(Outgoing):

@@ -17,7 +17,7 @@ from serve_apps.client.downloads import save
 from serve_apps.client.happenings import Happening, HappeningReader
 from serve_apps.client.resumable import upload_in_pieces
 from serve_apps.gateway.etags import etag_of
-from serve_apps.gateway.formats import Format
+from serve_apps.gateway.schemas.formats import Format
 from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest
 from serve_apps.gateway.schemas.jobs import (

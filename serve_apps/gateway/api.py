@@ -44,7 +44,7 @@ def build_api(services: Services) -> FastAPI:
     app.state.feed = EventFeed(stores.jobs, stores.events, services.clock, settings.streams)
     app.state.resumable = ResumableUploads(services)
     limits = services.settings.limits
-    # The one added last stands outermost: how it is answered, the key, its rate, the size, the body.
+    # The one added last stands outermost: form of the answer, key, rate, size, then the body.
     app.add_middleware(
         BodyBounds,
         bytes_max=limits.request_bytes_max,

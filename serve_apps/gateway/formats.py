@@ -1,27 +1,13 @@
-"""Rows of a job as CSV and as an Arrow stream."""
+"""Rows of a job written as CSV and as an Arrow stream."""
 
 import io
 from collections.abc import Iterable, Iterator
-from types import MappingProxyType
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
-
-Format = Literal["jsonl", "csv", "parquet", "arrow"]
-MEDIA_TYPES: MappingProxyType[Format, str] = MappingProxyType(
-    {
-        "jsonl": "application/jsonl",
-        "csv": "text/csv; charset=utf-8; header=present",
-        "parquet": "application/vnd.apache.parquet",
-        "arrow": "application/vnd.apache.arrow.stream",
-    }
-)
-
-STORED: frozenset[Format] = frozenset({"jsonl", "parquet"})
-"""The formats in which a finished job lies in the object store; others are made from them."""
 
 _BATCH_ROWS = 8_192
 _FORMULA = r"^([=+\-@\t\r])"

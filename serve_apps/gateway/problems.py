@@ -9,6 +9,7 @@ from types import MappingProxyType
 from starlette.responses import Response
 
 from cluster import errors as e
+from cluster import upload_errors as up
 from serve_apps.gateway.schemas.base import FieldError, Problem
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
@@ -38,13 +39,13 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.ForbiddenUri: Kind(422, "forbidden-uri", "A URI outside the allowed roots"),
         e.MalformedBody: Kind(400, "malformed-body", "The request body is malformed"),
         e.UnsupportedMedia: Kind(415, "unsupported-media", "The body's type is not read here"),
-        e.UnsupportedTus: Kind(412, "unsupported-tus", "Another version of tus is spoken here"),
-        e.ChecksumMismatch: Kind(460, "checksum-mismatch", "A piece of an upload is damaged"),
+        up.UnsupportedTus: Kind(412, "unsupported-tus", "Another version of tus is spoken here"),
+        up.ChecksumMismatch: Kind(460, "checksum-mismatch", "A piece of an upload is damaged"),
         e.UnknownLabel: Kind(422, "unknown-label", "The job has no such label"),
         e.Unauthenticated: Kind(401, "unauthenticated", "A valid API key is needed"),
         e.WrongRole: Kind(403, "wrong-role", "The key's role does not cover this"),
         e.JobNotFound: Kind(404, "job-not-found", "There is no such job"),
-        e.UploadNotFound: Kind(404, "upload-not-found", "There is no such upload"),
+        up.UploadNotFound: Kind(404, "upload-not-found", "There is no such upload"),
         e.WorkerNotFound: Kind(404, "worker-not-found", "There is no such worker"),
         e.ModelNotFound: Kind(404, "model-not-found", "There is no such model"),
         e.JobFinished: Kind(409, "job-finished", "The job has already ended"),
@@ -55,7 +56,7 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.StaleRevision: Kind(409, "stale-revision", "Somebody else changed it first"),
         e.PreconditionFailed: Kind(412, "precondition-failed", "It has changed since it was read"),
         e.StaleEpoch: Kind(409, "stale-epoch", "The partition has a newer owner"),
-        e.UploadOffsetConflict: Kind(409, "upload-offset", "The upload is at another offset"),
+        up.UploadOffsetConflict: Kind(409, "upload-offset", "The upload is at another offset"),
         e.AlreadyAnswered: Kind(409, "already-answered", "The worker has answered this item"),
         e.LeaseExpired: Kind(410, "lease-expired", "The lease has run out"),
         e.LeaseForeign: Kind(403, "lease-foreign", "The lease belongs to another worker"),

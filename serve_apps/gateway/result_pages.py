@@ -8,7 +8,8 @@ import pyarrow as pa
 from fastapi import Response
 
 from cluster.result_writer import SCHEMA
-from serve_apps.gateway.formats import MEDIA_TYPES, arrow_blocks, csv_blocks
+from serve_apps.gateway.formats import arrow_blocks, csv_blocks
+from serve_apps.gateway.schemas.formats import MEDIA_TYPES
 from serve_apps.gateway.schemas.results import ResultPage, ResultView
 
 PageFormat = Literal["json", "jsonl", "csv", "arrow"]

@@ -19,7 +19,6 @@ from cluster import paths
 from cluster.domain.ids import TenantId
 from cluster.domain.uploads import Upload, UploadPart
 from cluster.errors import (
-    ChecksumMismatch,
     Conflict,
     EmptySource,
     MalformedBody,
@@ -27,9 +26,8 @@ from cluster.errors import (
     ObjectMissing,
     Overloaded,
     TooLarge,
-    UploadNotFound,
-    UploadOffsetConflict,
 )
+from cluster.upload_errors import ChecksumMismatch, UploadNotFound, UploadOffsetConflict
 from cluster.upload_reader import write_manifest
 from serve_apps.gateway.services import Services
 from serve_apps.gateway.tus import Checksum

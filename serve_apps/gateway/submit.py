@@ -7,7 +7,8 @@ from cluster.domain.access import Caller
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent, Source
 from cluster.domain.models import model_name_of
-from cluster.errors import ObjectMissing, TooLarge, UploadNotFound
+from cluster.errors import ObjectMissing, TooLarge
+from cluster.upload_errors import UploadNotFound
 from cluster.upload_reader import open_upload
 from ingest.inline import InlineItem, inline_to_jsonl
 from ingest.sources import Sources

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from cluster.errors import InvalidField, UnsupportedMedia, UnsupportedTus
+from cluster.errors import InvalidField, UnsupportedMedia
+from cluster.upload_errors import UnsupportedTus
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"

@@ -8,8 +8,8 @@ import pytest
 
 from cluster.domain.ids import TenantId
 from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
-from cluster.errors import UploadNotFound, UploadOffsetConflict
 from cluster.ports import Stores
+from cluster.upload_errors import UploadNotFound, UploadOffsetConflict
 from tests.conformance import samples
 
 RIVAL = TenantId("rival")

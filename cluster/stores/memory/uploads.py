@@ -7,7 +7,7 @@ from threading import Lock
 
 from cluster.domain.ids import TenantId, UnixSeconds
 from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
-from cluster.errors import UploadNotFound, UploadOffsetConflict
+from cluster.upload_errors import UploadNotFound, UploadOffsetConflict
 
 
 class MemoryUploads:

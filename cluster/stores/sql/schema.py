@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-HEAD = "0004"
+HEAD = "0005"
 """The migration that makes a database fit these tables."""
 
 KEY: TypeEngine[str] = String().with_variant(TEXT(collation="C"), "postgresql")

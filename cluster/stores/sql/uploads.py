@@ -7,9 +7,9 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from cluster.domain.ids import TenantId, UnixSeconds
 from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
-from cluster.errors import UploadNotFound, UploadOffsetConflict
 from cluster.stores.sql import schema
 from cluster.stores.sql.engine import Database
+from cluster.upload_errors import UploadNotFound, UploadOffsetConflict
 
 _uploads, _parts = schema.uploads.c, schema.upload_parts.c
 _UPLOAD = [column for column in schema.uploads.c if column.name != "whole"]

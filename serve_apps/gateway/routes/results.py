@@ -12,9 +12,6 @@ from cluster.errors import JobNotReady, ObjectMissing
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.downloads import attachment, download
 from serve_apps.gateway.formats import (
-    MEDIA_TYPES,
-    STORED,
-    Format,
     arrow_blocks,
     closing_after,
     csv_blocks,
@@ -24,6 +21,7 @@ from serve_apps.gateway.pages import Cursor, limit_of, row_of
 from serve_apps.gateway.provisional import provisional_page
 from serve_apps.gateway.result_pages import PageFormat, format_accepted, rendered
 from serve_apps.gateway.routes.jobs import JobPath
+from serve_apps.gateway.schemas.formats import MEDIA_TYPES, STORED, Format
 from serve_apps.gateway.schemas.results import ProvisionalPage, ResultPage
 from serve_apps.gateway.tables import results_from
 

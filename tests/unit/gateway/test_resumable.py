@@ -13,8 +13,14 @@ from starlette.requests import ClientDisconnect
 
 from cluster import paths
 from cluster.domain.ids import TenantId
-from cluster.errors import MalformedBody, MusterError, Overloaded, TooLarge, UploadOffsetConflict
+from cluster.errors import (
+    MalformedBody,
+    MusterError,
+    Overloaded,
+    TooLarge,
+)
 from cluster.settings import Limits
+from cluster.upload_errors import UploadOffsetConflict
 from cluster.upload_reader import open_upload
 from ingest.sources import Sources
 from serve_apps.gateway.resumable import ResumableUploads

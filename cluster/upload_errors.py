@@ -1,0 +1,40 @@
+"""The leaves of the error tree (`cluster.errors`) that concern uploads."""
+
+from cluster.domain.ids import TenantId
+from cluster.errors import BadInput, Conflict, NotFound
+
+
+class UnsupportedTus(BadInput):
+    """A request of the resumable upload protocol names a version that is not spoken here."""
+
+    def __init__(self, version: str, supported: str) -> None:
+        super().__init__(f"Tus-Resumable is {version or 'missing'}; send {supported}")
+        self.version, self.supported = version, supported
+
+
+class ChecksumMismatch(BadInput):
+    """A piece of an upload does not have the checksum sent with it; nothing of it was stored."""
+
+    def __init__(self, upload_id: str, offset: int) -> None:
+        super().__init__(
+            f"the bytes of upload {upload_id} from {offset:,} on do not match Upload-Checksum"
+        )
+        self.upload_id, self.offset = upload_id, offset
+
+
+class UploadNotFound(NotFound):
+    """The tenant has no such upload."""
+
+    def __init__(self, tenant_id: TenantId, upload_id: str) -> None:
+        super().__init__(f"there is no upload {upload_id}")
+        self.tenant_id, self.upload_id = tenant_id, upload_id
+
+
+class UploadOffsetConflict(Conflict):
+    """A piece of an upload does not begin where the upload has come to."""
+
+    def __init__(self, upload_id: str, offset: int, received: int) -> None:
+        super().__init__(
+            f"upload {upload_id} has come to byte {received:,}; it cannot go on from {offset:,}"
+        )
+        self.upload_id, self.offset, self.received = upload_id, offset, received
