@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from cluster import errors
+from cluster import errors, upload_errors
 from cluster.domain.ids import JobId, KeyId
 from cluster.errors import JobNotFound, MusterError, ObjectMissing, Overloaded, StoreBusy
 from serve_apps.gateway.api import build_api
@@ -22,10 +22,12 @@ from serve_apps.gateway.problems import (
 )
 from tests.unit.gateway.world import World, problem
 
+MODULES = (errors.__name__, upload_errors.__name__)
+
 
 def leaves(node: type[MusterError] = MusterError) -> Iterator[type[MusterError]]:
-    """Yield the errors that have no kinds of their own, as the tree's module defines them."""
-    children = [child for child in node.__subclasses__() if child.__module__ == errors.__name__]
+    """Yield the errors that have no kinds of their own, as the tree's modules define them."""
+    children = [child for child in node.__subclasses__() if child.__module__ in MODULES]
     if not children:
         yield node
     for child in children:
