@@ -8,8 +8,10 @@ from typing import get_type_hints
 
 import pytest
 
-from cluster import errors
+from cluster import errors, upload_errors
 from cluster.errors import MusterError
+
+MODULES = {errors.__name__, upload_errors.__name__}
 
 SAMPLES: dict[object, object] = {
     str: "thing",
@@ -60,7 +62,7 @@ def test_the_drawing_shows_every_error_under_its_parent() -> None:
     real = {
         found.__name__: found.__bases__[0].__name__ if depth else None
         for depth, found in classes(MusterError)
-        if found.__module__ == errors.__name__
+        if found.__module__ in MODULES
     }
 
     assert parents(drawn()) == real
@@ -68,7 +70,7 @@ def test_the_drawing_shows_every_error_under_its_parent() -> None:
 
 
 def test_no_error_is_defined_elsewhere() -> None:
-    assert {found.__module__ for _, found in classes(MusterError)} == {errors.__name__}
+    assert {found.__module__ for _, found in classes(MusterError)} == MODULES
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
