@@ -186,7 +186,7 @@ def test_bad_images(tmp_path: Path) -> None:
     assert found.items == ((0, "1", png), (1, "5", png), (2, "9", png))
     assert found.progress.duplicates == 2
     place = "it lies outside the allowed roots"
-    schemes = "the schemes are upload://, file:/// and s3://"
+    schemes = "the schemes are upload://, file:///, s3:// and gs://"
     assert [(e["line"], e["field"], e["code"], e["detail"], e["id"]) for e in found.errors] == [
         (
             2,
@@ -288,7 +288,7 @@ def test_an_image_may_be_as_large_in_base64_as_its_own_limit_allows() -> None:
             b"",
             source(uri="https://example.org/x.jsonl"),
             ForbiddenUri,
-            "the schemes are upload://, file:/// and s3://",
+            "the schemes are upload://, file:///, s3:// and gs://",
             id="unknown scheme",
         ),
     ],
