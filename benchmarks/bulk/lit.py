@@ -19,6 +19,9 @@ from transformers import AutoModel, AutoTokenizer
 
 BATCH, CLIENTS = 64, 192
 BATCH_WAIT_S, START_S_MAX, REQUEST_S_MAX = 0.02, 120.0, 120.0
+KEPT_S = 2.0
+"""An idle connection is closed by the client before the server does: it would cross a request."""
+
 TOKENS_MAX = 256
 
 
@@ -66,7 +69,7 @@ def items_per_s(texts: Sequence[str], port: int, threads: int) -> float:
 
 
 async def _asked(url: str, texts: Sequence[str]) -> float:
-    limits = httpx.Limits(max_connections=CLIENTS)
+    limits = httpx.Limits(max_connections=CLIENTS, keepalive_expiry=KEPT_S)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=REQUEST_S_MAX) as http:
         await _ready(http)
         await _ask_all(http, texts[:BATCH])
@@ -101,7 +104,7 @@ def main() -> None:
     """Serve at the port on the command line, with so many threads for the model."""
     Embedding.threads = int(sys.argv[2])
     api = Embedding(max_batch_size=BATCH, batch_timeout=BATCH_WAIT_S)
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1)
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1, timeout=False)
     server.run(port=int(sys.argv[1]), generate_client_file=False)
 
 

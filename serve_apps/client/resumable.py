@@ -13,7 +13,17 @@ STALLS_MAX = 5
 """How often in a row a piece may break off without a byte of it being stored."""
 
 _TUS = {"Tus-Resumable": "1.0.0"}
-_GO_ON_AFTER = frozenset({HTTPStatus.CONFLICT, HTTPStatus.BAD_REQUEST})
+_GO_ON_AFTER = frozenset(
+    {
+        HTTPStatus.CONFLICT,
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+"""What a broken piece ends with; a proxy whose gateway has died answers 500, 502 or 504."""
 
 
 def upload_in_pieces(calls: Calls, file: Path, piece_bytes: int = PIECE_BYTES) -> UploadView:

@@ -21,7 +21,7 @@ from cluster.stores.secrets import lease_secret
 from serve_apps.gateway.api import build_api
 from serve_apps.gateway.readiness import unready_reasons
 from serve_apps.gateway.services import Services, sortable_id
-from serve_apps.prelabel.deployment import PRELABEL_APP, OnlineReplicas
+from serve_apps.prelabel.deployment import OnlineReplicas
 
 DEPLOYMENT_NAME = "gateway"
 _ID_RANDOM_BYTES = 10
@@ -56,7 +56,7 @@ def open_services(settings: Settings) -> Services:
     return Services(
         stores=stores,
         crowd=ShardRouter(shards, np.random.default_rng(), lease_secret(settings)),
-        online=OnlineReplicas(serve.get_app_handle(PRELABEL_APP), ONLINE_TIMEOUT_S),
+        online=OnlineReplicas(ONLINE_TIMEOUT_S),
         items=ItemReader(stores.objects, stores.chunks),
         settings=settings,
         clock=clock,

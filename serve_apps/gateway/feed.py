@@ -7,7 +7,7 @@ finds the newest look when it comes back, and reads the history it has missed fr
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from cluster.clock import Clock
 from cluster.domain.ids import JobId, TenantId
 from cluster.domain.jobs import Job
-from cluster.errors import RateLimited, Unavailable
+from cluster.errors import NotFound, RateLimited, Unavailable
 from cluster.ports import EventLog, JobStore
 from cluster.settings import StreamSettings
 from serve_apps.gateway.pace import Pace
@@ -136,8 +136,9 @@ class EventFeed:
             self._watches.clear()
 
     def _seen(self, job_ids: Iterable[JobId]) -> list[tuple[Job, int]]:
-        """Return jobs and the numbers of their newest events; none while the store is busy."""
-        try:
-            return [(self._jobs.load(found), self._events.newest(found)) for found in job_ids]
-        except Unavailable:
-            return []
+        """Return jobs and the numbers of their newest events, but for those that cannot be read."""
+        seen = []
+        for job_id in job_ids:
+            with suppress(Unavailable, NotFound):
+                seen.append((self._jobs.load(job_id), self._events.newest(job_id)))
+        return seen

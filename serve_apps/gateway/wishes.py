@@ -6,12 +6,15 @@ from dataclasses import replace
 from cluster.domain.access import Caller
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import Amendment, Budget, Job, JobEvent
-from cluster.errors import InvalidField, PreconditionFailed, StaleRevision
+from cluster.errors import InvalidField, PreconditionFailed, StaleRevision, StoreBusy
 from serve_apps.gateway.etags import etag_of, expected
 from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.services import Services
 
 Wish = Callable[[Job], Job]
+
+ATTEMPTS_MAX = 50
+"""How often a wish is tried against a runner that saves at the same moment."""
 
 
 def grant(
@@ -19,11 +22,11 @@ def grant(
 ) -> tuple[Job, bool]:
     """Store a wish and return the job, and whether the wish changed it.
 
-    It is tried again and again where the runner saves at the same moment. Raises
-    PreconditionFailed where the job's tag is not among those of `if_match`.
+    It is tried again where the runner saves at the same moment. Raises PreconditionFailed where
+    the job's tag is not among those of `if_match`, and StoreBusy where it never comes through.
     """
     jobs = services.stores.jobs
-    while True:
+    for _ in range(ATTEMPTS_MAX):
         job = jobs.get(caller.tenant_id, job_id)
         if not expected(if_match, etag_of(job.revision)):
             raise PreconditionFailed(f"job {job_id}", etag_of(job.revision))
@@ -34,6 +37,7 @@ def grant(
             return jobs.save(wished), True
         except StaleRevision:
             continue
+    raise StoreBusy(f"changing job {job_id}")
 
 
 def record(services: Services, job: Job, kind: str, message: str, **figures: float) -> None:

@@ -28,9 +28,9 @@ from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
 PRELABEL_APP = "prelabel"
 DEPLOYMENT_NAME = "prelabel"
 
-ONGOING_MAX = 64
-"""Requests one replica holds. Far more than it works on: online requests must reach it, and pass
-the chunks that wait there, rather than wait for a slot behind them."""
+ONLINE_ROOM = 64
+"""Requests one replica holds beside the chunks of all jobs: online requests must reach it, and
+pass the chunks that wait there, rather than wait for a slot behind them."""
 
 QUEUED_MAX = 256
 """Requests of one caller that may wait for a slot; more are refused, and callers slow down."""
@@ -94,7 +94,7 @@ def prelabel_deployment(settings: Settings) -> Application:
     prelabel = settings.prelabel
     configure = serve.deployment(
         name=DEPLOYMENT_NAME,
-        max_ongoing_requests=ONGOING_MAX,
+        max_ongoing_requests=settings.runner.jobs_max * prelabel.chunks_per_replica + ONLINE_ROOM,
         max_queued_requests=QUEUED_MAX,
         health_check_period_s=HEALTH_CHECK_EVERY_S,
         graceful_shutdown_timeout_s=min(prelabel.chunk_timeout_s, DRAIN_S_MAX),
@@ -117,8 +117,9 @@ def prelabel_deployment(settings: Settings) -> Application:
 class RemotePredictor:
     """A `BulkPredictor` over the replicas: every chunk in flight is a task on one event loop.
 
-    A chunk that has no answer in time, waiting included, counts as lost: `chunk_timeout_s`, and as
-    many times more as it has more than `TIMEOUT_ROWS` rows.
+    A chunk that has no answer in time, waiting included, is taken back: `chunk_timeout_s`, and as
+    many times more as it has more than `TIMEOUT_ROWS` rows. Most likely it waited behind others; a
+    replica that hangs fails its health check, and is lost for good.
     """
 
     def __init__(self, handle: DeploymentHandle[Prelabel], settings: PrelabelSettings) -> None:
@@ -147,9 +148,9 @@ class RemotePredictor:
         self._loop.close()
 
     async def _predict(self, work: ChunkWork) -> ChunkOutcome:
+        timeout_s = self._timeout_s * max(work.chunk.rows / TIMEOUT_ROWS, 1.0)
         response = self._handle.predict_chunk.remote(work)
         try:
-            timeout_s = self._timeout_s * max(work.chunk.rows / TIMEOUT_ROWS, 1.0)
             outcome: ChunkOutcome = await asyncio.wait_for(response, timeout_s)
         except BackPressureError:
             raise await self._after_a_moment(
@@ -158,7 +159,9 @@ class RemotePredictor:
         except RayTaskError as error:
             # Ray's exception is of the cause's class too, but its text is a traceback.
             raise error.cause from None
-        except (TimeoutError, RayError, RayServeException):
+        except TimeoutError:
+            raise Overloaded("the time of a chunk in seconds", round(timeout_s)) from None
+        except (RayError, RayServeException):
             lost = ReplicaLost(f"chunk {work.chunk.number} of job {work.chunk.job_id}")
             raise await self._after_a_moment(lost) from None
         return outcome
@@ -182,18 +185,24 @@ class RemotePredictor:
 
 
 class OnlineReplicas:
-    """`OnlineModels` over the replicas; an answer is waited for at most `timeout_s`."""
+    """`OnlineModels` over the replicas; an answer is waited for at most `timeout_s`.
 
-    def __init__(self, handle: DeploymentHandle[Prelabel], timeout_s: float) -> None:
-        self._handle, self._timeout_s = handle, timeout_s
+    The replicas need not be there before somebody asks.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._handle: DeploymentHandle[Prelabel] | None = None
 
     async def predict(self, contents: Sequence[Content], spec: ModelSpec) -> Probabilities:
         """Return probabilities (contents, labels), ahead of bulk work.
 
         Raises Overloaded, ReplicaLost, ObjectMissing and ModelUnusable.
         """
-        response = self._handle.predict_online.remote(contents, spec)
         try:
+            if self._handle is None:
+                self._handle = await asyncio.to_thread(_replicas)
+            response = self._handle.predict_online.remote(contents, spec)
             probabilities: Probabilities = await asyncio.wait_for(response, self._timeout_s)
         except BackPressureError:
             raise Overloaded("the queue of online requests", QUEUED_MAX) from None
@@ -202,6 +211,10 @@ class OnlineReplicas:
         except (TimeoutError, RayError, RayServeException):
             raise ReplicaLost(f"{len(contents)} online items") from None
         return probabilities
+
+
+def _replicas() -> DeploymentHandle[Prelabel]:
+    return serve.get_app_handle(PRELABEL_APP)
 
 
 def running_replicas() -> int:

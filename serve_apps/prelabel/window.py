@@ -12,8 +12,11 @@ from serve_apps.prelabel.work import BulkPredictor, ChunkOutcome, ChunkWork
 LOSSES_BEFORE_HUNT = 2
 """How often a chunk may lose its replica before its items are suspected."""
 
-ATTEMPTS_MAX = 5
-"""How often one chunk may lose its replica before its model is held to be the cause."""
+ATTEMPTS_MAX = 20
+"""How often one chunk may lose its replica before its model is held to be the cause.
+
+Many, for replicas are shared: another job's deadly items end them a dozen times before found out.
+"""
 
 DEADLY_MAX = 8
 """Deadly items of one chunk; beyond it is the model that cannot be used."""
@@ -30,10 +33,10 @@ class Finished:
 class Window:
     """Keeps a bounded number of chunks in flight, by additive increase, multiplicative decrease.
 
-    The bound is `per_replica` chunks for each replica until one is refused, as others' chunks wait
-    too: it is halved then, and grows by one chunk for each windowful that is done. A chunk that
-    lost its replica goes to the back. One that did so twice is hunted through for deadly items,
-    with nothing else in flight, as what dies beside it would be suspected too.
+    The bound is `per_replica` chunks for each replica until one is refused, or waits too long
+    behind others: it is halved then, and grows by one chunk for each windowful that is done. A
+    chunk that lost its replica goes to the back. One that did so twice is hunted through for deadly
+    items, with nothing else in flight, as what dies beside it would be suspected too.
     """
 
     def __init__(

@@ -62,6 +62,29 @@ def test_others_keep_their_turns_short_for_a_while_after_an_urgent_one() -> None
     assert seen == [False] + [True] * PRESSED_TURNS + [False]
 
 
+def test_others_come_through_however_many_are_urgent() -> None:
+    # Given urgent callers who never leave the model alone
+    turns, served = Turns(), Event()
+
+    def urge() -> None:
+        while not served.is_set():
+            with turns.take(urgent=True):
+                time.sleep(0.0005)
+
+    def wait_for_a_turn() -> None:
+        with turns.take(urgent=False):
+            served.set()
+
+    # When another one wants a turn
+    with ThreadPoolExecutor(5) as threads:
+        for _ in range(4):
+            threads.submit(urge)
+        threads.submit(wait_for_a_turn)
+
+        # Then it is given one
+        assert served.wait(10)
+
+
 def test_a_turn_that_raises_is_given_back() -> None:
     turns = Turns()
     for _ in range(2):
