@@ -6,7 +6,6 @@ the very same campaign.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -302,9 +301,7 @@ class Campaign:
 
     def _graded(self) -> tuple[Audit, Graded]:
         votes = self._votes(audit=True)
-        audited = self._plan.among(votes.answers_per_item() > 0)
-        row = np.full(self._items, -1, dtype=np.int64)
-        row[audited] = np.arange(len(audited))
+        audited = self._plan.audited(votes.answers_per_item() > 0)
         log_label = self.truth.log_label
         audit = Audit(
             labels=Labels(
@@ -313,7 +310,7 @@ class Campaign:
                 believed=np.exp(log_label.max(axis=1)),
             ),
             positions=audited,
-            votes=replace(votes, items=row[votes.items], n_items=len(audited)),
+            votes=votes.on(audited),
             planned=len(self._plan.order),
             weights=self._plan.weights,
         )

@@ -50,9 +50,16 @@ class AuditPlan:
     order: Positions
     weights: Floats
 
-    def among(self, chosen: npt.NDArray[np.bool_]) -> Positions:
-        """Return the audited positions that are chosen, of a mask (items,), in audit order."""
-        return self.order[chosen[self.order]]
+    def audited(self, answered: npt.NDArray[np.bool_]) -> Positions:
+        """Return the positions to certify by, in audit order, given which are answered (items,).
+
+        Where weights differ the order tells something of the labels, so that what comes behind one
+        that is not answered yet has to wait for it.
+        """
+        known = answered[self.order]
+        if (self.weights == self.weights[:1]).all() or known.all():
+            return self.order[known]
+        return self.order[: int(known.argmin())]
 
 
 def uniform_plan(items: int, crowd: CrowdTerms, seed: int) -> AuditPlan:

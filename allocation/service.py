@@ -188,11 +188,12 @@ class ShardService:
                     )
                     places.append(place)
                 place += 1
-        for key, (entries, places) in groups.items():
-            if key in self._state.partitions:
-                self._decide(settlement, key, entries, places)
-            else:
-                self._recall(settlement, key, entries, places)
+        here = [key for key in groups if key in self._state.partitions]
+        # What must read the stores first: where that fails no lease is held yet.
+        for key in groups.keys() - here:
+            self._recall(settlement, key, *groups[key])
+        for key in here:
+            self._decide(settlement, key, *groups[key])
         return settlement
 
     def store_answers(self, settlement: Settlement) -> None:

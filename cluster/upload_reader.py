@@ -76,6 +76,8 @@ class _Parts(io.RawIOBase):
         into = self._position - part.offset_bytes
         stream.seek(into)
         block = stream.read(min(len(buffer), part.size_bytes - into))
+        if not block:
+            raise OSError(f"a part of an upload is shorter than the {part.size_bytes} bytes stored")
         buffer[: len(block)] = block
         self._position += len(block)
         return len(block)

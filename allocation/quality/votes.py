@@ -1,6 +1,6 @@
 """Answers as flat arrays, and what truth inference makes of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -64,6 +64,19 @@ class Votes:
             n_items=n_items,
             n_workers=n_workers,
             n_labels=n_labels,
+        )
+
+    def on(self, items: Codes) -> Self:
+        """Return the answers to some different items, which are numbered in their order."""
+        row = np.full(self.n_items, -1, dtype=np.int64)
+        row[items] = np.arange(len(items))
+        kept = row[self.items] >= 0
+        return replace(
+            self,
+            items=row[self.items[kept]],
+            workers=self.workers[kept],
+            labels=self.labels[kept],
+            n_items=len(items),
         )
 
     def counts(self, weights: Floats | None = None) -> Floats:

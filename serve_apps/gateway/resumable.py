@@ -86,9 +86,8 @@ class ResumableUploads:
 
     def remove(self, tenant_id: TenantId, upload_id: str) -> None:
         """Delete an upload and its bytes; raises UploadNotFound."""
-        parts = self._store.remove(tenant_id, upload_id)
         self._objects.delete(paths.upload_manifest(tenant_id, upload_id))
-        self._delete(parts)
+        self._delete(self._store.remove(tenant_id, upload_id))
 
     async def receive(
         self, upload: Upload, offset: int, body: AsyncIterator[bytes], checksum: Checksum | None
@@ -176,6 +175,8 @@ class ResumableUploads:
 
     def _finish(self, upload: Upload) -> None:
         parts = self._store.parts(upload.upload_id)
+        if sum(part.size_bytes for part in parts) != upload.length_bytes:
+            raise UploadNotFound(upload.tenant_id, upload.upload_id)  # removed in the meantime
         write_manifest(self._objects, upload.tenant_id, upload.upload_id, parts)
 
     def _finish_if_not(self, upload: Upload) -> None:

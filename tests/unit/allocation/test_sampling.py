@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.sampling import audited_items, doubting_plan, seed_sample, uniform_plan
+from allocation.sampling import AuditPlan, audited_items, doubting_plan, seed_sample, uniform_plan
 from cluster.domain.jobs import CrowdTerms
 
 
@@ -138,3 +138,17 @@ class TestDoubtingPlan:
         assert np.array_equal(plan.order, uniform.order)
         assert np.allclose(plan.weights, uniform.weights)
         assert len(np.unique(plan.weights)) == 1
+
+
+def test_under_equal_weights_every_audited_item_is_certified_by() -> None:
+    plan = AuditPlan(order=np.array([4, 1, 3, 0]), weights=np.ones(5))
+
+    assert plan.audited(np.array([True, True, False, True, False])).tolist() == [1, 3, 0]
+
+
+def test_under_unequal_weights_an_item_waits_for_those_drawn_before_it() -> None:
+    plan = AuditPlan(order=np.array([4, 1, 3, 0]), weights=np.array([1.0, 2.0, 1.0, 1.0, 2.0]))
+
+    assert plan.audited(np.array([True, True, False, False, True])).tolist() == [4, 1]
+    assert plan.audited(np.array([True, True, True, True, False])).tolist() == []
+    assert plan.audited(np.ones(5, dtype=np.bool_)).tolist() == [4, 1, 3, 0]

@@ -18,6 +18,15 @@ def test_counts_cover_items_and_labels_nobody_used() -> None:
     assert len(votes) == 3
 
 
+def test_answers_to_some_items_are_numbered_in_their_order() -> None:
+    votes = votes_of([0, 2, 2, 1], [0, 0, 1, 1], [1, 1, 0, 0]).on(np.array([2, 0]))
+
+    assert votes.items.tolist() == [1, 0, 0]
+    assert votes.workers.tolist() == [0, 0, 1]
+    assert votes.labels.tolist() == [1, 1, 0]
+    assert (votes.n_items, votes.n_workers) == (2, 2)
+
+
 @pytest.mark.parametrize(
     ("items", "workers", "labels", "named"),
     [
