@@ -4,6 +4,8 @@
 """
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -61,11 +63,16 @@ class Embedding(litserve.LitAPI):  # type: ignore[misc]
 def items_per_s(texts: Sequence[str], port: int, threads: int) -> float:
     """Return the rate at which a warm server embeds texts for many clients at once."""
     command = (sys.executable, "-m", "benchmarks.bulk.lit", str(port), str(threads))
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as server:
         try:
             return asyncio.run(_asked(f"http://127.0.0.1:{port}", texts))
         finally:
-            server.terminate()
+            os.killpg(server.pid, signal.SIGKILL)  # its workers outlive it otherwise
 
 
 async def _asked(url: str, texts: Sequence[str]) -> float:
