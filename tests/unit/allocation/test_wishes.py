@@ -36,6 +36,20 @@ def world() -> CrowdWorld:
     return given
 
 
+def pause_amid_asking(given: CrowdWorld) -> None:
+    """Run the stage, and pause the job when it has asked for a while."""
+    stage = given.stage()
+
+    def paused(seconds: float) -> None:
+        given.wait(seconds)
+        given.stores.jobs.save(pause(given.stores.jobs.load(JOB), given.clock.now()))
+
+    stage._wait = paused
+    with pytest.raises(JobPaused):
+        stage.run(given.desk())
+    hold_crowd(given.stores, given.shards, JOB)
+
+
 def offers_to(given: CrowdWorld, name: str, count: int = 4) -> list[Offer]:
     return [offer for each in given.shards for offer in each.claim(worker(name), count)]
 
@@ -72,16 +86,7 @@ def test_a_paused_job_asks_nothing_new_and_takes_what_is_out() -> None:
 
 def test_a_shard_that_restarts_while_a_job_is_paused_asks_nothing() -> None:
     given = world()
-    stage = given.stage()
-
-    def paused(seconds: float) -> None:
-        given.wait(seconds)
-        given.stores.jobs.save(pause(given.stores.jobs.load(JOB), given.clock.now()))
-
-    stage._wait = paused
-    with pytest.raises(JobPaused):
-        stage.run(given.desk())
-    hold_crowd(given.stores, given.shards, JOB)
+    pause_amid_asking(given)
 
     assert given.new_shard(0).claim(worker("late"), 10) == ()
 
@@ -89,16 +94,7 @@ def test_a_shard_that_restarts_while_a_job_is_paused_asks_nothing() -> None:
 def test_a_resumed_job_asks_on_until_its_goal() -> None:
     # Given a job that was paused in the middle of its asking
     given = world()
-    stage = given.stage()
-
-    def paused(seconds: float) -> None:
-        given.wait(seconds)
-        given.stores.jobs.save(pause(given.stores.jobs.load(JOB), given.clock.now()))
-
-    stage._wait = paused
-    with pytest.raises(JobPaused):
-        stage.run(given.desk())
-    hold_crowd(given.stores, given.shards, JOB)
+    pause_amid_asking(given)
     answered = len(answers_of(given))
 
     # When it is resumed and its stage runs again

@@ -71,7 +71,7 @@ def test_a_route_planted_beside_the_api_is_closed_too(world: World) -> None:
     app = build_api(world.services)
     app.add_route("/planted", lambda _: None, methods=["GET"])  # type: ignore[arg-type, return-value]
     # Then the gate stands before it
-    problem(TestClient(app).get("/planted"), 401, "unauthenticated")
+    assert problem(TestClient(app).get("/planted"), 401, "unauthenticated").detail
 
 
 def test_the_root_router_refuses_even_without_the_gate(world: World) -> None:
@@ -79,9 +79,10 @@ def test_the_root_router_refuses_even_without_the_gate(world: World) -> None:
     app = build_api(world.services)
     app.user_middleware.clear()
     http = TestClient(app)
-    for method, path in operations(app):
-        if path not in OPEN_PATHS and method == "GET":
-            problem(http.get(path), 401, "unauthenticated")
+    closed = [path for method, path in operations(app) if method == "GET"]
+    refused = [http.get(path).status_code for path in closed if path not in OPEN_PATHS]
+    assert len(refused) > 10
+    assert set(refused) == {401}
 
 
 def test_sockets_are_refused(world: World) -> None:

@@ -94,16 +94,18 @@ def test_an_item_the_model_cannot_take_is_named(
 def test_requests_are_bounded(world: World) -> None:
     items = [{"id": str(number), "text": "x"} for number in range(ITEMS_MAX + 1)]
 
-    problem(world.post(URL, {"items": items}), 422, "invalid-request")
-    problem(world.post(URL, {"items": []}), 422, "invalid-request")
+    for given in (items, []):
+        refused = problem(world.post(URL, {"items": given}), 422, "invalid-request")
+        assert [error.pointer for error in refused.errors] == ["#/items"]
 
 
 def test_nobody_reaches_the_lines_of_others(world: World) -> None:
     body = {"items": [{"id": "a", "text": "x"}]}
 
-    problem(world.post(URL, body, tenant="umbrella"), 404, "model-not-found")
-    problem(world.post(URL, body, "worker"), 403, "wrong-role")
-    problem(world.post("/v1/models/unknown/predictions", body), 404, "model-not-found")
+    theirs = problem(world.post(URL, body, tenant="umbrella"), 404, "model-not-found")
+    nobodys = problem(world.post("/v1/models/unknown/predictions", body), 404, "model-not-found")
+    assert theirs.detail == nobodys.detail.replace("unknown", "texts")
+    assert problem(world.post(URL, body, "worker"), 403, "wrong-role").detail
 
 
 def _png() -> str:

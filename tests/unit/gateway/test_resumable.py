@@ -85,7 +85,8 @@ def test_an_upload_that_is_not_whole_is_no_source(world: World) -> None:
     url = create(world, 10)
     patch(world, url, 0, b"123456789")
     request = job_body(items=None, upload_id=url.rpartition("/")[2], format="jsonl")
-    problem(world.post("/v1/jobs", request), 404, "upload-not-found")
+    refused = problem(world.post("/v1/jobs", request), 404, "upload-not-found")
+    assert str(request["upload_id"]) in refused.detail
 
 
 def test_the_first_piece_may_come_with_the_creation(world: World) -> None:

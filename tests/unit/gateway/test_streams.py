@@ -171,10 +171,13 @@ def test_a_tenant_has_so_many_streams_and_others_have_theirs(served: Served) -> 
 
 def test_whoever_goes_makes_room(served: Served) -> None:
     job = served.world.submitted()
+    told = []
     for _ in range(8):
         with served.stream(job) as source:
-            next(source.iter_sse())
+            told.append(next(source.iter_sse()).event)
         wait_until_nobody_watches(served.feed)
+
+    assert len(told) == 8
 
 
 def test_what_cannot_be_streamed_is_a_problem(served: Served) -> None:

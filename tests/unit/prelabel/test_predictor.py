@@ -154,13 +154,13 @@ class BrokenEncoder:
         raise RuntimeError(self._name, contents)
 
     def launch(self, batch: Sequence[object]) -> Inference:
-        raise NotImplementedError
+        raise RuntimeError(self._name, batch)
 
     def label_contents(self, label_set: LabelSet) -> Sequence[str]:
-        raise NotImplementedError
+        raise RuntimeError(self._name, label_set)
 
     def zero_shot(self, label_set: LabelSet, label_features: Features) -> Head:
-        raise NotImplementedError
+        raise RuntimeError(self._name, label_set, label_features)
 
 
 def test_a_chunk_that_is_gone_is_a_missing_object() -> None:
