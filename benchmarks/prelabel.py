@@ -97,8 +97,9 @@ def main() -> None:
     texts = read_texts(asked.data and Path(asked.data), asked.items, seed=0)
     threads = len(os.sched_getaffinity(0))
     settings = {
-        "MUSTER_PRELABEL__REPLICAS_MAX": "1",
-        "MUSTER_PRELABEL__THREADS_PER_REPLICA": str(threads),
+        "MUSTER_PRELABEL__REPLICAS_MIN": str(threads),
+        "MUSTER_PRELABEL__REPLICAS_MAX": str(threads),
+        "MUSTER_PRELABEL__THREADS_PER_REPLICA": "1",
     }
     found: list[Figure] = []
     with TemporaryDirectory() as folder:

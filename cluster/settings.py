@@ -122,9 +122,11 @@ class PrelabelSettings(_Branch):
     """The model replicas that pre-label.
 
     A batch costs its rows times its longest, in tokens or pixels, and at most `batch_..._max`;
-    while online requests come it is at most `batch_..._shared_max`, as they wait for it. A job has
-    at most `chunks_per_replica` chunks in flight for each replica there is: more than it works on,
-    so that a backlog calls for more replicas.
+    while online requests come it is at most `batch_..._shared_max`, as they wait for it. Where they
+    are not set, the model chooses for the device it is on. On processors, several replicas of one
+    thread each do more than one of several. As long as more replicas may be started, a job has
+    `chunks_per_replica` chunks in flight for each there is: more than it works on, so that a
+    backlog calls for more.
     """
 
     replicas_min: int = Field(1, ge=0)
@@ -132,10 +134,10 @@ class PrelabelSettings(_Branch):
     cpus_per_replica: float = Field(0.5, ge=0)
     gpus_per_replica: float = Field(0.0, ge=0)
     threads_per_replica: int = Field(1, ge=1)
-    batch_tokens_max: int = Field(2_048, ge=16)
-    batch_tokens_shared_max: int = Field(512, ge=16)
-    batch_pixels_max: int = Field(4_000_000, ge=64)
-    batch_pixels_shared_max: int = Field(500_000, ge=64)
+    batch_tokens_max: int | None = Field(None, ge=16)
+    batch_tokens_shared_max: int | None = Field(None, ge=16)
+    batch_pixels_max: int | None = Field(None, ge=64)
+    batch_pixels_shared_max: int | None = Field(None, ge=64)
     chunks_per_replica: int = Field(4, ge=1)
     models_per_replica_max: int = Field(4, ge=1)
     chunk_timeout_s: float = Field(300.0, gt=0)

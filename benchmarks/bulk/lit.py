@@ -1,6 +1,6 @@
 """LitServe with batching: one HTTP request an item, as many at a time as keep its batches full.
 
-`python -m benchmarks.bulk.lit PORT THREADS` is the server; `items_per_s` starts it and asks it.
+`python -m benchmarks.bulk.lit PORT WORKERS THREADS` is the server, which `items_per_s` starts.
 """
 
 import asyncio
@@ -61,8 +61,16 @@ class Embedding(litserve.LitAPI):  # type: ignore[misc]
 
 
 def items_per_s(texts: Sequence[str], port: int, threads: int) -> float:
-    """Return the rate at which a warm server embeds texts for many clients at once."""
-    command = (sys.executable, "-m", "benchmarks.bulk.lit", str(port), str(threads))
+    """Return the rate at which a warm server embeds texts for many clients at once.
+
+    The better of one worker with all threads and a worker for each.
+    """
+    return max(_rate(texts, port, workers, threads // workers) for workers in {1, threads})
+
+
+def _rate(texts: Sequence[str], port: int, workers: int, threads: int) -> float:
+    module = "benchmarks.bulk.lit"
+    command = (sys.executable, "-m", module, str(port), str(workers), str(threads))
     with subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
@@ -79,7 +87,7 @@ async def _asked(url: str, texts: Sequence[str]) -> float:
     limits = httpx.Limits(max_connections=CLIENTS, keepalive_expiry=KEPT_S)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=REQUEST_S_MAX) as http:
         await _ready(http)
-        await _ask_all(http, texts[:BATCH])
+        await _ask_all(http, texts[: 4 * CLIENTS])
         started = perf_counter()
         await _ask_all(http, texts)
         return len(texts) / (perf_counter() - started)
@@ -109,10 +117,10 @@ async def _ask_all(http: httpx.AsyncClient, texts: Sequence[str]) -> None:
 
 def main() -> None:
     """Serve at the port on the command line, with so many threads for the model."""
-    Embedding.threads = int(sys.argv[2])
+    port, workers, Embedding.threads = map(int, sys.argv[1:])
     api = Embedding(max_batch_size=BATCH, batch_timeout=BATCH_WAIT_S)
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1, timeout=False)
-    server.run(port=int(sys.argv[1]), generate_client_file=False)
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=workers, timeout=False)
+    server.run(port=port, generate_client_file=False)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ from serve_apps.client.muster import MusterClient
 from serve_apps.gateway.schemas.job_request import JobRequest
 
 LOOK_EVERY_S = 0.1
-WARM = 64
+WARM = 1_024
+"""Texts of a small job before, enough chunks for every replica to get one."""
+
 PREDICTED = "prelabel.done"
 """The event that tells that the predictions of every item are in the object store."""
 

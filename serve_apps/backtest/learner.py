@@ -10,7 +10,7 @@ from allocation.conclusions import Consensus
 from cluster.domain.items import Modality, fold_of
 from cluster.domain.labels import LabelSet
 from cluster.errors import TrainingFailed
-from serve_apps.prelabel.encode import BatchBudget, encode
+from serve_apps.prelabel.encode import encode
 from serve_apps.prelabel.loading import MINILM, RESNET, ModelLoader
 from serve_apps.prelabel.model import Content, Features
 from serve_apps.prelabel.turns import Turns
@@ -20,8 +20,6 @@ from training.recipes import recipe_for
 from training.step import fit
 
 Floats = npt.NDArray[np.float64]
-
-BATCH_BUDGET = {"text": 4_096, "image": 4_000_000}
 
 
 class Learner:
@@ -49,7 +47,7 @@ class Learner:
         """Encode contents with the packaged base model of their modality."""
         base = MINILM if modality == "text" else RESNET
         encoder = loader.encoder(base, modality)
-        budget, turns = BatchBudget.fixed(BATCH_BUDGET[modality]), Turns()
+        budget, turns = encoder.budget, Turns()
         features = encode(encoder, contents, budget, turns, urgent=False).features
         labels = encoder.label_contents(label_set)
         label_features = encode(encoder, labels, budget, turns, urgent=False).features

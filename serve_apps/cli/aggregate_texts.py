@@ -13,14 +13,13 @@ from allocation.quality.votes import Floats
 from cluster.errors import TooLarge
 from serve_apps.answer_tables import ColumnNames
 from serve_apps.cli.inferred import Inferred, chosen
-from serve_apps.prelabel.encode import BatchBudget, encode
+from serve_apps.prelabel.encode import encode
 from serve_apps.prelabel.loading import MINILM, ModelLoader
 from serve_apps.prelabel.turns import Turns
 from serve_apps.structured import rasa, rover
 from serve_apps.structured_tables import TextTable, read_text_truth, read_texts
 
 METHODS = ("rover", "rasa")
-TOKENS_A_BATCH = 4_096
 WORDS_MAX = 1_000
 """Aligning two texts takes time and memory by the product of their words."""
 
@@ -84,8 +83,7 @@ def _check_lengths(table: TextTable, answers: Path) -> None:
 def _embedded(texts: Sequence[str]) -> Floats:
     loader = ModelLoader(threads=1, image_pixels_max=1, pause=time.sleep)
     encoder = loader.encoder(MINILM, "text")
-    budget = BatchBudget.fixed(TOKENS_A_BATCH)
-    encoded = encode(encoder, texts, budget, Turns(), urgent=False)
+    encoded = encode(encoder, texts, encoder.budget, Turns(), urgent=False)
     return encoded.features.astype(np.float64)
 
 

@@ -74,6 +74,7 @@ class Supervisor:
     The database says which jobs there are, so nobody needs to tell the supervisor, and one that is
     started anew goes on where the last one died. Its actors die with it: a job never has two. A
     paused job is run once, to keep its crowd from being asked, and then not until it is resumed.
+    The next job's actor is started before there is a job, as that takes seconds.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -82,6 +83,7 @@ class Supervisor:
         self._running: dict[ray.ObjectRef[Any], tuple[JobId, ActorHandle[Any]]] = {}
         self._crashes: Counter[JobId] = Counter()
         self._held: set[JobId] = set()
+        self._spare = _job_actor()
 
     def run(self) -> None:
         """Supervise until this process ends."""
@@ -106,7 +108,8 @@ class Supervisor:
         now = SystemClock().now()
         waiting = next_in_turn(unfinished, now, running=running, held=self._held)
         for job_id in waiting[:room]:
-            handle = _actor(JobActor, num_cpus=0, max_restarts=0).remote()
+            handle = self._spare
+            self._spare = _job_actor()
             run: ray.ObjectRef[Any] = handle.run.remote(job_id, self._settings)
             self._running[run] = (job_id, handle)
 
@@ -148,6 +151,10 @@ def start_supervisor(settings: Settings) -> ActorHandle[Any]:
     handle: Any = actor.remote(settings)
     handle.run.remote()
     return cast("ActorHandle[Any]", handle)
+
+
+def _job_actor() -> Any:
+    return _actor(JobActor, num_cpus=0, max_restarts=0).remote()
 
 
 def _actor(plain: type, **options: object) -> Any:

@@ -23,7 +23,7 @@ from serve_apps.prelabel.cache import ModelCache
 from serve_apps.prelabel.loading import ModelLoader
 from serve_apps.prelabel.model import Content, Probabilities
 from serve_apps.prelabel.predictor import ChunkPredictor
-from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
+from serve_apps.prelabel.work import CHUNKS_AT_WORK, ChunkOutcome, ChunkWork
 
 PRELABEL_APP = "prelabel"
 DEPLOYMENT_NAME = "prelabel"
@@ -40,9 +40,6 @@ TIMEOUT_ROWS = 256
 
 COUNT_EVERY_S = 2.0
 """How soon a runner sees that there are more replicas, or fewer."""
-
-CHUNK_THREADS = 2
-"""Chunks in work at a time: one is read and tokenized while the model runs the other."""
 
 ONLINE_THREADS = 4
 """Online requests in work at a time."""
@@ -68,7 +65,7 @@ class Prelabel:
         )
         models = ModelCache(loader, objects, prelabel.models_per_replica_max)
         self._predictor = ChunkPredictor(objects, prelabel, models, SystemClock())
-        self._chunks = ThreadPoolExecutor(CHUNK_THREADS, thread_name_prefix="chunk")
+        self._chunks = ThreadPoolExecutor(CHUNKS_AT_WORK, thread_name_prefix="chunk")
         self._online = ThreadPoolExecutor(ONLINE_THREADS, thread_name_prefix="online")
         self._health = ThreadPoolExecutor(1, thread_name_prefix="health")
 
@@ -105,7 +102,7 @@ def prelabel_deployment(settings: Settings) -> Application:
         autoscaling_config=AutoscalingConfig(
             min_replicas=prelabel.replicas_min,
             max_replicas=prelabel.replicas_max,
-            target_ongoing_requests=CHUNK_THREADS,
+            target_ongoing_requests=CHUNKS_AT_WORK,
             look_back_period_s=15.0,
             upscale_delay_s=prelabel.upscale_delay_s,
             downscale_delay_s=prelabel.downscale_delay_s,
@@ -124,6 +121,7 @@ class RemotePredictor:
 
     def __init__(self, handle: DeploymentHandle[Prelabel], settings: PrelabelSettings) -> None:
         self._handle, self._timeout_s = handle, settings.chunk_timeout_s
+        self._replicas_max = settings.replicas_max
         self._replicas = 0
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="prelabel-wait", daemon=True)
@@ -136,6 +134,11 @@ class RemotePredictor:
         if self._counting.done():
             self._counting.result()
         return self._replicas
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether there are fewer replicas than there may be."""
+        return self.replicas < self._replicas_max
 
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
         """Send a chunk to a replica."""

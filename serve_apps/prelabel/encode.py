@@ -2,30 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
 from serve_apps.prelabel.batching import plan_batches
-from serve_apps.prelabel.model import Content, Encoder, Features, Inference, Prepared
+from serve_apps.prelabel.model import BatchBudget, Content, Encoder, Features, Inference, Prepared
 from serve_apps.prelabel.triage import Failure, isolate, launched
 from serve_apps.prelabel.turns import Turns
 
 BATCHES_AHEAD = 1
 """Batches on the model while the features of the one before are waited for."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchBudget:
-    """How much one batch may cost, in tokens or pixels; `shared` while online requests come."""
-
-    alone: int
-    shared: int
-
-    @classmethod
-    def fixed(cls, budget: int) -> Self:
-        """Return one budget, whoever comes."""
-        return cls(budget, budget)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ import numpy as np
 
 from cluster.domain.labels import LabelSet
 from serve_apps.prelabel.model import (
+    BatchBudget,
     Content,
     Features,
     Folds,
@@ -50,6 +51,11 @@ class FakeEncoder:
     def sample(self) -> Content:
         """A harmless word."""
         return "sample"
+
+    @property
+    def budget(self) -> BatchBudget:
+        """Some hundred contents, and few while online requests come."""
+        return BatchBudget(512, 32)
 
     def prepare(self, contents: Sequence[Content]) -> list[Prepared]:
         """Keep the bytes; every content has size 1."""

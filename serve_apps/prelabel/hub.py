@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import snapshot_download
 from transformers import AutoModel, PreTrainedModel
 
-from serve_apps.prelabel.model import Features, Inference
+from serve_apps.prelabel.model import BatchBudget, Features, Inference
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 """What is fetched of a model's repository: never pickles, never programs."""
@@ -33,6 +33,17 @@ class Placement:
             return cls("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32)
         tiles = torch.cpu._is_amx_tile_supported()  # noqa: SLF001 - there is no public question
         return cls("cpu", torch.bfloat16 if tiles else torch.float32)
+
+    @property
+    def text_budget(self) -> BatchBudget:
+        """Tokens a batch: what still fits a core's cache, or what fills a GPU."""
+        return BatchBudget(512, 96) if self.device == "cpu" else BatchBudget(32_768, 4_096)
+
+    @property
+    def image_budget(self) -> BatchBudget:
+        """Pixels a batch, for the same reasons; a picture for a network often has 224 x 224."""
+        small = self.device == "cpu"
+        return BatchBudget(800_000, 100_000) if small else BatchBudget(12_800_000, 1_600_000)
 
     def place(self, array: npt.NDArray[np.generic]) -> torch.Tensor:
         """Return an array where the network is; a GPU copies it while others are computed."""

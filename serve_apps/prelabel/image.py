@@ -8,7 +8,15 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from cluster.domain.labels import LabelSet
-from serve_apps.prelabel.model import Content, Features, Head, Inference, Prepared, UniformHead
+from serve_apps.prelabel.model import (
+    BatchBudget,
+    Content,
+    Features,
+    Head,
+    Inference,
+    Prepared,
+    UniformHead,
+)
 
 PIXEL_SIDE = 32
 """Height and width of the pictures the pixel model sees."""
@@ -47,6 +55,11 @@ class PixelEncoder:
     def sample(self) -> Content:
         """A small grey picture."""
         return sample_png()
+
+    @property
+    def budget(self) -> BatchBudget:
+        """Nearly four thousand pictures, as nothing is computed on them."""
+        return BatchBudget(4_000_000, 500_000)
 
     def prepare(self, contents: Sequence[Content]) -> list[Prepared]:
         """Decode and resize."""

@@ -22,6 +22,11 @@ class LocalPredictor:
         """One: this process."""
         return 1
 
+    @property
+    def may_grow(self) -> bool:
+        """No."""
+        return False
+
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
         """Queue a chunk."""
         return self._threads.submit(self._predictor.predict, work)

@@ -8,7 +8,7 @@ head.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,19 @@ class Prepared:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class BatchBudget:
+    """How much one batch may cost, in tokens or pixels; `shared` while online requests come."""
+
+    alone: int
+    shared: int
+
+    @classmethod
+    def fixed(cls, budget: int) -> Self:
+        """Return one budget, whoever comes."""
+        return cls(budget, budget)
+
+
 class Head(Protocol):
     """The part of a model version that is trained."""
 
@@ -66,6 +79,11 @@ class Encoder(Protocol):
     @property
     def sample(self) -> Content:
         """A content that a healthy encoder always handles."""
+        ...
+
+    @property
+    def budget(self) -> BatchBudget:
+        """How much one batch should cost where the network is."""
         ...
 
     def prepare(self, contents: Sequence[Content]) -> list[Prepared]:

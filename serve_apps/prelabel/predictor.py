@@ -13,8 +13,8 @@ from cluster.errors import ModelUnusable
 from cluster.ports import ObjectStore
 from cluster.settings import PrelabelSettings
 from serve_apps.prelabel.cache import ModelCache
-from serve_apps.prelabel.encode import BatchBudget, Encoded, encode
-from serve_apps.prelabel.model import Content, Encoder, Probabilities
+from serve_apps.prelabel.encode import Encoded, encode
+from serve_apps.prelabel.model import BatchBudget, Content, Encoder, Probabilities
 from serve_apps.prelabel.tables import (
     FeatureTable,
     ItemTable,
@@ -117,7 +117,7 @@ class ChunkPredictor:
         self, spec: ModelSpec, contents: Sequence[Content], *, urgent: bool = False
     ) -> Encoded:
         encoder = self._models.encoder(spec)
-        budget = self._budget(spec.modality)
+        budget = self._budget(encoder, spec.modality)
         encoded = encode(encoder, contents, budget, self._turns, urgent=urgent)
         hopeless = len(contents) > 0 and len(encoded.failures) == len(contents)
         if hopeless and not self._is_healthy(encoder):
@@ -128,11 +128,14 @@ class ChunkPredictor:
         alone = BatchBudget.fixed(1)
         return not encode(encoder, [encoder.sample], alone, self._turns, urgent=False).failures
 
-    def _budget(self, modality: Modality) -> BatchBudget:
-        settings = self._settings
+    def _budget(self, encoder: Encoder, modality: Modality) -> BatchBudget:
+        """Return what the settings say, and where they say nothing, what the encoder does."""
+        settings, own = self._settings, encoder.budget
         if modality == "text":
-            return BatchBudget(settings.batch_tokens_max, settings.batch_tokens_shared_max)
-        return BatchBudget(settings.batch_pixels_max, settings.batch_pixels_shared_max)
+            alone, shared = settings.batch_tokens_max, settings.batch_tokens_shared_max
+        else:
+            alone, shared = settings.batch_pixels_max, settings.batch_pixels_shared_max
+        return BatchBudget(alone or own.alone, shared or own.shared)
 
     def _finish(
         self, spec: ModelSpec, table: FeatureTable, content_hashes: Sequence[bytes] | None

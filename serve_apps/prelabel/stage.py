@@ -50,7 +50,10 @@ class PrelabelStage:
         return JobState.ASKING
 
     def _left(self, desk: JobDesk, model: ModelSpec) -> list[ChunkWork]:
-        """Return the work to do, having set the job's progress to what is done."""
+        """Return the work to do, having set the job's progress to what is done.
+
+        Large chunks come first, so that small ones are left to even out the replicas' ends.
+        """
         job_id = desk.job.job_id
         predicted = {
             prediction.number
@@ -64,9 +67,9 @@ class PrelabelStage:
             poisoned=desk.job.progress.poisoned if predicted else 0,
         )
         desk.report(progress)
-        return [
-            ChunkWork(chunk=chunk, model=model) for chunk in chunks if chunk.number not in predicted
-        ]
+        left = [chunk for chunk in chunks if chunk.number not in predicted]
+        largest_first = sorted(left, key=lambda chunk: -chunk.rows)
+        return [ChunkWork(chunk=chunk, model=model) for chunk in largest_first]
 
     def _keep(self, desk: JobDesk, finished: Iterable[Finished]) -> None:
         """Record finished chunks, in one write each to the ledger and to the job."""

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 
 from cluster.domain.labels import LabelSet
 from serve_apps.prelabel.hub import Placement, load_network
-from serve_apps.prelabel.model import Content, Features, Head, Inference, Prepared
+from serve_apps.prelabel.model import BatchBudget, Content, Features, Head, Inference, Prepared
 from serve_apps.prelabel.zero_shot import SimilarityHead, label_texts
 
 TOKENS_MAX = 256
@@ -50,6 +50,11 @@ class TextEncoder:
     def sample(self) -> Content:
         """A plain sentence."""
         return "A sample sentence."
+
+    @property
+    def budget(self) -> BatchBudget:
+        """What the placement asks for, in tokens."""
+        return self._placement.text_budget
 
     def prepare(self, contents: Sequence[Content]) -> list[Prepared]:
         """Tokenize; sizes are in tokens. Raises TypeError for bytes."""

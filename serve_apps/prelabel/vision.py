@@ -11,7 +11,15 @@ from transformers import AutoImageProcessor, BaseImageProcessor, PreTrainedModel
 from cluster.domain.labels import LabelSet
 from serve_apps.prelabel.hub import Placement, load_network
 from serve_apps.prelabel.image import decode, sample_png
-from serve_apps.prelabel.model import Content, Features, Head, Inference, Prepared, UniformHead
+from serve_apps.prelabel.model import (
+    BatchBudget,
+    Content,
+    Features,
+    Head,
+    Inference,
+    Prepared,
+    UniformHead,
+)
 
 
 class VisionEncoder:
@@ -47,6 +55,11 @@ class VisionEncoder:
     def sample(self) -> Content:
         """A small grey picture."""
         return sample_png()
+
+    @property
+    def budget(self) -> BatchBudget:
+        """What the placement asks for, in pixels."""
+        return self._placement.image_budget
 
     def prepare(self, contents: Sequence[Content]) -> list[Prepared]:
         """Decode, resize and normalise as the model's own processor does; sizes are in pixels."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from cluster.errors import ModelUnusable, Overloaded, Unavailable
 from serve_apps.prelabel.hunt import Hunt
-from serve_apps.prelabel.work import BulkPredictor, ChunkOutcome, ChunkWork
+from serve_apps.prelabel.work import CHUNKS_AT_WORK, BulkPredictor, ChunkOutcome, ChunkWork
 
 LOSSES_BEFORE_HUNT = 2
 """How often a chunk may lose its replica before its items are suspected."""
@@ -33,8 +33,9 @@ class Finished:
 class Window:
     """Keeps a bounded number of chunks in flight, by additive increase, multiplicative decrease.
 
-    The bound is `per_replica` chunks for each replica until one is refused, or waits too long
-    behind others: it is halved then, and grows by one chunk for each windowful that is done. A
+    The bound is `per_replica` chunks for each replica as long as a backlog may start more, and then
+    what they work on, so that who is done first gets the next. Where a chunk is refused, or waits
+    too long behind others, it is halved, and grows by one chunk for each windowful that is done. A
     chunk that lost its replica goes to the back. One that did so twice is hunted through for deadly
     items, with nothing else in flight, as what dies beside it would be suspected too.
     """
@@ -56,7 +57,8 @@ class Window:
 
     @property
     def _full_size(self) -> int:
-        return self._per_replica * max(self._predictor.replicas, 1)
+        each = self._per_replica if self._predictor.may_grow else CHUNKS_AT_WORK
+        return min(each, self._per_replica) * max(self._predictor.replicas, 1)
 
     @property
     def is_empty(self) -> bool:

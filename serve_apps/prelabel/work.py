@@ -11,6 +11,9 @@ from serve_apps.prelabel.hunt import Rows
 ITEM_POISON = "item-poison"
 """The code of an item the model cannot label; its prediction is uniform."""
 
+CHUNKS_AT_WORK = 2
+"""Chunks a replica works on at a time: one is read and tokenized while the model runs the other."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkWork:
@@ -58,6 +61,11 @@ class BulkPredictor(Protocol):
     @property
     def replicas(self) -> int:
         """How many replicas there are now, at least about; 0 while none has started."""
+        ...
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether a backlog may start more replicas."""
         ...
 
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:

@@ -71,6 +71,10 @@ class Onlooker:
         self.replicas_most = max(self.replicas_most, self._predictor.replicas)
         return self._predictor.replicas
 
+    @property
+    def may_grow(self) -> bool:
+        return self._predictor.may_grow
+
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
         return self._predictor.submit(work)
 

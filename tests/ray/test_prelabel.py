@@ -104,6 +104,10 @@ class Assassin:
     def replicas(self) -> int:
         return self._predictor.replicas
 
+    @property
+    def may_grow(self) -> bool:
+        return self._predictor.may_grow
+
 
 def test_a_replica_killed_in_the_middle_costs_the_job_nothing(
     handle: DeploymentHandle[Prelabel], settings: Settings

@@ -14,7 +14,7 @@ from cluster.domain.labels import Label, LabelSet
 from cluster.errors import ModelUnusable, ObjectMissing
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.fake import NOT_A_NUMBER, POISON
-from serve_apps.prelabel.model import Features, Folds, Head, Inference, Probabilities
+from serve_apps.prelabel.model import BatchBudget, Features, Folds, Head, Inference, Probabilities
 from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
 from tests.unit.prelabel.support import (
     JOB,
@@ -146,6 +146,7 @@ def test_a_model_that_fails_on_its_own_sample_is_to_blame() -> None:
 class BrokenEncoder:
     dimensions = 4
     sample = "sample"
+    budget = BatchBudget.fixed(16)
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -50,6 +50,10 @@ class Replicas:
     def replicas(self) -> int:
         return 1
 
+    @property
+    def may_grow(self) -> bool:
+        return True
+
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
         number = work.chunk.number
         if work.trial is None:

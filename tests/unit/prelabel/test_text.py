@@ -9,9 +9,9 @@ from transformers import BertConfig, BertModel
 from cluster.domain.labels import Label, LabelSet
 from cluster.errors import ModelUnusable
 from cluster.stores.objects import MemoryObjects
-from serve_apps.prelabel.encode import BatchBudget, encode
+from serve_apps.prelabel.encode import encode
 from serve_apps.prelabel.hub import IncompleteWeightsError, Placement, load_network
-from serve_apps.prelabel.model import Encoder, Features
+from serve_apps.prelabel.model import BatchBudget, Encoder, Features
 from serve_apps.prelabel.text import TOKENS_MAX
 from serve_apps.prelabel.turns import Turns
 from serve_apps.prelabel.work import ChunkWork

@@ -13,8 +13,9 @@ from transformers import (
     ViTModel,
 )
 
-from serve_apps.prelabel.encode import BatchBudget, encode
+from serve_apps.prelabel.encode import encode
 from serve_apps.prelabel.hub import Placement
+from serve_apps.prelabel.model import BatchBudget
 from serve_apps.prelabel.turns import Turns
 from serve_apps.prelabel.vision import VisionEncoder
 from tests.unit.prelabel.support import LABELS

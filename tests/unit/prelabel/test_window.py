@@ -8,7 +8,7 @@ from cluster.errors import ModelUnusable, MusterError, Overloaded, ReplicaLost
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.hunt import Rows
 from serve_apps.prelabel.window import ATTEMPTS_MAX, DEADLY_MAX, Window
-from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
+from serve_apps.prelabel.work import CHUNKS_AT_WORK, ChunkOutcome, ChunkWork
 from tests.unit.prelabel.support import model_spec, predictor_over, store_chunk
 
 
@@ -17,6 +17,7 @@ class Replicas:
 
     def __init__(self, replicas: int) -> None:
         self.replicas = replicas
+        self.may_grow = True
         self.out: list[tuple[ChunkWork, Future[ChunkOutcome]]] = []
 
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
@@ -70,6 +71,14 @@ def test_the_window_follows_the_number_of_replicas() -> None:
     window.advance(0.0)
     window.advance(0.0)
     assert len(replicas.out) == 4
+
+
+def test_once_no_replica_can_be_added_each_is_given_only_what_it_works_on() -> None:
+    replicas = Replicas(3)
+    replicas.may_grow = False
+    window = Window(replicas, works(100), per_replica=4)
+    window.advance(0.0)
+    assert len(replicas.out) == 3 * CHUNKS_AT_WORK
 
 
 def test_where_chunks_are_refused_fewer_are_sent_and_then_more_again() -> None:
