@@ -126,7 +126,8 @@ class PrelabelSettings(_Branch):
     are not set, the model chooses for the device it is on. On processors, several replicas of one
     thread each do more than one of several. As long as more replicas may be started, a job has
     `chunks_per_replica` chunks in flight for each there is: more than it works on, so that a
-    backlog calls for more.
+    backlog calls for more. A job that asks for replicas of its own gets up to
+    `dedicated_replicas_max`, each as large as a shared one.
     """
 
     replicas_min: int = Field(1, ge=0)
@@ -139,6 +140,7 @@ class PrelabelSettings(_Branch):
     batch_pixels_max: int | None = Field(None, ge=64)
     batch_pixels_shared_max: int | None = Field(None, ge=64)
     chunks_per_replica: int = Field(4, ge=1)
+    dedicated_replicas_max: int = Field(8, ge=1)
     models_per_replica_max: int = Field(4, ge=1)
     chunk_timeout_s: float = Field(300.0, gt=0)
     upscale_delay_s: float = Field(5.0, ge=0)

@@ -120,7 +120,8 @@ class JobSpec:
     """What the client asked for; never changes after submit.
 
     `base_model` names the encoder that pre-labels (`minilm`, `resnet`, `fake`, or a Hugging Face
-    id); `weight` is the job's share of the crowd beside other jobs.
+    id); `weight` is the job's share of the crowd beside other jobs. A `dedicated` job has replicas
+    of its own to pre-label it.
     """
 
     name: str
@@ -131,6 +132,7 @@ class JobSpec:
     budget: Budget = field(default_factory=Budget)
     crowd: CrowdTerms = field(default_factory=CrowdTerms)
     base_model: str = "minilm"
+    dedicated: bool = False
     weight: float = 1.0
     seed: int = 0
 

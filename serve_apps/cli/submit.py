@@ -62,6 +62,9 @@ def submit(
     base_model: Annotated[
         str | None, typer.Option(help="minilm, resnet or a Hugging Face id (by modality)")
     ] = None,
+    dedicated: Annotated[
+        bool, typer.Option("--dedicated", help="Pre-label on replicas of the job's own")
+    ] = False,
     weight: Annotated[float, typer.Option(help="Share of the crowd beside other jobs")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of everything random in the job")] = 0,
     retry_key: Annotated[
@@ -87,6 +90,7 @@ def submit(
                 instructions=instructions,
             ),
             base_model=base_model,
+            dedicated=dedicated,
             weight=weight,
             seed=seed,
             uri=source if _is_uri(source) else None,

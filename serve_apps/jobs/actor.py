@@ -25,6 +25,7 @@ from cluster.stores.opened import open_stores
 from serve_apps.jobs.stages import job_stages
 from serve_apps.jobs.turns import next_in_turn
 from serve_apps.prelabel.deployment import PRELABEL_APP, RemotePredictor
+from serve_apps.prelabel.job import dedicated
 from training.trainer import RayTrainer
 
 SUPERVISOR = "supervisor"
@@ -53,6 +54,7 @@ class JobActor:
             stores,
             settings,
             predictor=predictor,
+            dedicated=dedicated(settings),
             shards=shards,
             trainer=RayTrainer(settings),
             clock=clock,

@@ -12,7 +12,7 @@ from cluster.settings import Settings
 from ingest.stage import IngestStage
 from serve_apps.export import ExportStage
 from serve_apps.prelabel.stage import PrelabelStage
-from serve_apps.prelabel.work import BulkPredictor
+from serve_apps.prelabel.work import BulkPredictor, Dedicated
 from training.plan import Trainer
 from training.stage import LearnStage
 
@@ -22,6 +22,7 @@ def job_stages(
     settings: Settings,
     *,
     predictor: BulkPredictor,
+    dedicated: Dedicated,
     shards: Sequence[Shard],
     trainer: Trainer,
     clock: Clock,
@@ -32,7 +33,9 @@ def job_stages(
     trainings_max = settings.learning.trainings_max if settings.learning.enabled else 0
     return {
         JobState.INGESTING: IngestStage(stores, settings),
-        JobState.PRELABELLING: PrelabelStage(stores, settings.prelabel, predictor, clock),
+        JobState.PRELABELLING: PrelabelStage(
+            stores, settings.prelabel, predictor, clock, dedicated
+        ),
         JobState.ASKING: AskStage(stores, settings.asking, trainings_max, shards, wait),
         JobState.LEARNING: LearnStage(stores, trainer, code_version),
         JobState.EXPORTING: ExportStage(stores),

@@ -1,7 +1,6 @@
 """The Ray Serve shell: replicas that pre-label, and the runner's way to them."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -14,15 +13,11 @@ from ray.serve.deployment import Application
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from cluster.clock import SystemClock
 from cluster.domain.models import ModelSpec
 from cluster.errors import Overloaded, ReplicaLost, Unavailable
 from cluster.settings import PrelabelSettings, Settings
-from cluster.stores.objects import open_objects
-from serve_apps.prelabel.cache import ModelCache
-from serve_apps.prelabel.loading import ModelLoader
 from serve_apps.prelabel.model import Content, Probabilities
-from serve_apps.prelabel.predictor import ChunkPredictor
+from serve_apps.prelabel.opened import open_predictor
 from serve_apps.prelabel.work import CHUNKS_AT_WORK, ChunkOutcome, ChunkWork
 
 PRELABEL_APP = "prelabel"
@@ -56,15 +51,7 @@ class Prelabel:
     """One replica: keeps its event loop free by working on threads."""
 
     def __init__(self, settings: Settings) -> None:
-        prelabel = settings.prelabel
-        objects = open_objects(settings.objects)
-        loader = ModelLoader(
-            threads=prelabel.threads_per_replica,
-            image_pixels_max=settings.limits.image_pixels_max,
-            pause=time.sleep,
-        )
-        models = ModelCache(loader, objects, prelabel.models_per_replica_max)
-        self._predictor = ChunkPredictor(objects, prelabel, models, SystemClock())
+        self._predictor = open_predictor(settings)
         self._chunks = ThreadPoolExecutor(CHUNKS_AT_WORK, thread_name_prefix="chunk")
         self._online = ThreadPoolExecutor(ONLINE_THREADS, thread_name_prefix="online")
         self._health = ThreadPoolExecutor(1, thread_name_prefix="health")

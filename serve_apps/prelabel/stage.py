@@ -10,8 +10,8 @@ from cluster.errors import ModelNotFound, ModelUnusable, StaleRevision
 from cluster.ports import ModelRegistry, Stores
 from cluster.runner import JobDesk
 from cluster.settings import PrelabelSettings
-from serve_apps.prelabel.window import Finished, Window
-from serve_apps.prelabel.work import BulkPredictor, ChunkWork
+from serve_apps.prelabel.window import Window
+from serve_apps.prelabel.work import BulkPredictor, ChunkWork, Dedicated, Finished, Flight
 
 CANCEL_CHECK_S = 1.0
 """How soon a cancelled job is noticed while no chunk finishes."""
@@ -23,14 +23,21 @@ POISON_NAMED_MAX = 10
 class PrelabelStage:
     """Runs the state PRELABELLING; safe to run again from any point.
 
-    The ledger is the memory: a chunk that the live version has done is not done again.
+    The ledger is the memory: a chunk that the live version has done is not done again. A job that
+    asks for replicas of its own gets them, where there are any to be had; what they leave undone
+    goes to the shared ones.
     """
 
     def __init__(
-        self, stores: Stores, settings: PrelabelSettings, predictor: BulkPredictor, clock: Clock
+        self,
+        stores: Stores,
+        settings: PrelabelSettings,
+        predictor: BulkPredictor,
+        clock: Clock,
+        dedicated: Dedicated | None = None,
     ) -> None:
         self._stores, self._settings, self._clock = stores, settings, clock
-        self._predictor = predictor
+        self._predictor, self._dedicated = predictor, dedicated
 
     def run(self, desk: JobDesk) -> JobState:
         """Pre-label what is left of the job; raises JobCancelled, ModelUnusable, ObjectMissing."""
@@ -38,16 +45,21 @@ class PrelabelStage:
         model = live_model(self._stores.models, desk.job, started_at)
         left = self._left(desk, model)
         items = sum(work.chunk.rows for work in left)
-        window = Window(self._predictor, left, self._settings.chunks_per_replica)
-        try:
-            while not window.is_empty:
-                finished = window.advance(CANCEL_CHECK_S)
-                self._keep(desk, finished)
-                desk.check()
-        finally:
-            window.abandon()
+        if desk.job.spec.dedicated and self._dedicated and left:
+            self._fly(desk, self._dedicated(left))
+            left = self._left(desk, model)
+        self._fly(desk, Window(self._predictor, left, self._settings.chunks_per_replica))
         self._summarize(desk, model, items, self._clock.now() - started_at)
         return JobState.ASKING
+
+    def _fly(self, desk: JobDesk, flight: Flight) -> None:
+        """Keep what a flight finishes, until it is over or the job is told to end."""
+        try:
+            while not flight.is_empty:
+                self._keep(desk, flight.advance(CANCEL_CHECK_S))
+                desk.check()
+        finally:
+            flight.abandon()
 
     def _left(self, desk: JobDesk, model: ModelSpec) -> list[ChunkWork]:
         """Return the work to do, having set the job's progress to what is done.

@@ -3,11 +3,17 @@
 from collections import Counter, deque
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cluster.errors import ModelUnusable, Overloaded, Unavailable
 from serve_apps.prelabel.hunt import Hunt
-from serve_apps.prelabel.work import CHUNKS_AT_WORK, BulkPredictor, ChunkOutcome, ChunkWork
+from serve_apps.prelabel.work import (
+    CHUNKS_AT_WORK,
+    BulkPredictor,
+    ChunkOutcome,
+    ChunkWork,
+    Finished,
+)
 
 LOSSES_BEFORE_HUNT = 2
 """How often a chunk may lose its replica before its items are suspected."""
@@ -20,14 +26,6 @@ Many, for replicas are shared: another job's deadly items end them a dozen times
 
 DEADLY_MAX = 8
 """Deadly items of one chunk; beyond it is the model that cannot be used."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """A chunk that is done."""
-
-    work: ChunkWork
-    outcome: ChunkOutcome
 
 
 class Window:
@@ -73,7 +71,7 @@ class Window:
         return [each for each in finished if each is not None]
 
     def abandon(self) -> None:
-        """Drop what has not begun; what has begun stores what it stores, and harms nothing."""
+        """Drop what has not begun."""
         for future in self._flying:
             future.cancel()
 

@@ -1,5 +1,6 @@
 """The unit of bulk pre-labelling: one chunk by one model version, safe to do again."""
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
@@ -53,6 +54,39 @@ class ChunkOutcome:
             model_version=work.model.version,
             predictions_path=self.predictions_path,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A chunk that is done."""
+
+    work: ChunkWork
+    outcome: ChunkOutcome
+
+
+class Flight(Protocol):
+    """Chunks on their way over some replicas, a bounded number at a time."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing left to wait for."""
+        ...
+
+    def advance(self, timeout_s: float) -> list[Finished]:
+        """Send what there is room for, wait for a chunk or the timeout, and return what is done."""
+        ...
+
+    def abandon(self) -> None:
+        """Drop what has not begun; what has begun stores what it stores, and harms nothing."""
+        ...
+
+
+Dedicated = Callable[[Sequence[ChunkWork]], Flight]
+"""Sends chunks over replicas that are the job's own.
+
+What a flight does not finish, as a chunk ended its replica or the model cannot be loaded, is left
+undone without a word: the shared replicas' flight finds out why.
+"""
 
 
 class BulkPredictor(Protocol):

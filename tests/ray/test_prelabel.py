@@ -2,6 +2,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from cluster.stores.memory import memory_stores
 from cluster.stores.objects import open_objects
 from serve_apps.prelabel.deployment import Prelabel, RemotePredictor, prelabel_deployment
 from serve_apps.prelabel.fake import DEADLY, POISON
+from serve_apps.prelabel.job import LOSSES_MAX, dedicated
+from serve_apps.prelabel.local import LocalPredictor
+from serve_apps.prelabel.predictor import ChunkPredictor
 from serve_apps.prelabel.stage import PrelabelStage
 from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
 from tests.unit.prelabel.support import (
@@ -82,7 +86,7 @@ def _command(pid: int) -> str:
 
 
 class Assassin:
-    """Sends chunks on, and kills a replica with SIGKILL once a third of them are sent."""
+    """Sends chunks on, and kills all replicas with SIGKILL once a third of them are sent."""
 
     def __init__(self, predictor: RemotePredictor) -> None:
         self._predictor = predictor
@@ -92,8 +96,9 @@ class Assassin:
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
         self._sent += 1
         if self._sent == CHUNKS // 3:
-            self.killed.append(replica_pids()[0])
-            os.kill(self.killed[0], signal.SIGKILL)
+            self.killed = replica_pids()
+            for pid in self.killed:
+                os.kill(pid, signal.SIGKILL)
         return self._predictor.submit(work)
 
     @property
@@ -109,7 +114,7 @@ class Assassin:
         return self._predictor.may_grow
 
 
-def test_a_replica_killed_in_the_middle_costs_the_job_nothing(
+def test_replicas_killed_in_the_middle_cost_the_job_nothing(
     handle: DeploymentHandle[Prelabel], settings: Settings
 ) -> None:
     # Given a job of many chunks and two replicas
@@ -122,7 +127,7 @@ def test_a_replica_killed_in_the_middle_costs_the_job_nothing(
         stores.chunks.add([store_chunk(objects, texts[first : first + ROWS], number, first)])
     predictor = RemotePredictor(handle, settings.prelabel)
     assassin = Assassin(predictor)
-    # When one of them is killed while the stage runs
+    # When both are killed while the stage runs
     desk = JobDesk(job, stores.jobs, stores.events, SystemClock())
     state = PrelabelStage(stores, settings.prelabel, assassin, SystemClock()).run(desk)
     predictor.close()
@@ -164,6 +169,52 @@ def test_an_item_that_kills_every_replica_is_found_and_the_job_goes_on(settings:
     assert (desk.job.progress.prelabelled, desk.job.progress.poisoned) == (6, 1)
     (event,) = [e for e in stores.events.read(JOB, 0, 100) if e.kind == "prelabel.poison"]
     assert event.message.startswith("item-4: the model fails on this item (ReplicaLost)")
+
+
+class Idle:
+    """Shared replicas that nobody may need; notes the chunks that come to them all the same."""
+
+    replicas = 1
+    may_grow = False
+
+    def __init__(self, predictor: ChunkPredictor) -> None:
+        self._local = LocalPredictor(predictor)
+        self.chunks: list[int] = []
+
+    def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
+        self.chunks.append(work.chunk.number)
+        return self._local.submit(work)
+
+
+@pytest.mark.usefixtures("handle")
+def test_a_dedicated_job_brings_its_own_replicas_and_leaves_to_others_what_kills_them(
+    settings: Settings,
+) -> None:
+    # Given a job of its own replicas, one of whose chunks ends any process that meets it
+    objects = open_objects(f"{settings.objects}/dedicated")
+    settings = settings.model_copy(update={"objects_uri": f"{settings.objects}/dedicated"})
+    stores, asked = memory_stores(objects), a_job()
+    spec = replace(asked.spec, dedicated=True)
+    job = stores.jobs.create(replace(asked, spec=spec), None)
+    for number in range(8):
+        contents = [f"text {number} {row}" for row in range(ROWS)]
+        contents[3] = DEADLY if number == 5 else contents[3]
+        stores.chunks.add([store_chunk(objects, contents, number, number * ROWS)])
+    deaths: list[str] = []
+    shared = Idle(predictor_over(objects, die=lambda: deaths.append("died")))
+
+    # When the stage runs
+    desk = JobDesk(job, stores.jobs, stores.events, SystemClock())
+    stage = PrelabelStage(
+        stores, settings.prelabel, shared, SystemClock(), dedicated=dedicated(settings)
+    )
+    stage.run(desk)
+
+    # Then all is pre-labelled, and that chunk has come to the shared replicas, with any beside it
+    assert desk.job.progress.prelabelled == 8 * ROWS
+    assert 5 in shared.chunks
+    assert len(shared.chunks) <= 1 + LOSSES_MAX + 1
+    assert deaths
 
 
 def test_online_requests_share_the_replicas(handle: DeploymentHandle[Prelabel]) -> None:

@@ -99,6 +99,10 @@ class JobRequest(Incoming):
         ]
         | None
     ) = None
+    dedicated: bool = Field(
+        default=False,
+        description="Pre-label on replicas of the job's own: for huge jobs, and models else unused",
+    )
     weight: float = Field(1.0, gt=0, le=1_000)
     seed: int = Field(0, ge=0, le=INT_MAX)
     items: Annotated[list[ItemBody], Field(min_length=1)] | None = None
@@ -163,6 +167,7 @@ def spec_of(request: JobRequest, source: Source) -> JobSpec:
         ),
         crowd=_crowd_terms(request.crowd),
         base_model=request.base_model or DEFAULT_BASE_MODEL[request.modality],
+        dedicated=request.dedicated,
         weight=request.weight,
         seed=request.seed,
     )

@@ -1,6 +1,7 @@
 """Jobs, chunks and models small enough to read in a test."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from io import BytesIO
 
@@ -63,8 +64,8 @@ class CountingSource:
         return self._loader.head(weights, model)
 
 
-def loader() -> ModelLoader:
-    return ModelLoader(threads=1, image_pixels_max=10_000, pause=_no_pause)
+def loader(die: Callable[[], object] = os.abort) -> ModelLoader:
+    return ModelLoader(threads=1, image_pixels_max=10_000, pause=_no_pause, die=die)
 
 
 def _no_pause(seconds: float) -> None:
@@ -72,10 +73,13 @@ def _no_pause(seconds: float) -> None:
 
 
 def predictor_over(
-    objects: ObjectStore, source: CountingSource | None = None, **settings: int
+    objects: ObjectStore,
+    source: CountingSource | None = None,
+    die: Callable[[], object] = os.abort,
+    **settings: int,
 ) -> ChunkPredictor:
     prelabel = PrelabelSettings.model_validate(settings)
-    models = ModelCache(source or loader(), objects, prelabel.models_per_replica_max)
+    models = ModelCache(source or loader(die), objects, prelabel.models_per_replica_max)
     return ChunkPredictor(objects, prelabel, models, StepClock())
 
 
