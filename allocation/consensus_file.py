@@ -12,6 +12,7 @@ from allocation.conclusions import Consensus
 from allocation.quality.votes import Floats
 from cluster import paths
 from cluster.domain.ids import JobId
+from cluster.domain.results import PAGED_GROUP_ROWS
 from cluster.ports import ObjectStore
 
 
@@ -32,7 +33,7 @@ def write_consensus(
         }
     )
     with objects.open_output(paths.consensus(job_id, round_number)) as stream:
-        pq.write_table(table, stream)
+        pq.write_table(table, stream, row_group_size=PAGED_GROUP_ROWS)
 
 
 def _rows(matrix: Floats) -> pa.FixedSizeListArray:

@@ -5,7 +5,7 @@ An item whose label is corrected is written again, under the next revision.
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,14 @@ from cluster import paths
 from cluster.domain.ids import JobId
 from cluster.domain.items import Chunk
 from cluster.domain.labels import DIFFICULTIES, LabelSet
-from cluster.domain.results import ResultSegment
+from cluster.domain.results import PAGED_GROUP_ROWS, ResultSegment
 from cluster.ports import ObjectStore, ResultLog, Stores
 
 _SEGMENTS_PAGE = 1_000
+
+SEGMENT_ROWS_MAX = 65_536
+"""Labels of one segment at most: whoever reads a job's results holds no more of them at a time."""
+
 _DIFFICULTIES = np.array(DIFFICULTIES, dtype=object)
 
 SCHEMA = pa.schema(
@@ -61,6 +65,13 @@ class DecidedLabels:
     def __len__(self) -> int:
         return len(self.positions)
 
+    def parts(self, rows_max: int) -> "Iterator[DecidedLabels]":
+        """Yield the same labels in runs of at most so many."""
+        for first in range(0, len(self), rows_max):
+            part = slice(first, first + rows_max)
+            columns = {each.name: getattr(self, each.name)[part] for each in fields(self)}
+            yield DecidedLabels(**columns)
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class DeliveredLabels:
@@ -94,9 +105,11 @@ class ResultWriter:
         return DeliveredLabels(label=label, revision=revision)
 
     def append(self, labels: DecidedLabels) -> None:
-        """Deliver labels; nothing is written where there are none."""
-        if not len(labels):
-            return
+        """Deliver labels, in several segments where they are many; nothing where there are none."""
+        for part in labels.parts(SEGMENT_ROWS_MAX):
+            self._append(part)
+
+    def _append(self, labels: DecidedLabels) -> None:
         path = paths.results(self._job_id, self._number)
         table = pa.table(
             {
@@ -114,7 +127,7 @@ class ResultWriter:
             schema=SCHEMA,
         )
         with self._stores.objects.open_output(path) as stream:
-            pq.write_table(table, stream)
+            pq.write_table(table, stream, row_group_size=PAGED_GROUP_ROWS)
         segment = ResultSegment(
             job_id=self._job_id,
             number=self._number,

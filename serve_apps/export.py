@@ -1,8 +1,6 @@
 """The last stage of a job: its results as one Parquet file and one JSON-lines file."""
 
-import json
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +11,7 @@ from cluster.errors import ObjectMissing
 from cluster.ports import Stores
 from cluster.result_writer import SCHEMA, newest_revisions, read_segment, segments
 from cluster.runner import JobDesk
+from serve_apps.json_lines import json_lines
 
 
 class ExportStage:
@@ -37,7 +36,7 @@ class ExportStage:
         ):
             for table in self._tables(desk):
                 writer.write_table(table)
-                _write_lines(lines, table)
+                lines.write(json_lines(table))
                 rows += table.num_rows
         if rows != desk.job.progress.items:
             raise ObjectMissing(f"{paths.export(job_id, 'parquet')}, {rows:,} labels written,")
@@ -52,8 +51,3 @@ class ExportStage:
             table = read_segment(self._stores.objects, segment)
             is_newest = table["revision"].to_numpy() == newest[table["position"].to_numpy()]
             yield table.filter(pa.array(is_newest))
-
-
-def _write_lines(lines: BinaryIO, table: pa.Table) -> None:
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
-    lines.write(text.encode())

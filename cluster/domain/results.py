@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from cluster.domain.ids import JobId
 
+PAGED_GROUP_ROWS = 8_192
+"""Rows of a row group of a file that is paged: a page decodes one or two, however long the file."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultSegment:

@@ -19,7 +19,7 @@ from cluster.domain.items import Chunk, ChunkPrediction
 from cluster.domain.jobs import Job, JobSpec, JobState
 from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerProfile
 from cluster.ports import Stores
-from cluster.result_writer import read_segment, segments
+from cluster.result_writer import SCHEMA, read_segment, segments
 from cluster.runner import JobDesk
 from cluster.settings import AskingSettings
 from cluster.stores.memory import memory_stores
@@ -162,7 +162,8 @@ class CrowdWorld:
         with self.stores.objects.open_input(paths.export(JOB, "parquet")) as stream:
             rows: list[dict[str, object]] = pq.read_table(stream).to_pylist()
         with self.stores.objects.open_input(paths.export(JOB, "jsonl")) as stream:
-            assert [json.loads(line) for line in stream] == rows
+            lines = [json.loads(line) for line in stream]
+            assert pa.Table.from_pylist(lines, schema=SCHEMA).to_pylist() == rows
         return rows
 
     def accuracy(self) -> float:
