@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, bindparam, select, update
 
 from cluster.domain.access import KeyRecord
 from cluster.domain.ids import KeyId, WorkerId
@@ -15,6 +15,8 @@ from cluster.stores.sql.dialect import insert_if_new
 from cluster.stores.sql.engine import Database
 
 _workers, _keys = schema.workers.c, schema.keys.c
+_KEY_BY_ID = select(schema.keys).where(_keys.key_id == bindparam("key_id"))
+"""Made once: it is asked for with every request."""
 
 
 class SqlWorkers:
@@ -67,9 +69,8 @@ class SqlKeys:
 
     def find(self, key_id: KeyId) -> KeyRecord | None:
         """Return a key by its public id."""
-        statement = select(schema.keys).where(_keys.key_id == key_id)
         with self._database.reading() as connection:
-            row = connection.execute(statement).mappings().one_or_none()
+            row = connection.execute(_KEY_BY_ID, {"key_id": key_id}).mappings().one_or_none()
         return None if row is None else KeyRecord(**row)
 
     def revoke(self, key_id: KeyId) -> None:

@@ -1,0 +1,1 @@
+"""The HTTP API under load: many clients at once, and jobs of a million results."""
