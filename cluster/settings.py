@@ -22,12 +22,16 @@ class _Branch(BaseModel):
 
 
 class HttpSettings(_Branch):
-    """Where the HTTP API listens, and how many gateways stand behind it."""
+    """Where the HTTP API listens, and how many gateways stand behind it.
+
+    Each goes by what it knew of a key up to `key_kept_s` ago, so that long a revoked key may work.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(8400, ge=0, le=65_535)
     replicas: int = Field(1, ge=1, le=100)
     threads: int = Field(32, ge=1, le=1_000)
+    key_kept_s: float = Field(1.0, ge=0, le=60)
 
 
 class RateSettings(_Branch):

@@ -12,6 +12,7 @@ from serve_apps.gateway.bounds import BodyBounds
 from serve_apps.gateway.feed import EventFeed
 from serve_apps.gateway.gate import KeyGate
 from serve_apps.gateway.handlers import add_handlers
+from serve_apps.gateway.known_keys import KnownKeys
 from serve_apps.gateway.problems import PROBLEM_MEDIA_TYPE
 from serve_apps.gateway.resumable import ResumableUploads
 from serve_apps.gateway.routes import (
@@ -42,6 +43,7 @@ def build_api(services: Services) -> FastAPI:
     app.state.services = services
     stores, settings = services.stores, services.settings
     app.state.feed = EventFeed(stores.jobs, stores.events, services.clock, settings.streams)
+    app.state.known_keys = KnownKeys(stores.keys, services.clock, settings.http.key_kept_s)
     app.state.resumable = ResumableUploads(services)
     limits = services.settings.limits
     # The one added last stands outermost: form of the answer, key, rate, size, then the body.
@@ -51,7 +53,7 @@ def build_api(services: Services) -> FastAPI:
         by_path={UPLOADS: limits.upload_bytes_max},
     )
     app.add_middleware(Throttle, clock=services.clock, settings=settings.rates)
-    app.add_middleware(KeyGate, keys=services.stores.keys)
+    app.add_middleware(KeyGate, keys=app.state.known_keys)
     app.add_middleware(TusAnswers, folder=UPLOADS)
     return app
 

@@ -2,14 +2,14 @@
 
 A key reads `msk_<key id>_<secret>`. The secret is 256 random bits in URL-safe base64; only its
 SHA-256 is stored (a fast hash is enough for a secret nobody can guess), so a stolen database
-opens nothing. Revoking works at once: every request looks its key up.
+opens nothing.
 """
 
 import hmac
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import get_args
 
@@ -54,21 +54,32 @@ def mint(
     return MintedKey(record=record, text=text)
 
 
-def authenticate(keys: KeyStore, authorization: str | None) -> Caller:
-    """Return who sent an Authorization header; raises Unauthenticated.
+@dataclass(frozen=True, slots=True)
+class PresentedKey:
+    """A key that somebody sent, well formed but perhaps not genuine."""
 
-    The digests are compared in constant time, and against a dummy where the key id is unknown.
-    """
+    key_id: KeyId
+    secret: str = field(repr=False)
+
+    def caller(self, record: KeyRecord | None) -> Caller:
+        """Return who sent it, given what is stored under its id; raises Unauthenticated.
+
+        The digests are compared in constant time, and against a dummy where nothing is stored.
+        """
+        stored = _NOBODY if record is None else record.secret_sha256
+        genuine = hmac.compare_digest(stored, _digest(self.secret))
+        if record is None or record.revoked or not genuine:
+            raise Unauthenticated
+        return Caller(key_id=record.key_id, tenant_id=record.tenant_id, role=record.role)
+
+
+def presented_key(authorization: str | None) -> PresentedKey:
+    """Return the key in an Authorization header; raises Unauthenticated."""
     scheme, _, text = (authorization or "").partition(" ")
     match = _KEY.fullmatch(text.strip())
     if scheme.lower() != "bearer" or match is None:
         raise Unauthenticated
-    record = keys.find(KeyId(match[1]))
-    stored = _NOBODY if record is None else record.secret_sha256
-    genuine = hmac.compare_digest(stored, _digest(match[2]))
-    if record is None or record.revoked or not genuine:
-        raise Unauthenticated
-    return Caller(key_id=record.key_id, tenant_id=record.tenant_id, role=record.role)
+    return PresentedKey(KeyId(match[1]), match[2])
 
 
 def ensure_development_keys(

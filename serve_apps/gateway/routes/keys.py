@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 
 from cluster.domain.ids import KeyId, TenantId
 from serve_apps.gateway.access import Wired, require_role
 from serve_apps.gateway.keys import SECRET_BYTES, mint
+from serve_apps.gateway.known_keys import KnownKeys
 from serve_apps.gateway.schemas.keys import KeyRequest, KeyView, key_view
 from serve_apps.gateway.strict_json import StrictJsonRoute
 
@@ -33,6 +34,13 @@ def issue_key(request: KeyRequest, services: Wired) -> KeyView:
 
 
 @router.delete("/{key_id}", status_code=204)
-def revoke_key(key_id: Annotated[str, Path(pattern=r"^[a-z0-9-]{1,64}$")], services: Wired) -> None:
-    """Make a key useless from now on; revoking an unknown key changes nothing."""
+def revoke_key(
+    key_id: Annotated[str, Path(pattern=r"^[a-z0-9-]{1,64}$")], services: Wired, request: Request
+) -> None:
+    """Make a key useless; revoking an unknown key changes nothing.
+
+    Gateways that have just looked it up hear of it within a second or so.
+    """
     services.stores.keys.revoke(KeyId(key_id))
+    known: KnownKeys = request.app.state.known_keys
+    known.forget(KeyId(key_id))

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from cluster.domain.access import Role
+from cluster.domain.access import Caller, Role
 from cluster.domain.ids import KeyId, TenantId
 from cluster.errors import Unauthenticated
-from cluster.ports import Stores
+from cluster.ports import KeyStore, Stores
 from cluster.stores.memory.people import MemoryKeys
 from serve_apps.gateway.api import build_api
 from serve_apps.gateway.gate import OPEN_PATHS
-from serve_apps.gateway.keys import authenticate, ensure_development_keys, mint
+from serve_apps.gateway.keys import ensure_development_keys, mint, presented_key
 from serve_apps.gateway.strict_json import StrictJsonRoute
 from tests.unit.gateway.world import World, problem
 
@@ -130,6 +130,23 @@ def test_an_admin_issues_a_key_that_works(world: World) -> None:
     assert problem(refused, 422, "invalid-request").errors[0].pointer == "#/tenant_id"
 
 
+def caller_of(keys: KeyStore, authorization: str | None) -> Caller:
+    key = presented_key(authorization)
+    return key.caller(keys.find(key.key_id))
+
+
+def test_a_key_revoked_by_another_gateway_works_for_a_moment_only(world: World) -> None:
+    # Given a key this gateway has just looked up, which another one revokes
+    issued = world.post("/v1/keys", {"tenant_id": "hooli", "role": "client"}, "admin").json()
+    headers = {"Authorization": f"Bearer {issued['key']}"}
+    assert world.http.get("/v1/jobs", headers=headers).status_code == 200
+    world.stores.keys.revoke(KeyId(issued["id"]))
+    # When the moment is over
+    world.clock.time += world.services.settings.http.key_kept_s
+    # Then it is refused
+    problem(world.http.get("/v1/jobs", headers=headers), 401, "unauthenticated")
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -149,13 +166,13 @@ def test_an_admin_issues_a_key_that_works(world: World) -> None:
 def test_a_wrong_header_is_refused(world: World, header: str | None) -> None:
     text = world.key("client")
     with pytest.raises(Unauthenticated):
-        authenticate(world.stores.keys, header and header.format(key=text))
+        caller_of(world.stores.keys, header and header.format(key=text))
 
 
 @given(st.text())
 def test_no_header_breaks_the_gate(header: str) -> None:
     with pytest.raises(Unauthenticated):
-        authenticate(MemoryKeys(), header)
+        caller_of(MemoryKeys(), header)
 
 
 @given(randomness=st.binary(min_size=32, max_size=32))
@@ -163,7 +180,7 @@ def test_a_minted_key_opens_and_only_its_hash_is_kept(randomness: bytes) -> None
     minted = mint(KeyId("k-1"), TenantId("acme"), "worker", 5.0, randomness)
     keys = MemoryKeys()
     keys.add(minted.record)
-    caller = authenticate(keys, f"Bearer {minted.text}")
+    caller = caller_of(keys, f"Bearer {minted.text}")
     assert (caller.key_id, caller.tenant_id, caller.role) == ("k-1", "acme", "worker")
     secret = minted.text.removeprefix("msk_k-1_")
     assert hmac.compare_digest(minted.record.secret_sha256, sha256(secret.encode()).digest())
@@ -189,4 +206,4 @@ def test_development_keys_are_made_once(stores: Stores) -> None:
     assert [minted.record.role for minted in first] == ["client", "worker", "admin"]
     assert second == ()
     for minted in first:
-        assert authenticate(stores.keys, f"Bearer {minted.text}").role == minted.record.role
+        assert caller_of(stores.keys, f"Bearer {minted.text}").role == minted.record.role
