@@ -1,5 +1,6 @@
 """The composition root: starts every part of the service on the Ray this process has joined."""
 
+from contextlib import ExitStack
 from typing import Any
 
 from ray import serve
@@ -33,11 +34,11 @@ def start_service(settings: Settings) -> RunningService:
 
     Where that fails or is interrupted, what was started is ended again.
     """
-    try:
-        return _started(settings)
-    except BaseException:
-        serve.shutdown()  # type: ignore[no-untyped-call]
-        raise
+    with ExitStack() as undone:
+        undone.callback(serve.shutdown)
+        service = _started(settings)
+        undone.pop_all()
+    return service
 
 
 def _started(settings: Settings) -> RunningService:
