@@ -11,7 +11,7 @@ import numpy as np
 
 from allocation.quality import kernels
 from allocation.quality.kernels import FLOOR, Reals
-from allocation.quality.passes import Counted, LocalPasses, Passes, Sheet, Tables
+from allocation.quality.passes import Counted, LocalPasses, Passes, Sheet, Tables, in_blocks
 from allocation.quality.votes import Fit, Floats, Votes
 
 Prior = Literal["none", "diagonal", "pooled"]
@@ -25,6 +25,9 @@ Prior = Literal["none", "diagonal", "pooled"]
 DIAGONAL, OFF_DIAGONAL = 4.0, 1.0
 POOLED_STRENGTH = 4.0
 CLASS_STRENGTH = 1.0
+
+NUMBERS_A_THREAD = 100_000
+"""So many probabilities of the M step are worth the start of a thread."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -77,6 +80,7 @@ def fit(
         class_prior=class_prior,
         iterations_max=iterations_max if len(votes) else 1,
         tolerance=tolerance,
+        threads=threads,
     )
     return Fit(
         posterior=passes.posterior.astype(np.float64, copy=False),
@@ -94,21 +98,23 @@ def iterate(
     class_prior: Floats | None = None,
     iterations_max: int = 100,
     tolerance: float = 1e-5,
+    threads: int = 1,
 ) -> Course:
     """Run EM over answers that lie anywhere; the arguments are those of `fit`.
 
-    The posteriors of the last pass are what its tables say, and stay where the answers are.
+    `threads` share the M step, which is done here. The posteriors of the last pass are what its
+    tables say, and stay where the answers are.
     """
     answers_per_cell = passes.answers_per_cell
     answers = float(answers_per_cell.sum())
-    following = _maximise(passes.begin(), answers_per_cell, prior, class_prior)
+    following = _maximise(passes.begin(), answers_per_cell, prior, class_prior, threads)
     history: list[float] = []
     objective = -np.inf
     for _ in range(max(iterations_max, 1)):
         present = following
         counted = passes.sweep(present.tables)
         history.append(counted.log_evidence + present.answer_evidence + present.log_density)
-        following = _maximise(counted, answers_per_cell, prior, class_prior)
+        following = _maximise(counted, answers_per_cell, prior, class_prior, threads)
         before = objective
         objective = history[-1]
         if prior == "none":
@@ -160,7 +166,7 @@ def m_step(counts: Floats, prior: Prior = "none") -> Floats:
     workers, k, _ = counts.shape
     per_cell = np.ascontiguousarray(counts.transpose(0, 2, 1)).reshape(1, workers * k, k)
     counted = Counted(counts=per_cell[:, :, 1:], class_mass=np.ones(k))
-    return _maximise(counted, per_cell[0].sum(axis=1), prior, None).tables.log_confusion()
+    return _maximise(counted, per_cell[0].sum(axis=1), prior, None, 1).tables.log_confusion()
 
 
 def pooled_confusion(counts: Floats) -> Floats:
@@ -173,21 +179,38 @@ def pooled_confusion(counts: Floats) -> Floats:
 
 
 def _maximise(
-    counted: Counted, answers_per_cell: Floats, prior: Prior, class_prior: Floats | None
+    counted: Counted,
+    answers_per_cell: Floats,
+    prior: Prior,
+    class_prior: Floats | None,
+    threads: int,
 ) -> _Maximum:
     log_class_prior, density = _class_prior(counted.class_mass, prior, class_prior)
     odds: Reals = np.empty(counted.counts.shape[1:], dtype=counted.counts.dtype)
-    base, given = np.empty(len(odds)), np.empty(len(log_class_prior))
+    base, k = np.empty(len(odds)), len(log_class_prior)
+    blocks = min(threads, 1 + len(odds) * k // NUMBERS_A_THREAD)
+    given, confusions = np.zeros((blocks, k)), kernels.confusions_of(k)
     pseudo_counts = _pseudo_counts(counted, answers_per_cell, prior)
-    log_density, expected = kernels.confusions(
-        counted.counts, answers_per_cell, pseudo_counts, odds, base, given
-    )
+
+    def one(block: int, first: int, last: int) -> tuple[float, float]:
+        return confusions(
+            counted.counts,
+            answers_per_cell,
+            (first, last),
+            pseudo_counts,
+            odds,
+            base,
+            given[block],
+        )
+
+    workers = len(base) // k
+    found = in_blocks(one, [workers * cut // blocks for cut in range(blocks + 1)])
     return _Maximum(
         tables=Tables(odds=odds, base=base, log_class_prior=log_class_prior),
-        log_density=log_density + density,
+        log_density=sum(each for each, _ in found) + density,
         answer_evidence=float(answers_per_cell @ base),
-        answers_per_truth=given,
-        expected=expected,
+        answers_per_truth=given.sum(axis=0),
+        expected=sum(each for _, each in found),
     )
 
 

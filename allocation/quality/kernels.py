@@ -7,16 +7,16 @@ before the second number, and release the interpreter's lock, so that threads ca
 out; what passes return and add to sums up over disjoint spans.
 """
 
-import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
-from numba.extending import overload
+from numba import njit
 
+from allocation.quality.elementary import exponential, logarithm
+from allocation.quality.prefetch import prefetch
 from allocation.quality.votes import Floats
 
 Reals = npt.NDArray[np.floating[Any]]
@@ -33,46 +33,17 @@ PRODUCT_MAX = 1e200
 ITEMS_AT_ONCE = 128
 """Items that a sweep takes through its three loops together; their numbers fit the first cache."""
 
+NEAR_BYTES_MAX = 2**18
+"""A table up to this size stays in a core's own cache, beside another."""
+
+AHEAD = 16
+"""How many answers before it is needed a row of a larger table is asked for."""
+
 Sweep = Callable[..., tuple[float, float]]
 
 _REORDER = {"contract", "reassoc", "arcp", "nsz"}
 _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath=_REORDER)
 _inlined = njit(cache=True, nogil=True, error_model="numpy", fastmath=_REORDER, forceinline=True)
-
-
-def exponential(exponent: Any) -> Any:
-    """Return exp(exponent) of a number not above 0, in arithmetic that compiled loops vectorise.
-
-    Its relative error is below (2 + |exponent|) times the resolution of the number's type, hardly
-    more than rounding the exponent makes. Below exp(-80), or exp(-700) in 64 bits, the result stays
-    there: numbers a little smaller are denormal, and slow down a pass threefold. Code that is not
-    compiled gets numpy's.
-    """
-    return np.exp(exponent)
-
-
-@overload(exponential)
-def _exponential_of(exponent: Any) -> Any:
-    """Return `exponential` for a type: 2^n, by its bits, times the Taylor series of the rest."""
-    narrow: tuple[Any, ...] = (np.float32, np.int32, 23, 127, 7, -80.0)
-    wide: tuple[Any, ...] = (np.float64, np.int64, 52, 1023, 13, -700.0)
-    kind = narrow if exponent == types.float32 else wide
-    real, whole, fraction_bits, bias, degree, least = kind
-    exponent_min, log_2, per_log_2 = real(least), real(math.log(2)), real(1 / math.log(2))
-    series = tuple(real(1 / math.factorial(power)) for power in range(degree, -1, -1))
-
-    def compiled(exponent: Any) -> Any:
-        exponent = max(exponent, exponent_min)
-        twos = np.rint(exponent * per_log_2)
-        rest = exponent - twos * log_2
-        total = real(0)
-        for term in series:
-            total = total * rest + term
-        # By way of 32 bits, as processors have no vector instruction from 64 bits to 64.
-        power_of_two = whole((whole(np.int32(twos)) + bias) << fraction_bits).view(real)
-        return total * power_of_two
-
-    return compiled
 
 
 @_compiled
@@ -121,17 +92,22 @@ def count(
     ends: Indices,
     span: Span,
     n_labels: int,
+    ahead: int,
     posterior: Reals,
     counts: Reals,
     class_mass: Floats,
     known_min: int,
 ) -> None:
     """Add the answers under `posterior` (items, K) to `counts` (cells, K - 1), and each item of
-    at least `known_min` answers to `class_mass` (K,)."""
+    at least `known_min` answers to `class_mass` (K,). Rows are asked for `ahead` answers before,
+    unless that is 0."""
+    last = len(cells) - 1
     for item in range(span[0], span[1]):
         begin, end = ends[item - 1] if item else 0, ends[item]
         believed = posterior[item]
         for answer in range(begin, end):
+            if ahead:
+                prefetch(counts, cells[min(answer + ahead, last)])
             row = counts[cells[answer]]
             for other in range(n_labels - 1):
                 row[other] += believed[other + 1]
@@ -146,6 +122,7 @@ def _log_joint(
     ends: Indices,
     span: Span,
     n_labels: int,
+    ahead: int,
     odds: Reals,
     log_class_prior: Reals,
     log_item_prior: Reals,
@@ -156,6 +133,7 @@ def _log_joint(
     Returns the sum of what is taken off, save the answers' log probabilities under the first truth.
     """
     taken_off = 0.0
+    last = len(cells) - 1
     for item in range(span[0], span[1]):
         row = joint[item - span[0]]
         row[:] = log_class_prior
@@ -163,6 +141,8 @@ def _log_joint(
             for truth in range(n_labels):
                 row[truth] += log_item_prior[item, truth]
         for answer in range(ends[item - 1] if item else 0, ends[item]):
+            if ahead:
+                prefetch(odds, cells[min(answer + ahead, last)])
             said = odds[cells[answer]]
             for other in range(n_labels - 1):
                 row[other + 1] += said[other]
@@ -205,13 +185,14 @@ def _softmax(joint: Reals, n_labels: int, posterior: Reals) -> tuple[float, floa
 
 
 @cache
-def sweep_of(n_labels: int) -> Sweep:
+def sweep_of(n_labels: int, ahead: int) -> Sweep:
     """Return the E step and the counts of the M step in one pass, compiled for K labels.
 
     A few items at a time are added up, normalised and counted: each of these loops alone is simple
     enough to be vectorised, or to fetch many rows of a table at once, and what it leaves for the
     next stays in the processor's cache. K is a constant of the compiled loops, as they are inlined,
-    which makes them half as fast again. The function returned is
+    which makes them half as fast again; so is `ahead`, how many answers before it is needed a row
+    is asked for, 0 for tables that are near anyway. The function returned is
 
         sweep(cells, ends, span, odds, log_class_prior, log_item_prior,
               posterior, counts, class_mass, known_min)
@@ -241,81 +222,106 @@ def sweep_of(n_labels: int) -> Sweep:
         for first in range(span[0], span[1], ITEMS_AT_ONCE):
             some = first, min(first + ITEMS_AT_ONCE, span[1])
             evidence += _log_joint(
-                cells, ends, some, n_labels, odds, class_prior, log_item_prior, joint
+                cells, ends, some, n_labels, ahead, odds, class_prior, log_item_prior, joint
             )
             log_totals, uncertainty = _softmax(joint, n_labels, posterior[some[0] : some[1]])
             evidence += log_totals
             entropy += uncertainty
-            count(cells, ends, some, n_labels, posterior, counts, class_mass, known_min)
+            count(cells, ends, some, n_labels, ahead, posterior, counts, class_mass, known_min)
         return evidence, entropy
 
     return sweep
 
 
-@_compiled
-def confusions(
-    counts: Reals,
-    answers: Floats,
-    pseudo_counts: Floats,
-    odds: Reals,
-    base: Floats,
-    given: Floats,
-) -> tuple[float, float]:
-    """Do the M step: turn counts into log odds.
+@cache
+def confusions_of(n_labels: int) -> Callable[..., tuple[float, float]]:
+    """Return the M step for a span of workers, compiled for K labels: from counts to log odds.
+
+        confusions(counts, answers, span, pseudo_counts, odds, base, given)
 
     `counts` (blocks, cells, K - 1) is summed over blocks, `answers` (cells,) is how often each
     answer was given in all, `pseudo_counts` (K, K) as [truth, answer] is added to every worker's;
-    where it is all zero the probabilities are the most likely ones instead, floored. Fills `odds`
-    (cells, K - 1) and `base` (cells,), log P(answer | first truth), and `given` (K,), the expected
-    answers to items of each truth. Returns the log density of the pseudo-counts and the expected
-    log probability of the answers; both in nats.
+    where it is all zero the probabilities are the most likely ones instead, floored. Fills the
+    span's part of `odds` (cells, K - 1) and of `base` (cells,), log P(answer | first truth), and
+    adds to `given` (K,) the expected answers to items of each truth. Returns the log density of the
+    pseudo-counts and the expected log probability of the answers; both in nats.
     """
-    k = counts.shape[2] + 1
-    likeliest = pseudo_counts.sum() == 0.0
-    said = np.empty((k, k))
-    given[:] = 0.0
-    density = expected = 0.0
-    for worker in range(len(answers) // k):
-        _sum_up(counts, answers, worker, said)
-        for truth in range(k):
-            total = 0.0
+    k = n_labels
+
+    @_compiled
+    def confusions(
+        counts: Reals,
+        answers: Floats,
+        span: Span,
+        pseudo_counts: Floats,
+        odds: Reals,
+        base: Floats,
+        given: Floats,
+    ) -> tuple[float, float]:
+        least = FLOOR if pseudo_counts.sum() == 0.0 else 0.0
+        before = np.ascontiguousarray(pseudo_counts.T)
+        said, log_share, total = np.empty((k, k)), np.empty((k, k)), np.empty(k)
+        density = expected = 0.0
+        for worker in range(span[0], span[1]):
+            cells = worker * k, (worker + 1) * k
+            _sum_up(counts, answers, cells, k, said)
+            _shares(said, before, answers[cells[0] : cells[1]], least, k, total, log_share)
             for label in range(k):
-                seen = said[truth, label] + pseudo_counts[truth, label]
-                if likeliest and answers[worker * k + label] > 0.0:
-                    seen = max(seen, FLOOR)
-                total += seen
-            for label in range(k):
-                cell = worker * k + label
-                seen = said[truth, label] + pseudo_counts[truth, label]
-                if likeliest and answers[cell] > 0.0:
-                    seen = max(seen, FLOOR)
-                share = seen / total if total > 0.0 else 1.0 / k
-                log_share = np.log(share if share > 0.0 else FLOOR)
-                density += pseudo_counts[truth, label] * log_share
-                expected += said[truth, label] * log_share
-                given[truth] += said[truth, label]
-                if truth == 0:
-                    base[cell] = log_share
-                else:
-                    odds[cell, truth - 1] = log_share - base[cell]
-    return density, expected
+                cell = cells[0] + label
+                base[cell] = log_share[label, 0]
+                for other in range(k - 1):
+                    odds[cell, other] = log_share[label, other + 1] - log_share[label, 0]
+                for truth in range(k):
+                    given[truth] += said[label, truth]
+                    density += before[label, truth] * log_share[label, truth]
+                    expected += said[label, truth] * log_share[label, truth]
+        return density, expected
+
+    return confusions
 
 
-@_compiled
-def _sum_up(counts: Reals, answers: Floats, worker: int, said: Floats) -> None:
-    """Fill `said` (K, K) with one worker's expected answers as [truth, answer].
+@_inlined
+def _sum_up(counts: Reals, answers: Floats, cells: Span, n_labels: int, said: Floats) -> None:
+    """Fill `said` (K, K) with one worker's expected answers as [answer, truth].
 
     What rounding leaves over for the first truth counts as nothing.
     """
-    blocks, _, others = counts.shape
     resolution = 8.0 * np.finfo(counts.dtype).eps
-    for label in range(others + 1):
-        cell = worker * (others + 1) + label
+    for label in range(n_labels):
+        cell, row = cells[0] + label, said[label]
+        row[:] = 0.0
+        for block in range(len(counts)):
+            for other in range(n_labels - 1):
+                row[other + 1] += counts[block, cell, other]
         left = answers[cell]
-        for truth in range(others):
-            expected = 0.0
-            for block in range(blocks):
-                expected += counts[block, cell, truth]
-            said[truth + 1, label] = expected
-            left -= expected
-        said[0, label] = left if left > resolution * answers[cell] else 0.0
+        for other in range(n_labels - 1):
+            left -= row[other + 1]
+        row[0] = left if left > resolution * answers[cell] else 0.0
+
+
+@_inlined
+def _shares(
+    said: Floats,
+    before: Floats,
+    answers: Floats,
+    least: float,
+    n_labels: int,
+    total: Floats,
+    log_share: Floats,
+) -> None:
+    """Fill `log_share` (K, K) with log P(answer | truth) as [answer, truth], from what was said and
+    what counts as said before; answers that were ever given count `least` at least."""
+    total[:] = 0.0
+    for label in range(n_labels):
+        seen_min = least if answers[label] > 0.0 else 0.0
+        for truth in range(n_labels):
+            seen = max(said[label, truth] + before[label, truth], seen_min)
+            log_share[label, truth] = seen
+            total[truth] += seen
+    for label in range(n_labels):
+        for truth in range(n_labels):
+            share = log_share[label, truth] / total[truth] if total[truth] > 0.0 else 1.0 / n_labels
+            log_share[label, truth] = share if share > 0.0 else FLOOR
+    each_share = log_share.ravel()
+    for each in range(len(each_share)):
+        each_share[each] = logarithm(each_share[each])

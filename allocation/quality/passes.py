@@ -4,7 +4,7 @@
 add up, so a table may as well lie in many processes (`allocation/job.py`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -143,6 +143,8 @@ class LocalPasses:
         self._bounds = sheet.cuts(threads)
         self._counts: Reals = np.empty((threads, sheet.n_workers * k, k - 1), dtype=precision)
         self._class_mass = np.empty((threads, k))
+        near = self._counts[0].nbytes <= kernels.NEAR_BYTES_MAX
+        self._ahead = 0 if near else kernels.AHEAD
         self._known_min = 1 if log_item_prior is None else 0
         self.posterior: Reals = np.empty((items, k), dtype=precision)
 
@@ -167,6 +169,7 @@ class LocalPasses:
                 sheet.ends,
                 (first, last),
                 sheet.n_labels,
+                self._ahead,
                 self.posterior,
                 counts,
                 class_mass,
@@ -178,7 +181,7 @@ class LocalPasses:
 
     def sweep(self, tables: Tables) -> Counted:
         """Find every item's posterior and count the answers under it."""
-        sheet, sweep = self._sheet, kernels.sweep_of(self._sheet.n_labels)
+        sheet, sweep = self._sheet, kernels.sweep_of(self._sheet.n_labels, self._ahead)
 
         def one(block: int, first: int, last: int) -> tuple[float, float]:
             return sweep(
@@ -197,14 +200,12 @@ class LocalPasses:
         return self._in_blocks(one)
 
     def _in_blocks(self, one: Callable[[int, int, int], tuple[float, float]]) -> Counted:
-        self._counts.fill(0.0)
-        self._class_mass.fill(0.0)
-        blocks = range(len(self._bounds) - 1)
-        if len(blocks) == 1:
-            found = [one(0, self._bounds[0], self._bounds[1])]
-        else:
-            with ThreadPoolExecutor(len(blocks)) as pool:
-                found = list(pool.map(one, blocks, self._bounds[:-1], self._bounds[1:]))
+        def counted(block: int, first: int, last: int) -> tuple[float, float]:
+            self._counts[block].fill(0.0)
+            self._class_mass[block].fill(0.0)
+            return one(block, first, last)
+
+        found = in_blocks(counted, self._bounds)
         return Counted(
             counts=self._counts,
             class_mass=self._class_mass.sum(axis=0),
@@ -212,6 +213,18 @@ class LocalPasses:
             entropy=sum(entropy for _, entropy in found),
             item_evidence=float(np.vdot(self.posterior[: len(self._item_prior)], self._item_prior)),
         )
+
+
+def in_blocks(
+    one: Callable[[int, int, int], tuple[float, float]], bounds: Sequence[int]
+) -> list[tuple[float, float]]:
+    """Return what `one(block, first, last)` makes of each block, a thread each; `bounds` holds the
+    blocks' first indices and the end of the last."""
+    blocks = range(len(bounds) - 1)
+    if len(blocks) == 1:
+        return [one(0, bounds[0], bounds[1])]
+    with ThreadPoolExecutor(len(blocks)) as pool:
+        return list(pool.map(one, blocks, bounds[:-1], bounds[1:]))
 
 
 def _shares(log_item_prior: Reals) -> Reals:

@@ -65,6 +65,22 @@ def test_half_the_precision_gives_the_same_labels(prior: Prior) -> None:
     np.testing.assert_allclose(narrow.posterior, exact.posterior, atol=1e-3)
 
 
+@pytest.mark.parametrize("prior", PRIORS)
+def test_threads_that_share_the_m_step_change_no_more_than_rounding(prior: Prior) -> None:
+    # Given a crowd of so many workers that threads are worth their start
+    votes = crowd(13, n_items=500, n_workers=5_000, n_labels=5).votes
+    assert votes.n_workers * votes.n_labels**2 > dawid_skene.NUMBERS_A_THREAD
+
+    # When it is fitted by one thread, and by three
+    alone = dawid_skene.fit(votes, prior=prior, iterations_max=3)
+    together = dawid_skene.fit(votes, prior=prior, iterations_max=3, threads=3)
+
+    # Then both find the same
+    confusion = np.exp(alone.log_confusion)
+    np.testing.assert_allclose(np.exp(together.log_confusion), confusion, atol=1e-5)
+    np.testing.assert_allclose(together.log_likelihood, alone.log_likelihood, rtol=1e-9)
+
+
 def test_expected_counts_add_over_disjoint_votes() -> None:
     votes = crowd(2).votes
     posterior = majority.fit(votes).posterior

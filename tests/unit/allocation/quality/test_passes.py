@@ -1,13 +1,14 @@
 """The compiled passes say what the formulas say, written out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit
 
 from allocation.quality.dawid_skene import expected_counts, log_joint
-from allocation.quality.kernels import Reals, exponential
+from allocation.quality.kernels import NEAR_BYTES_MAX
 from allocation.quality.passes import Counted, LocalPasses, Precision, Sheet, Tables
 from allocation.quality.votes import Floats, Votes
 from tests.unit.allocation.quality.crowds import any_votes, crowd
@@ -29,14 +30,6 @@ def counts_of(counted: Counted, votes: Votes) -> Floats:
     k = votes.n_labels
     found: Floats = counted.counts.sum(axis=0, dtype=np.float64)
     return found.reshape(votes.n_workers, k, k - 1).transpose(0, 2, 1)
-
-
-@njit(nogil=True)
-def exponentials(exponents: Reals) -> Reals:
-    found = np.empty_like(exponents)
-    for each in range(len(exponents)):
-        found[each] = exponential(exponents[each])
-    return found
 
 
 def test_a_sheet_keeps_every_answer_with_its_item() -> None:
@@ -132,23 +125,19 @@ def test_threads_and_precision_change_no_more_than_rounding(
     assert counted.counts.dtype == passes.posterior.dtype == precision
 
 
-@pytest.mark.parametrize("precision", [np.float64, np.float32])
-def test_a_compiled_exponential_is_exact_to_the_rounding_of_its_exponent(
-    precision: Precision,
-) -> None:
-    # Given numbers down to the least there is
-    least = -80.0 if precision is np.float32 else -700.0
-    exponents: Reals = np.append(np.linspace(least, 0.0, 100_001), [-1e-30, 0.0]).astype(precision)
+def test_tables_that_leave_the_cache_are_swept_alike() -> None:
+    # Given more workers than a core's own cache holds tables of, or only those who answered
+    rng, near = np.random.default_rng(4), crowd(4, n_workers=40, n_labels=5).votes
+    far = replace(near, n_workers=2_000)
+    log_confusion = np.log(rng.dirichlet(np.ones(5), (2_000, 5)))
+    uniform = np.full(5, -np.log(5))
 
-    # When they are exponentiated, and some below as well
-    found = exponentials(exponents)
-    lower: Reals = np.array([2 * least, -np.inf], dtype=precision)
-    below = exponentials(lower)
+    # When both are swept
+    in_cache, beyond = LocalPasses(Sheet.of(near)), LocalPasses(Sheet.of(far))
+    here = in_cache.sweep(tables(log_confusion[:40], uniform))
+    there = beyond.sweep(tables(log_confusion, uniform))
 
-    # Then they are right to the promised digit, and nothing is denormal
-    exact = np.exp(exponents.astype(np.longdouble))
-    error = np.abs(found / exact - 1) / np.finfo(precision).eps
-    assert found.dtype == precision
-    assert (error <= 2 + np.abs(exponents)).all()
-    np.testing.assert_array_equal(below, found[0])
-    assert below.min() > np.finfo(precision).tiny
+    # Then asking for rows ahead has changed nothing
+    assert here.counts.nbytes <= NEAR_BYTES_MAX < there.counts.nbytes
+    np.testing.assert_array_equal(beyond.posterior, in_cache.posterior)
+    np.testing.assert_array_equal(there.counts[:, : 40 * 5], here.counts)
