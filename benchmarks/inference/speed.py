@@ -1,16 +1,14 @@
 """How fast a Dawid-Skene iteration is, beside crowd-kit's on the same answers in the same run.
 
-The time of an iteration is that of four less that of one, over three, so that neither side pays for
-reading its table; of crowd-kit that of two less that of one where answers are many, as it takes the
-better part of a minute for each. Ours, which is over before the machine's load has evened out, is
-the median of five such differences. Peak memory is what the process asked for beyond its input,
-sorting included.
+An iteration is timed within one run, from where the one begins to where a later one does (of
+crowd-kit, from end to end), so that neither side pays for reading its table: ours over twenty
+iterations, crowd-kit's over three, or over one where answers are many and it takes the better part
+of a minute. Peak memory is what the process asked for beyond its input, sorting included.
 """
 
 import tracemalloc
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
@@ -21,15 +19,15 @@ from crowdkit.aggregation import DawidSkene
 from allocation.job import RayPasses
 from allocation.quality import dawid_skene
 from allocation.quality.online import OnlineTruth
-from allocation.quality.passes import LocalPasses, Passes, Sheet, Tables
+from allocation.quality.passes import Counted, LocalPasses, Passes, Sheet, Tables
 from allocation.quality.votes import Codes, Floats, Votes
 from benchmarks.figures import Figure, at_least, at_most, informing
 
 ANSWERS_AN_ITEM, ITEMS_A_WORKER = 5, 50
-BEGUN, DONE, PEER_DONE_WHERE_MANY = 1, 4, 2
-"""Iterations of the two runs that a time is the difference of."""
+TIMED, PEER_TIMED, PEER_TIMED_WHERE_MANY = 20, 3, 1
+"""Iterations that a time is taken over; one more is run."""
 
-MANY_ANSWERS, ROUNDS = 5_000_000, 5
+MANY_ANSWERS = 5_000_000
 
 BATCH_ANSWERS = 10_000
 NEVER = -np.inf
@@ -76,23 +74,14 @@ def batch_figures(
     """Yield speed, its ratio to crowd-kit, equality of labels and memory at one size."""
     size = f"{answers / 1e6:g}M answers, K={labels}"
     given = simulated(answers, labels, seed=0)
-    peer_done = DONE if answers < MANY_ANSWERS else PEER_DONE_WHERE_MANY
-    ours_s, alone_s = (_ours_s(given.votes, each) for each in (threads, 1))
+    peer_timed = PEER_TIMED if answers < MANY_ANSWERS else PEER_TIMED_WHERE_MANY
+    ours_s, alone_s = (_iteration_s(_passes(given.votes, each), each) for each in (threads, 1))
     tracemalloc.start()
-    posterior = _fit(given.votes, peer_done, threads)
+    posterior = _fit(given.votes, peer_timed + 1, threads)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    table = pd.DataFrame(
-        {"task": given.votes.items, "worker": given.votes.workers, "label": given.votes.labels}
-    )
-    labelled: list[pd.Series] = []
-    peer_s = _iteration_s(
-        lambda iterations: labelled.append(
-            DawidSkene(n_iter=iterations, tol=NEVER).fit_predict(table)
-        ),
-        peer_done,
-    )
-    same = posterior.argmax(axis=1) == labelled[0].sort_index().to_numpy()
+    peer_labels, peer_s = _peer(given.votes, peer_timed)
+    same = posterior.argmax(axis=1) == peer_labels
     yield informing(f"{size}: {threads} threads", answers / ours_s / 1e6, "M answers/s/iteration")
     yield informing(f"{size}: 1 thread", answers / alone_s / 1e6, "M answers/s/iteration")
     yield informing(f"{size}: crowd-kit", answers / peer_s / 1e6, "M answers/s/iteration")
@@ -126,7 +115,7 @@ def spread_figures(answers: int, labels: int, *, sheets: int) -> Iterator[Figure
     """Yield the speed over Ray tasks, each with a part of the answers."""
     parts = (simulated(answers // sheets, labels, seed=seed) for seed in range(sheets))
     passes = RayPasses(Sheet.of(part.votes) for part in parts)
-    seconds = _iteration_s(lambda iterations: _iterate(passes, iterations, 1), DONE)
+    seconds = _iteration_s(passes, 1)
     yield informing(
         f"Ray tasks, {answers / 1e6:g}M answers in {sheets} sheets, K={labels}",
         answers / seconds / 1e6,
@@ -134,22 +123,45 @@ def spread_figures(answers: int, labels: int, *, sheets: int) -> Iterator[Figure
     )
 
 
-def _ours_s(votes: Votes, threads: int) -> float:
-    passes = _passes(votes, threads)
-    _iterate(passes, BEGUN, threads)
-    return median(
-        _iteration_s(lambda iterations: _iterate(passes, iterations, threads), DONE)
-        for _ in range(ROUNDS)
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Timed:
+    """Passes that note when each sweep begins."""
+
+    passes: Passes
+    begun: list[float] = field(default_factory=list)
+
+    @property
+    def answers_per_cell(self) -> Floats:
+        return self.passes.answers_per_cell
+
+    def begin(self) -> Counted:
+        return self.passes.begin()
+
+    def sweep(self, tables: Tables) -> Counted:
+        self.begun.append(perf_counter())
+        return self.passes.sweep(tables)
 
 
-def _iteration_s(run: Callable[[int], object], done: int) -> float:
-    def seconds(iterations: int) -> float:
-        begun = perf_counter()
-        run(iterations)
-        return perf_counter() - begun
+def _iteration_s(passes: Passes, threads: int) -> float:
+    _iterate(passes, 1, threads)
+    timed = _Timed(passes)
+    _iterate(timed, TIMED + 1, threads)
+    return (timed.begun[-1] - timed.begun[0]) / TIMED
 
-    return (seconds(done) - seconds(BEGUN)) / (done - BEGUN)
+
+def _peer(votes: Votes, timed: int) -> tuple[Codes, float]:
+    """Return crowd-kit's label of each item, (items,), and the time of an iteration."""
+    ended: list[float] = []
+
+    class Timed(DawidSkene):
+        def _evidence_lower_bound(self, *counted: object) -> float:
+            bound: float = super()._evidence_lower_bound(*counted)
+            ended.append(perf_counter())
+            return bound
+
+    table = pd.DataFrame({"task": votes.items, "worker": votes.workers, "label": votes.labels})
+    labels = Timed(n_iter=timed + 1, tol=NEVER).fit_predict(table)
+    return labels.sort_index().to_numpy(), (ended[-1] - ended[0]) / timed
 
 
 def _passes(votes: Votes, threads: int) -> LocalPasses:
