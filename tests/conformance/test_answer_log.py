@@ -81,6 +81,24 @@ def test_what_a_worker_said_of_an_item_is_found(stores: Stores) -> None:
     assert stores.answers.find(samples.JOB, []) == ()
 
 
+def test_many_answers_are_found_at_once(stores: Stores) -> None:
+    # Given more answers than a statement may ask for one by one
+    answers = [
+        samples.answer(item, f"w{worker}", label=(item + worker) % 5)
+        for item in range(1_000)
+        for worker in range(11)
+    ]
+    stores.answers.append(acquired(stores), AnswerColumns.of(answers))
+
+    # When all are looked for, and as many that were never given
+    given = [(answer.position, answer.worker_id) for answer in answers]
+    other = [(position, WorkerId("stranger")) for position, _ in given]
+    found = stores.answers.find(samples.JOB, given + other)
+
+    # Then each is found in its place
+    assert found == (*(answer.label for answer in answers), *[None] * len(other))
+
+
 def test_jobs_have_logs_of_their_own(stores: Stores) -> None:
     other = JobId("job-0002")
     stores.answers.append(acquired(stores), AnswerColumns.of([samples.answer(1)]))

@@ -11,7 +11,16 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Insert, Select, bindparam, case, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Select,
+    bindparam,
+    case,
+    func,
+    select,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
@@ -23,7 +32,7 @@ from cluster.stores.sql import schema
 from cluster.stores.sql.bulk import Column, insert_columns
 from cluster.stores.sql.dialect import insert_or_change_from, one_writer, raw_rows
 from cluster.stores.sql.engine import Database
-from cluster.stores.sql.names import KnownRefs, names_of, ref_of
+from cluster.stores.sql.names import KnownRefs, batches, known_refs, names_of, ref_of
 
 _answers, _partitions, _totals = schema.answers.c, schema.partitions.c, schema.worker_totals.c
 _names = schema.names.c
@@ -98,7 +107,8 @@ class SqlAnswers:
     ) -> tuple[int | None, ...]:
         """Return the label code stored for each item and worker, None where there is none."""
         with self._database.reading() as connection:
-            return tuple(_stored_label(connection, job_id, *slot) for slot in slots)
+            stored = _stored_labels(connection, job_id, slots)
+        return tuple(map(stored.get, slots))
 
     def totals(self, worker_id: WorkerId) -> WorkerTotals:
         """Return what a worker has given so far."""
@@ -142,23 +152,37 @@ def _columns(
 
 def _raise_already_answered(connection: Connection, job_id: JobId, answers: AnswerColumns) -> None:
     """Raise AlreadyAnswered for the first answer that is stored, or comes twice."""
-    seen: set[tuple[int, WorkerId]] = set()
-    for position, worker in zip(answers.positions.tolist(), answers.workers, strict=True):
-        pair = (position, answers.worker_ids[worker])
-        if pair in seen or _stored_label(connection, job_id, *pair) is not None:
-            raise AlreadyAnswered(job_id, *pair)
-        seen.add(pair)
+    slots = [
+        (position, answers.worker_ids[worker])
+        for position, worker in zip(answers.positions.tolist(), answers.workers, strict=True)
+    ]
+    stored = _stored_labels(connection, job_id, slots)
+    seen: set[tuple[Position, WorkerId]] = set()
+    for slot in slots:
+        if slot in seen or slot in stored:
+            raise AlreadyAnswered(job_id, *slot)
+        seen.add(slot)
 
 
-def _stored_label(
-    connection: Connection, job_id: JobId, position: Position, worker_id: WorkerId
-) -> int | None:
-    statement = select(_answers.label).where(
-        _answers.job_ref == ref_of(job_id),
-        _answers.position == position,
-        _answers.worker_ref == ref_of(worker_id),
-    )
-    return connection.scalar(statement)
+def _stored_labels(
+    connection: Connection, job_id: JobId, slots: Sequence[tuple[Position, WorkerId]]
+) -> dict[tuple[Position, WorkerId], int]:
+    """Return the label codes that are stored, by item and worker."""
+    refs = known_refs(connection, [job_id, *sorted({worker_id for _, worker_id in slots})])
+    if job_id not in refs:
+        return {}
+    wanted = {(position, refs[worker_id]) for position, worker_id in slots if worker_id in refs}
+    names_by_ref = {ref: name for name, ref in refs.items()}
+    found: dict[tuple[Position, WorkerId], int] = {}
+    # By item alone, which is an index's next column: an item has few answers, a job many.
+    for some in batches(sorted({position for position, _ in wanted})):
+        statement = select(_answers.position, _answers.worker_ref, _answers.label).where(
+            _answers.job_ref == refs[job_id], _answers.position.in_(some)
+        )
+        for position, ref, label in raw_rows(connection, statement):
+            if (position, ref) in wanted:
+                found[position, WorkerId(names_by_ref[ref])] = label
+    return found
 
 
 def _fence() -> Select[tuple[int, int]]:

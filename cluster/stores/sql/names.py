@@ -42,12 +42,12 @@ class KnownRefs:
 
 def _refs_of(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     unique = sorted(set(names))
-    known = _known(connection, unique)
+    known = known_refs(connection, unique)
     missing = [name for name in unique if name not in known]
     if missing:
         new = each_of(connection.dialect.name, missing)
         insert_new_from(connection, schema.names, new, "name")
-        known |= _known(connection, missing)
+        known |= known_refs(connection, missing)
     return known
 
 
@@ -59,18 +59,20 @@ def ref_of(name: str) -> ScalarSelect[int]:
 def names_of(connection: Connection, refs: Sequence[int]) -> tuple[str, ...]:
     """Return the names behind numbers, in their order."""
     found: dict[int, str] = {}
-    for some in _batches(refs):
+    for some in batches(refs):
         rows = connection.execute(select(_names.ref, _names.name).where(_names.ref.in_(some)))
         found.update((row.ref, row.name) for row in rows)
     return tuple(found[ref] for ref in refs)
 
 
-def _known(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+def known_refs(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """Return the numbers of those names that have one."""
     wanted = _names.name.in_(each_of(connection.dialect.name, names))
     rows = raw_rows(connection, select(_names.name, _names.ref).where(wanted))
     return dict(rows)
 
 
-def _batches(values: Sequence[T]) -> Iterator[Sequence[T]]:
+def batches(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield values, as many at a time as one statement may bind."""
     for start in range(0, len(values), _VARIABLES_MAX):
         yield values[start : start + _VARIABLES_MAX]

@@ -38,6 +38,9 @@ CALLS: dict[str, Callable[[Stores], object]] = {
         samples.partition(), AnswerColumns.of([samples.answer()])
     ),
     "answers.read": lambda s: s.answers.read(samples.JOB, 0, 10),
+    "answers.find": lambda s: s.answers.find(
+        samples.JOB, [(1, WorkerId("ann")), (2, WorkerId("zoe"))]
+    ),
     "answers.totals": lambda s: s.answers.totals(WorkerId("ann")),
     "workers.page": lambda s: s.workers.page(WorkerId("a"), 10),
     "workers.set_paused": lambda s: s.workers.set_paused(WorkerId("ann"), paused=True),
@@ -75,6 +78,7 @@ def test_a_call_searches_by_an_index(database: Database, name: str) -> None:
     stores = sql_stores(database, MemoryObjects())
     stores.jobs.create(samples.job(), None)
     stores.partitions.add([samples.partition()])
+    stores.answers.append(samples.partition(), AnswerColumns.of([samples.answer(7)]))
     stores.workers.add(samples.worker("ann"))
     stores.keys.add(samples.api_key())
     stores.uploads.create(samples.upload())
@@ -102,3 +106,22 @@ def test_a_call_searches_by_an_index(database: Database, name: str) -> None:
     plans = [plan for plan in plans if (name, plan) not in ALLOWED]
     plans = [plan for plan in plans if " VIRTUAL TABLE " not in plan]
     assert not [plan for plan in plans if plan.startswith(("SCAN", "USE TEMP B-TREE"))]
+
+
+def test_however_many_answers_are_looked_for_the_statements_are_two(database: Database) -> None:
+    stores = sql_stores(database, MemoryObjects())
+    statements: list[str] = []
+
+    @event.listens_for(database._engine, "before_cursor_execute")
+    def note(_: Connection, __: object, statement: str, *___: object) -> None:
+        if statement.startswith("SELECT"):
+            statements.append(statement)
+
+    stores.partitions.add([samples.partition()])
+    stores.answers.append(samples.partition(), AnswerColumns.of([samples.answer(7)]))
+    statements.clear()
+
+    found = stores.answers.find(samples.JOB, [(item, WorkerId("ann")) for item in range(500)])
+
+    assert [item for item, label in enumerate(found) if label is not None] == [7]
+    assert len(statements) == 2
