@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from allocation.quality.directions import Axes, leading, placed
+from allocation.quality.directions import SAMPLE_ROWS, Axes, Features, leading, placed
 from cluster import paths
 from cluster.domain.ids import JobId
 from cluster.domain.items import Chunk
@@ -40,14 +40,21 @@ def read_directions(
 
 
 def _axes(objects: ObjectStore, files: Sequence[tuple[Chunk, str]]) -> Axes | None:
+    """Return the directions that matter, by a sample of some chunks; only their samples are kept
+    in memory."""
     some = files[:: max(1, -(-len(files) // BASIS_CHUNKS))]
-    found = [_features(objects, chunk, path) for chunk, path in some]
-    known = [features for features in found if features is not None]
+    every = max(1, -(-sum(chunk.rows for chunk, _ in some) // SAMPLE_ROWS))
+    samples = (_sample(_features(objects, chunk, path), every) for chunk, path in some)
+    known = [features for features in samples if features is not None]
     alike = [features for features in known if features.shape[1] == known[0].shape[1]]
     return leading(np.concatenate(alike)) if alike else None
 
 
-def _features(objects: ObjectStore, chunk: Chunk, path: str) -> npt.NDArray[np.float32] | None:
+def _sample(features: Features | None, every: int) -> Features | None:
+    return None if features is None else features[::every].copy()
+
+
+def _features(objects: ObjectStore, chunk: Chunk, path: str) -> Features | None:
     """Return a chunk's features (rows, D); None where it has none, or they do not fit it."""
     try:
         with objects.open_input(path) as stream:
@@ -58,5 +65,5 @@ def _features(objects: ObjectStore, chunk: Chunk, path: str) -> npt.NDArray[np.f
     if not np.array_equal(table["position"].to_numpy(), expected):
         return None
     flat = table["features"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    features: npt.NDArray[np.float32] = np.nan_to_num(flat.astype(np.float32))
+    features: Features = np.nan_to_num(flat.astype(np.float32))
     return features.reshape(chunk.rows, -1)

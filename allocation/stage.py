@@ -21,7 +21,7 @@ from allocation.feature_files import read_directions
 from allocation.log import read_all
 from allocation.ports import PartitionReport, Shard
 from allocation.prediction_files import read_predictions
-from allocation.track_records import read_known, write_records
+from allocation.track_records import TrackRecords, write_records
 from allocation.vetting import Finding
 from cluster.domain.ids import JobId, UnixSeconds, WorkerId
 from cluster.domain.jobs import Job, JobState, Progress
@@ -33,8 +33,6 @@ from cluster.runner import JobDesk
 from cluster.settings import AskingSettings
 
 DELIVERY_ROWS = 50_000
-
-WORKERS_EVERY_S = 60.0
 
 NAMED_MAX = 20
 """Workers an event names; of more it gives the number."""
@@ -85,7 +83,7 @@ class AskSession:
         self._writer = ResultWriter(stores, desk.job.job_id, desk.job.spec.label_set)
         self._campaign = _campaign(stores, desk.job, trainings_max, self._writer.delivered())
         self._told: set[WorkerId] = set()
-        self._known_at: UnixSeconds | None = None
+        self._track_records = TrackRecords(stores, desk.job)
         self._seq = self._open_questions = 0
         self._published = False
         self._answered_at = self._consensus_at = desk.clock.now()
@@ -214,18 +212,12 @@ class AskSession:
             self._seq = int(answers.seq[-1])
             self._answered_at = self._desk.clock.now()
             self._campaign.absorb(answers)
-        self._learn_of_workers()
+        if (known := self._track_records.news(self._desk.clock.now())) is not None:
+            self._campaign.know_workers(known)
         if len(answers) or not self._published:
             self._campaign.refit()
             self._tell_findings()
         return bool(len(answers))
-
-    def _learn_of_workers(self) -> None:
-        """Look now and then who has registered, and what earlier jobs tell of whom."""
-        now = self._desk.clock.now()
-        if self._known_at is None or now - self._known_at >= WORKERS_EVERY_S:
-            self._known_at = now
-            self._campaign.know_workers(read_known(self._stores, self._desk.job, now))
 
     def _tell_findings(self) -> None:
         """Record why workers are asked no more, once for each."""

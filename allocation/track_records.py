@@ -6,8 +6,9 @@ are expected to be, and `seconds` the median an answer took.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,10 @@ from cluster.errors import ObjectMissing
 from cluster.ports import ObjectStore, Stores
 
 JOBS_MAX = 20
-"""So many of a tenant's newest jobs are looked at."""
+"""The records of so many of a tenant's newest completed jobs are read."""
+
+JOB_PAGES_MAX = 10
+"""In so many pages of a tenant's newest jobs completed ones are looked for."""
 
 WORKERS_MAX = 5_000
 """Of so many workers with records something is known, and of so many of those registered."""
@@ -31,8 +35,8 @@ WORKERS_MAX = 5_000
 SKILLS_MAX = 8
 """So many of the skills that most workers declare are told apart."""
 
-DAY_S = 86_400.0
-PAGE = 1_000
+DAY_S, PROFILES_EVERY_S = 86_400.0, 60.0
+PAGE, PAGE_OF_JOBS = 1_000, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,27 @@ class Record:
         return Record(
             self.answers + more.answers, self.right + more.right, self.seconds + more.seconds
         )
+
+
+class TrackRecords:
+    """What is known of workers while a job asks: who has registered is looked at now and then,
+    earlier jobs once, as what they tell does not change."""
+
+    def __init__(self, stores: Stores, job: Job) -> None:
+        self._stores, self._records = stores, read_records(stores, job)
+        self._told: tuple[WorkerId, ...] = ()
+        self._looked_at: UnixSeconds | None = None
+
+    def news(self, now: UnixSeconds) -> Known | None:
+        """Return what is known where that is of other workers than it was the last time."""
+        if self._looked_at is not None and now - self._looked_at < PROFILES_EVERY_S:
+            return None
+        self._looked_at = now
+        known = read_known(self._stores, self._records, now)
+        if known.worker_ids == self._told:
+            return None
+        self._told = known.worker_ids
+        return known
 
 
 def write_records(
@@ -73,12 +98,23 @@ def write_records(
         pq.write_table(table, stream)
 
 
-def read_known(stores: Stores, job: Job, now: UnixSeconds) -> Known:
-    """Return what is known of workers from the tenant's newest finished jobs and from profiles.
+def read_records(stores: Stores, job: Job) -> dict[WorkerId, Record]:
+    """Return how workers did in the newest completed jobs of a job's tenant.
 
     Those with most answers in these jobs come first.
     """
-    records = _records(stores, job)
+    found: dict[WorkerId, Record] = {}
+    completed = (each for each in _newest(stores, job) if each.state is JobState.COMPLETED)
+    for other in islice(completed, JOBS_MAX):
+        for worker_id, record in _read(stores.objects, other.job_id):
+            before = found.get(worker_id)
+            found[worker_id] = record if before is None else before.plus(record)
+    ranked = sorted(found, key=lambda worker_id: -found[worker_id].answers)
+    return {worker_id: found[worker_id] for worker_id in ranked[:WORKERS_MAX]}
+
+
+def read_known(stores: Stores, records: Mapping[WorkerId, Record], now: UnixSeconds) -> Known:
+    """Return what is known of workers from records and from profiles; records come first."""
     profiles = _profiles(stores)
     skills = [skill for skill, _ in _declared(profiles.values()).most_common(SKILLS_MAX)]
     everybody = tuple(dict.fromkeys((*records, *profiles)))
@@ -89,15 +125,15 @@ def read_known(stores: Stores, job: Job, now: UnixSeconds) -> Known:
     return Known(worker_ids=everybody, features=np.array(rows)) if rows else Known.nothing()
 
 
-def _records(stores: Stores, job: Job) -> dict[WorkerId, Record]:
-    found: dict[WorkerId, Record] = {}
-    for other in stores.jobs.page(job.tenant_id, None, JOBS_MAX):
-        if other.state is JobState.COMPLETED and other.job_id != job.job_id:
-            for worker_id, record in _read(stores.objects, other.job_id):
-                before = found.get(worker_id)
-                found[worker_id] = record if before is None else before.plus(record)
-    ranked = sorted(found, key=lambda worker_id: -found[worker_id].answers)
-    return {worker_id: found[worker_id] for worker_id in ranked[:WORKERS_MAX]}
+def _newest(stores: Stores, job: Job) -> Iterator[Job]:
+    """Yield the other jobs of a job's tenant, newest first."""
+    after: JobId | None = None
+    for _ in range(JOB_PAGES_MAX):
+        page = stores.jobs.page(job.tenant_id, after, PAGE_OF_JOBS)
+        yield from (other for other in page if other.job_id != job.job_id)
+        if len(page) < PAGE_OF_JOBS:
+            return
+        after = page[-1].job_id
 
 
 def _read(objects: ObjectStore, job_id: JobId) -> list[tuple[WorkerId, Record]]:

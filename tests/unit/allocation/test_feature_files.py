@@ -1,11 +1,13 @@
 """Features are read back chunk by chunk, and one that is missing stops nothing."""
 
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from allocation.feature_files import read_directions
+from allocation.feature_files import BASIS_CHUNKS, read_directions
 from allocation.quality.directions import unit
 from cluster import paths
 from cluster.domain.items import Chunk
@@ -91,3 +93,32 @@ def test_features_that_are_no_numbers_are_zeros(stores: Stores) -> None:
 
     assert np.isfinite(found).all()
     assert not found[3].any()
+
+
+def test_no_more_than_a_sample_of_the_chunks_is_held() -> None:
+    # Given features of so many rows that all chunks of the sample are sixteen times one
+    stores, rows, width = memory_stores(MemoryObjects()), 1_000, 256
+    chunks = [
+        Chunk(
+            job_id=JOB,
+            number=number,
+            first_position=number * rows,
+            rows=rows,
+            items_path=paths.items(JOB, number),
+        )
+        for number in range(BASIS_CHUNKS)
+    ]
+    stores.chunks.add(chunks)
+    features = np.random.default_rng(3).normal(size=(rows, width))
+    for chunk in chunks:
+        store(stores, chunk.number, features, first=chunk.first_position)
+
+    # When they are read
+    tracemalloc.start()
+    found = read_directions(stores, JOB, BASE, BASIS_CHUNKS * rows)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    # Then what is held besides the result is less than those chunks, let alone a copy of them
+    assert found.any(axis=1).all()
+    assert peak_bytes - found.nbytes < BASIS_CHUNKS * rows * width * 4

@@ -5,11 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from allocation.newcomers import Known
 from allocation.stage import AskSession
-from allocation.track_records import read_known, write_records
+from allocation.track_records import (
+    JOBS_MAX,
+    PROFILES_EVERY_S,
+    TrackRecords,
+    read_known,
+    read_records,
+    write_records,
+)
 from cluster import paths
 from cluster.domain.ids import JobId, KeyId, TenantId, WorkerId
-from cluster.domain.jobs import Goal, JobState
+from cluster.domain.jobs import Goal, Job, JobState
 from cluster.domain.work import Answer, AnswerColumns, WorkerProfile
 from cluster.errors import ObjectMissing
 from cluster.ports import Stores
@@ -47,6 +55,10 @@ def given_job(
     write_records(stores.objects, JobId(name), AnswerColumns.of(answers), posterior)
 
 
+def known_to(stores: Stores, new: Job, now: float) -> Known:
+    return read_known(stores, read_records(stores, new), now)
+
+
 @pytest.fixture
 def stores() -> Stores:
     return memory_stores(MemoryObjects())
@@ -59,7 +71,7 @@ def test_records_of_a_tenants_jobs_add_up(stores: Stores) -> None:
     given_job(stores, "other", {"stranger": [0, 0]}, tenant="elsewhere")
 
     # When a third looks
-    known = read_known(stores, job(), now=0.0)
+    known = known_to(stores, job(), now=0.0)
 
     # Then who answered most comes first, with odds, experience and pace of all that was answered
     assert known.worker_ids == ("good", "bad")
@@ -69,6 +81,46 @@ def test_records_of_a_tenants_jobs_add_up(stores: Stores) -> None:
     assert known.features[:, 1] == pytest.approx(np.log1p([5, 3]))
     assert known.features[:, 2] == pytest.approx(np.log1p([(3 * 11.0 + 2 * 10.5) / 5, 11.0]))
     assert np.isnan(known.features[:, 3:]).all()
+
+
+def test_jobs_that_have_not_ended_leave_the_records_of_those_that_have(stores: Stores) -> None:
+    # Given an old job with records, and since then more jobs than are read that run, or failed
+    given_job(stores, "000", {"good": [0, 0, 0]})
+    for number in range(1, 8 * JOBS_MAX):
+        state = JobState.ASKING if number % 2 else JobState.FAILED
+        stores.jobs.create(replace(job(JobId(f"{number:03}")), state=state), None)
+
+    # When a new job looks, then it knows whom that one knew
+    assert list(read_records(stores, job(JobId("new")))) == ["good"]
+
+
+def test_of_the_completed_jobs_the_newest_are_read(stores: Stores) -> None:
+    for number in range(JOBS_MAX + 1):
+        given_job(stores, f"{number:03}", {f"w{number}": [0]})
+
+    found = read_records(stores, job(JobId("new")))
+
+    assert set(found) == {f"w{number}" for number in range(1, JOBS_MAX + 1)}
+
+
+def test_what_is_known_is_told_again_only_once_somebody_has_registered(stores: Stores) -> None:
+    # Given a job that asks, after one that is over
+    given_job(stores, "first", {"good": [0, 0, 0]})
+    records = TrackRecords(stores, job())
+    told = records.news(now=0.0)
+    assert told is not None
+    assert told.worker_ids == ("good",)
+
+    # When nobody registers, and another job ends, then there is no news
+    given_job(stores, "second", {"other": [0, 0]})
+    assert records.news(now=PROFILES_EVERY_S) is None
+
+    # When somebody does, then that is told, but not at once
+    stores.workers.add(worker("new", price=0.0))
+    assert records.news(now=1.9 * PROFILES_EVERY_S) is None
+    news = records.news(now=2.0 * PROFILES_EVERY_S)
+    assert news is not None
+    assert news.worker_ids == ("good", "new")
 
 
 def test_profiles_tell_kind_price_age_and_skills(stores: Stores) -> None:
@@ -86,7 +138,7 @@ def test_profiles_tell_kind_price_age_and_skills(stores: Stores) -> None:
         )
     )
 
-    known = read_known(stores, job(), now=10 * DAY_S)
+    known = known_to(stores, job(), now=10 * DAY_S)
 
     # Then nothing is known of how good they are, all else is
     by_id = dict(zip(known.worker_ids, known.features.tolist(), strict=True))
@@ -98,13 +150,13 @@ def test_profiles_tell_kind_price_age_and_skills(stores: Stores) -> None:
 def test_a_job_without_records_and_without_workers_is_no_harm(stores: Stores) -> None:
     stores.jobs.create(replace(job(JobId("old")), state=JobState.COMPLETED), None)
 
-    assert read_known(stores, job(), now=0.0).worker_ids == ()
+    assert known_to(stores, job(), now=0.0).worker_ids == ()
 
 
 def test_a_job_that_nobody_answered_has_an_empty_record(stores: Stores) -> None:
     given_job(stores, "silent", {})
 
-    assert read_known(stores, job(), now=0.0).worker_ids == ()
+    assert known_to(stores, job(), now=0.0).worker_ids == ()
 
 
 def test_a_job_that_ends_stores_how_its_workers_did() -> None:
@@ -120,7 +172,7 @@ def test_a_job_that_ends_stores_how_its_workers_did() -> None:
     given.stores.jobs.save(replace(given.stores.jobs.load(JOB), state=JobState.COMPLETED))
 
     # Then the next job knows them
-    known = read_known(given.stores, job(JobId("next")), now=0.0)
+    known = known_to(given.stores, job(JobId("next")), now=0.0)
     odds = dict(zip(known.worker_ids, known.features[:, 0].tolist(), strict=True))
     assert odds[WorkerId("w0")] < min(odds[WorkerId(f"w{good}")] for good in range(1, 12))
 
