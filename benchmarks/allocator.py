@@ -5,6 +5,11 @@ synchronous_commit on: so many clients at once, each claims n questions, answers
 claims again. Muster is also measured on SQLite. Peers run in as many processes as there are
 cores, Muster in one; `cores used` is what that one had of the machine, less than 1 where writes or
 other programs kept it waiting. The load is `clients x n`; give several: `--loads 64x1,256x10`.
+
+What bounds Muster at one question a claim: with few clients the commit, some ten round trips and a
+sync, half of the cycle however few answers share it; with many clients the one core's time in
+Python, half of it for the claim, as what is paid once a call (matching, token, future) is shared by
+no other question. Closed clients also move in step: while the log writes they all wait for it.
 """
 
 import argparse
