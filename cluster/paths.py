@@ -21,6 +21,16 @@ def upload_manifest(tenant_id: TenantId, upload_id: str) -> str:
     return f"upload_parts/{slug(tenant_id)}/{slug(upload_id)}/manifest.json"
 
 
+def adapter_records(tenant_id: TenantId, kind: str) -> str:
+    """Return the folder of what an adapter keeps of a tenant, beside what the service knows."""
+    return f"adapters/{slug(tenant_id)}/{kind}"
+
+
+def adapter_record(tenant_id: TenantId, kind: str, name: str) -> str:
+    """Return the path of one thing an adapter keeps."""
+    return f"{adapter_records(tenant_id, kind)}/{slug(name)}.json"
+
+
 def items(job_id: JobId, chunk: int) -> str:
     """Return the path of a chunk's accepted items."""
     return f"jobs/{job_id}/items/{chunk:06d}.parquet"

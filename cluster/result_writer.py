@@ -182,6 +182,18 @@ def newest_revisions(stores: Stores, job_id: JobId) -> npt.NDArray[np.int32]:
     return newest
 
 
+def newest_tables(stores: Stores, job_id: JobId) -> Iterator[pa.Table]:
+    """Yield the delivered labels of a job as in `SCHEMA`, every item once as it stands now.
+
+    Memory grows by four bytes an item and no more.
+    """
+    newest = newest_revisions(stores, job_id)
+    for segment in segments(stores.results, job_id):
+        table = read_segment(stores.objects, segment)
+        is_newest = table["revision"].to_numpy() == newest[table["position"].to_numpy()]
+        yield table.filter(pa.array(is_newest))
+
+
 def _items(chunks: Sequence[Chunk]) -> int:
     return max((chunk.first_position + chunk.rows for chunk in chunks), default=0)
 

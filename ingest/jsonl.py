@@ -1,7 +1,7 @@
 """Rows of JSON Lines: one JSON object (RFC 8259) a line, blank lines skipped."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NoReturn
 
 from cluster.domain.items import RejectedRow
@@ -14,11 +14,19 @@ _VALUES_MAX = 100_000
 
 def jsonl_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row | RejectedRow]:
     """Yield each line's object as a row, or why it is none; `line` is the line's number."""
-    for line in read_lines(stream, layout.record_bytes_max):
+    for line, found in json_objects(stream, layout.record_bytes_max):
+        yield found if isinstance(found, RejectedRow) else _row(line, found, layout)
+
+
+def json_objects(
+    stream: BinaryIO, bytes_max: int
+) -> Iterator[tuple[int, dict[str, object] | RejectedRow]]:
+    """Yield the object of each line that is not blank, or why it is none, with its number."""
+    for line in read_lines(stream, bytes_max):
         if line.content is None:
-            yield too_long(line.number, line.size, layout)
+            yield line.number, too_long(line.number, line.size, bytes_max)
         elif not is_blank(line.content):
-            yield parse_line(line.number, line.content, layout)
+            yield line.number, parse_object(line.number, line.content)
 
 
 def is_blank(content: bytes) -> bool:
@@ -26,22 +34,32 @@ def is_blank(content: bytes) -> bool:
     return not content or content.isspace()
 
 
-def too_long(line: int, size: int, layout: Layout) -> RejectedRow:
+def too_long(line: int, size: int, bytes_max: int) -> RejectedRow:
     """Return the rejection of a line over the limit, which nobody parses."""
-    detail = f"the line has {size:,} bytes; the limit is {layout.record_bytes_max:,}"
+    detail = f"the line has {size:,} bytes; the limit is {bytes_max:,}"
     return Problem(None, Code.ROW_TOO_LARGE, detail).at(line)
 
 
 def parse_line(line: int, content: bytes, layout: Layout) -> Row | RejectedRow:
     """Return a line's object as a row, or why it is none."""
+    found = parse_object(line, content)
+    return found if isinstance(found, RejectedRow) else _row(line, found, layout)
+
+
+def parse_object(line: int, content: bytes) -> dict[str, object] | RejectedRow:
+    """Return a line's object, or why it is none."""
     value = parse_json(content)
     if isinstance(value, Problem):
         return value.at(line)
     if not isinstance(value, dict):
         detail = f"the line is {_name(value)}, not an object"
         return Problem(None, Code.JSON_NOT_OBJECT, detail).at(line)
+    return value
+
+
+def _row(line: int, found: Mapping[str, object], layout: Layout) -> Row:
     absent = Absent.ABSENT
-    return Row(line, value.get(layout.id_field, absent), value.get(layout.content_field, absent))
+    return Row(line, found.get(layout.id_field, absent), found.get(layout.content_field, absent))
 
 
 def parse_json(content: bytes) -> object:

@@ -27,7 +27,7 @@ def jsonl_blocks(stream: BinaryIO, layout: Layout, place: Place) -> Iterator[Unr
     """Yield the lines from a place on as blocks; parsing them is left to the caller's threads."""
     for span in read_spans(stream, place, layout.record_bytes_max):
         if isinstance(span, LongLine):
-            refused = too_long(span.place.line, span.size, layout)
+            refused = too_long(span.place.line, span.size, layout.record_bytes_max)
             yield partial(Block, rows=[refused], starts=[span.place.offset])
         else:
             yield partial(parse_span, span, layout)
@@ -118,7 +118,7 @@ class _Parsing:
         number = self.span.place.line + line
         content = self.span.data[self.starts[line] : self.span.ends[line]]
         if len(content) > self.layout.record_bytes_max:
-            return too_long(number, len(content), self.layout)
+            return too_long(number, len(content), self.layout.record_bytes_max)
         return parse_line(number, content, self.layout)
 
     def _begin(self, lines: Integers) -> Integers:

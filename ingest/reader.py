@@ -9,6 +9,8 @@ from ingest.columns import parquet_blocks, parquet_rows
 from ingest.delimited import csv_rows
 from ingest.jsonl import jsonl_rows
 from ingest.jsonl_blocks import jsonl_blocks
+from ingest.manifests import manifest_rows
+from ingest.openai_batch import request_rows
 from ingest.rows import Layout, Place, Row
 
 
@@ -26,6 +28,8 @@ def read_blocks(stream: BinaryIO, layout: Layout, place: Place) -> Iterator[Unre
             return blocks_of(csv_rows(stream, layout), place.line)
         case "parquet":
             return parquet_blocks(stream, layout, place)
+        case "openai-batch" | "manifest":
+            return blocks_of(_read_rows(stream, layout), place.line)
         case _:
             assert_never(layout.format)
 
@@ -38,5 +42,9 @@ def _read_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row | RejectedRow]:
             return csv_rows(stream, layout)
         case "parquet":
             return parquet_rows(stream, layout)
+        case "openai-batch":
+            return request_rows(stream, layout)
+        case "manifest":
+            return manifest_rows(stream, layout)
         case _:
             assert_never(layout.format)

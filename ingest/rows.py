@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cluster.domain.ids import ItemId
 from cluster.domain.items import Modality, RejectedRow
-from cluster.domain.jobs import JobSpec, SourceFormat
+from cluster.domain.jobs import JobSpec, Source, SourceFormat
 from cluster.settings import Limits
 
 Integers = npt.NDArray[np.int64]
@@ -42,6 +42,8 @@ class Code(StrEnum):
     IMAGE_UNSUPPORTED = "image-unsupported"
     IMAGE_BROKEN = "image-broken"
     IMAGE_TOO_LARGE = "image-too-large"
+    REQUEST_UNSUPPORTED = "request-unsupported"
+    LABELS_DIFFER = "labels-differ"
     MORE_REJECTED = "more-rejected"
 
 
@@ -97,6 +99,7 @@ class Layout:
 
     `record_bytes_max` bounds one line of JSONL or record of CSV, `page_bytes_max` one unpacked
     page of Parquet and one batch of rows, `decoded_bytes_max` all that a source may unpack to.
+    Lines that name labels of their own must name `labels`, under `label_field`.
     """
 
     uri: str
@@ -107,6 +110,8 @@ class Layout:
     record_bytes_max: int
     decoded_bytes_max: int
     page_bytes_max: int = 256 * 2**20
+    labels: tuple[str, ...] = ()
+    label_field: str | None = None
 
 
 def layout_of(spec: JobSpec, limits: Limits) -> Layout:
@@ -114,16 +119,31 @@ def layout_of(spec: JobSpec, limits: Limits) -> Layout:
 
     A record may hold a whole image in base64 (4 bytes for 3) beside its other fields.
     """
+    source = spec.source
     image_bytes = limits.image_bytes_max * 4 // 3 if spec.modality == "image" else 0
+    id_field, content_field = _fields(source, spec.modality)
     return Layout(
-        uri=spec.source.uri,
-        format=spec.source.format,
+        uri=source.uri,
+        format=source.format,
         modality=spec.modality,
-        id_field=spec.source.id_field,
-        content_field=spec.source.content_field or spec.modality,
+        id_field=id_field,
+        content_field=content_field,
         record_bytes_max=limits.row_bytes_max + image_bytes,
         decoded_bytes_max=limits.source_bytes_max,
+        labels=spec.label_set.names,
+        label_field=source.label_field,
     )
+
+
+def _fields(source: Source, modality: Modality) -> tuple[str, str]:
+    """Return where a record has its id and its content, which some formats fix."""
+    match source.format:
+        case "openai-batch":
+            return "custom_id", "body.messages"
+        case "manifest":
+            return "line", "source" if modality == "text" else "source-ref"
+        case _:
+            return source.id_field, source.content_field or modality
 
 
 def shown(names: Sequence[str]) -> tuple[str, ...]:

@@ -1,15 +1,13 @@
 """The last stage of a job: its results as one Parquet file and one JSON-lines file."""
 
-from collections.abc import Iterator
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster import paths
 from cluster.domain.jobs import JobState
 from cluster.errors import ObjectMissing
 from cluster.ports import Stores
-from cluster.result_writer import SCHEMA, newest_revisions, read_segment, segments
+from cluster.result_writer import SCHEMA, newest_tables
 from cluster.runner import JobDesk
 from serve_apps.json_lines import json_lines
 
@@ -34,7 +32,8 @@ class ExportStage:
             objects.open_output(paths.export(job_id, "jsonl")) as lines,
             pq.ParquetWriter(parquet, SCHEMA) as writer,
         ):
-            for table in self._tables(desk):
+            for table in newest_tables(self._stores, job_id):
+                desk.check()
                 writer.write_table(table)
                 lines.write(json_lines(table))
                 rows += table.num_rows
@@ -43,11 +42,3 @@ class ExportStage:
         seconds = desk.clock.now() - started_at
         desk.record("export.done", f"{rows:,} labels exported", items=rows, seconds=seconds)
         return JobState.COMPLETED
-
-    def _tables(self, desk: JobDesk) -> Iterator[pa.Table]:
-        newest = newest_revisions(self._stores, desk.job.job_id)
-        for segment in segments(self._stores.results, desk.job.job_id):
-            desk.check()
-            table = read_segment(self._stores.objects, segment)
-            is_newest = table["revision"].to_numpy() == newest[table["position"].to_numpy()]
-            yield table.filter(pa.array(is_newest))

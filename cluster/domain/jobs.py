@@ -29,20 +29,23 @@ class JobState(StrEnum):
         return self in (JobState.COMPLETED, JobState.CANCELLED, JobState.FAILED)
 
 
-SourceFormat = Literal["jsonl", "csv", "parquet"]
+SourceFormat = Literal["jsonl", "csv", "parquet", "openai-batch", "manifest"]
+"""How a source is written: tables, batch files of chat completions, Ground Truth manifests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where a job's items are read from: a URI the service may open, and how to read it.
 
-    Uploads and inline items are stored first and referred to by an `upload://` URI.
+    Uploads and inline items are stored first and referred to by an `upload://` URI. `label_field`
+    is the name under which answers hold the label, in the formats that have answers of their own.
     """
 
     uri: str
     format: SourceFormat
     id_field: str = "id"
     content_field: str | None = None
+    label_field: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

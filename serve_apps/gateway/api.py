@@ -8,6 +8,10 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, FastAPI
 
 from serve_apps.gateway.access import require_key
+from serve_apps.gateway.adapters.dialects import Dialects
+from serve_apps.gateway.adapters.openai import batches, files
+from serve_apps.gateway.adapters.openai.files import FILES
+from serve_apps.gateway.adapters.openai.refusals import DIALECT as OPENAI
 from serve_apps.gateway.bounds import BodyBounds
 from serve_apps.gateway.feed import EventFeed
 from serve_apps.gateway.gate import KeyGate
@@ -31,6 +35,9 @@ from serve_apps.gateway.services import Services
 from serve_apps.gateway.throttle import Throttle
 from serve_apps.gateway.tus_answers import TusAnswers
 
+DIALECTS = (OPENAI,)
+"""The protocols of others that are spoken here."""
+
 _PROBLEM = {
     "description": "A problem document (RFC 9457)",
     "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -50,11 +57,12 @@ def build_api(services: Services) -> FastAPI:
     app.add_middleware(
         BodyBounds,
         bytes_max=limits.request_bytes_max,
-        by_path={UPLOADS: limits.upload_bytes_max},
+        by_path={UPLOADS: limits.upload_bytes_max, FILES: limits.upload_bytes_max},
     )
     app.add_middleware(Throttle, clock=services.clock, settings=settings.rates)
     app.add_middleware(KeyGate, keys=app.state.known_keys)
     app.add_middleware(TusAnswers, folder=UPLOADS)
+    app.add_middleware(Dialects, dialects=DIALECTS)
     return app
 
 
@@ -80,6 +88,8 @@ def _root_router() -> APIRouter:
     root = APIRouter(dependencies=[Depends(require_key)], responses=responses)
     for resource in (health, uploads, jobs, streams, results, workers, models, predictions, keys):
         root.include_router(resource.router)
+    for adapter in (batches, files):
+        root.include_router(adapter.router, include_in_schema=False)
     return root
 
 

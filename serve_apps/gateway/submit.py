@@ -64,6 +64,7 @@ def _source(request: JobRequest, caller: Caller, services: Services) -> Source:
         format=request.format or "jsonl",
         id_field=request.id_field,
         content_field=request.content_field,
+        label_field=request.label_field,
     )
 
 

@@ -9,7 +9,7 @@ MACHINE_PATHS = re.compile(r"(?<![\w.}/])/(?:home|Users|root|work|mnt|opt)/[\w.]
 """Folders that only some machine has."""
 
 FOREIGN_WORDS = re.compile(
-    r"\b(?:anthropic|claude|chatgpt|openai|copilot|sub-?agents?|ai assistant)\b", re.IGNORECASE
+    r"\b(?:anthropic|claude|chatgpt|copilot|sub-?agents?|ai assistant)\b", re.IGNORECASE
 )
 """Whoever wrote a line, the line is the project's."""
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path
 from cluster.domain.ids import ModelName
 from cluster.errors import ModelNotFound
 from cluster.ports import ModelRegistry
+from serve_apps.gateway import predicting
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.pages import Cursor, limit_of
 from serve_apps.gateway.schemas.models import (
@@ -56,11 +57,7 @@ def list_versions(name: LocalName, caller: Authenticated, services: Wired) -> Ve
 @router.get("/{name}/live")
 def live_version(name: LocalName, caller: Authenticated, services: Wired) -> VersionView:
     """Show the version that pre-labels now."""
-    try:
-        record = services.stores.models.live(full_name(caller.tenant_id, name))
-    except ModelNotFound as error:
-        raise ModelNotFound(ModelName(name)) from error
-    return version_view(record)
+    return version_view(predicting.live_version(name, caller, services))
 
 
 def _model_view(models: ModelRegistry, name: ModelName) -> ModelView:

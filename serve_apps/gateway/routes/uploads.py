@@ -4,17 +4,15 @@ from email.utils import formatdate
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
-from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
+from fastapi.concurrency import run_in_threadpool
 
-from cluster import paths
-from cluster.domain.access import Caller
 from cluster.domain.uploads import Upload
-from cluster.errors import EmptySource, TooLarge
+from cluster.errors import TooLarge
 from serve_apps.gateway import tus
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.resumable import ResumableUploads
 from serve_apps.gateway.schemas.jobs import UploadView
-from serve_apps.gateway.services import Services
+from serve_apps.gateway.storing import store_upload
 
 UPLOADS = "/v1/uploads"
 
@@ -55,7 +53,7 @@ async def upload(
     in pieces to the `Location` that is returned; a body is its first piece.
     """
     if "tus-resumable" not in request.headers:
-        return await _stored(request, caller, services)
+        return await store_upload(request.stream(), caller, services)
     tus.check_version(request.headers)
     length = tus.bytes_of(request.headers, "upload-length")
     metadata, checksum = tus.metadata_of(request.headers), tus.checksum_of(request.headers)
@@ -130,19 +128,6 @@ def remove_upload(upload_id: UploadId, caller: Authenticated, pieces: Resumable)
     """Delete an upload in pieces; a job that has still to read it will fail."""
     pieces.remove(caller.tenant_id, upload_id)
     return Response(status_code=204)
-
-
-async def _stored(request: Request, caller: Caller, services: Services) -> UploadView:
-    upload_id = f"upl-{services.new_id()}"
-    size_bytes = 0
-    output = services.stores.objects.open_output(paths.upload(caller.tenant_id, upload_id))
-    async with contextmanager_in_threadpool(output) as stored:
-        async for block in request.stream():
-            await run_in_threadpool(stored.write, block)
-            size_bytes += len(block)
-        if not size_bytes:
-            raise EmptySource(f"upload://{upload_id}")
-    return UploadView(id=upload_id, size_bytes=size_bytes)
 
 
 def _check_end(found: Upload, offset: int, content_length: str | None) -> None:

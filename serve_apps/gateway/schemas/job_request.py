@@ -1,5 +1,6 @@
 """What a client asks for when it submits a job, and how that becomes a job specification."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated
@@ -23,6 +24,11 @@ DEFAULT_BASE_MODEL: Mapping[Modality, str] = MappingProxyType({"text": "minilm",
 
 _HUB_PART = "[A-Za-z0-9][A-Za-z0-9._-]*"
 _BASE_MODEL = rf"^(fake(:[0-9]{{1,5}}(\.[0-9]{{1,3}})?)?|{_HUB_PART}(/{_HUB_PART})?)$"
+
+_LABEL_ATTRIBUTE = re.compile(
+    r"(?!source$)(?!.*-(?:metadata|ref)$)[A-Za-z0-9](?:-*[A-Za-z0-9]){0,126}"
+)
+"""The names that SageMaker Ground Truth lets a label attribute have."""
 
 INT_MAX = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
@@ -113,6 +119,7 @@ class JobRequest(Incoming):
     format: SourceFormat | None = None
     id_field: Name = "id"
     content_field: Name | None = None
+    label_field: Name | None = None
 
     @field_validator("labels")
     @classmethod
@@ -134,6 +141,7 @@ def check(request: JobRequest) -> None:
         raise InvalidField("items", f"give exactly one of items, upload_id and uri, not {given}")
     if request.items is None and request.format is None:
         raise InvalidField("format", f"is needed beside {request.sources[0]}")
+    _check_format(request)
     other_default = DEFAULT_BASE_MODEL["image" if request.modality == "text" else "text"]
     if request.base_model == other_default:
         raise InvalidField("base_model", f"{other_default} does not take {request.modality}s")
@@ -145,6 +153,21 @@ def check(request: JobRequest) -> None:
             raise InvalidField(
                 f"items.{index}.{other}", f"does not fit a job of {request.modality}s"
             )
+
+
+def _check_format(request: JobRequest) -> None:
+    if request.format == "openai-batch" and request.modality != "text":
+        raise InvalidField("modality", "openai-batch files hold texts")
+    if request.label_field is None:
+        return
+    if request.format not in ("openai-batch", "manifest"):
+        raise InvalidField("label_field", "is for openai-batch files and manifests")
+    if request.format == "manifest" and not _LABEL_ATTRIBUTE.fullmatch(request.label_field):
+        raise InvalidField(
+            "label_field",
+            "in manifests has 1 to 127 letters, digits and hyphens, and does not end with "
+            "-metadata or -ref; it is not source",
+        )
 
 
 def label_set_of(labels: list[LabelBody]) -> LabelSet:

@@ -1,0 +1,1 @@
+"""Protocols of others, spoken over the same services: each adapter only translates."""

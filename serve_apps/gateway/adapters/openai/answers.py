@@ -1,0 +1,90 @@
+"""What a batch gives: answers and refusals, a JSON object a line, made while they are sent."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+from cluster import paths
+from cluster.domain.jobs import Job, JobState
+from cluster.errors import ObjectMissing
+from cluster.ports import Stores
+from cluster.result_writer import newest_tables
+from serve_apps.gateway.formats import parquet_batches
+from serve_apps.gateway.schemas.models import local_name
+
+
+def answer_blocks(stores: Stores, job: Job) -> Iterator[bytes]:
+    """Yield the answers of a job that has ended: a chat completion for every delivered label."""
+    for rows in _delivered(stores, job):
+        yield b"".join(_line(_answer(job, row)) for row in rows)
+
+
+def refusal_blocks(stores: Stores, job: Job) -> Iterator[bytes]:
+    """Yield an error for every refused line."""
+    for row in refused_rows(stores, job):
+        error = {"code": row["code"], "message": told(row)}
+        yield _line({**_head(job, f"line-{row['line']}", row["id"], None), "error": error})
+
+
+def refused_rows(stores: Stores, job: Job) -> Iterator[Mapping[str, object]]:
+    """Yield the rows of a job's error file; none where there is no file yet."""
+    try:
+        stored = stores.objects.open_input(paths.errors(job.job_id))
+    except ObjectMissing:
+        return
+    yield from _parsed(stored)
+
+
+def told(row: Mapping[str, object]) -> str:
+    """Return what was wrong with a line, and which one it was."""
+    line = row["line"]
+    return str(row["detail"]) if line is None else f"line {line}: {row['detail']}"
+
+
+def _parsed(stored: BinaryIO) -> Iterator[Mapping[str, object]]:
+    with stored:
+        for line in stored:
+            yield json.loads(line)
+
+
+def _delivered(stores: Stores, job: Job) -> Iterator[list[dict[str, object]]]:
+    if job.state is not JobState.COMPLETED:
+        yield from (table.to_pylist() for table in newest_tables(stores, job.job_id))
+        return
+    with stores.objects.open_input(paths.export(job.job_id, "parquet")) as stored:
+        _, batches = parquet_batches(stored)
+        yield from (batch.to_pylist() for batch in batches)
+
+
+def _answer(job: Job, row: Mapping[str, object]) -> dict[str, object]:
+    request_id = str(row["position"])
+    field = job.spec.source.label_field
+    content = row["label"] if field is None else json.dumps({field: row["label"]})
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content, "refusal": None},
+        "logprobs": None,
+        "finish_reason": "stop",
+    }
+    body = {
+        "id": f"chatcmpl-{job.job_id}-{request_id}",
+        "object": "chat.completion",
+        "created": int(job.updated_at),
+        "model": local_name(job.model_name),
+        "choices": [choice],
+        "muster": {name: row[name] for name in row if name not in ("position", "item_id")},
+    }
+    response = {"status_code": 200, "request_id": f"{job.job_id}-{request_id}", "body": body}
+    return {**_head(job, request_id, row["item_id"], response), "error": None}
+
+
+def _head(job: Job, request_id: str, custom_id: object, response: object) -> dict[str, object]:
+    return {
+        "id": f"batch_req_{job.job_id}-{request_id}",
+        "custom_id": custom_id,
+        "response": response,
+    }
+
+
+def _line(found: Mapping[str, object]) -> bytes:
+    return json.dumps(found, ensure_ascii=False).encode() + b"\n"
