@@ -10,6 +10,7 @@ from cluster.domain.ids import TenantId
 from serve_apps.gateway.schemas import job_request
 from tests.unit.gateway.running import run_job
 from tests.unit.gateway.serving import serving
+from tests.unit.gateway.test_inference import add_line
 from tests.unit.gateway.world import TENANT, World
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "compatibility.md"
@@ -23,10 +24,10 @@ def example_of(title: str) -> str:
     return code[1]
 
 
-def ran(title: str, world: World) -> dict[str, object]:
+def ran(title: str, world: World, **given: object) -> dict[str, object]:
     """Run an example of the page against a server and return the names it leaves."""
     with serving(world.http.app) as url:
-        names: dict[str, object] = {"url": url, "key": world.key("client")}
+        names: dict[str, object] = {"url": url, "key": world.key("client"), **given}
         exec(compile(example_of(title), str(PAGE), "exec"), names)  # noqa: S102 (our own page)
     return names
 
@@ -51,3 +52,12 @@ def test_the_example_of_openai_batches(
     assert isinstance(answers, list)
     assert sorted(answer["custom_id"] for answer in answers) == ["ticket-0", "ticket-1"]
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_the_example_of_the_open_inference_protocol(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_line(world, "texts", "text", "fake")
+    ran("Open Inference Protocol", world, line="texts")
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rpartition("?")[0] for line in said] == ["Where is my parcel", ""]
