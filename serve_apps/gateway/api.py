@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from serve_apps.gateway.access import require_key
 from serve_apps.gateway.adapters.dialects import Dialects
 from serve_apps.gateway.adapters.inference import routes as inference
+from serve_apps.gateway.adapters.label_studio import routes as label_studio
 from serve_apps.gateway.adapters.openai import batches, files
 from serve_apps.gateway.adapters.openai.files import FILES
 from serve_apps.gateway.adapters.openai.refusals import DIALECT as OPENAI
@@ -36,7 +37,7 @@ from serve_apps.gateway.services import Services
 from serve_apps.gateway.throttle import Throttle
 from serve_apps.gateway.tus_answers import TusAnswers
 
-DIALECTS = (OPENAI, inference.DIALECT)
+DIALECTS = (OPENAI, inference.DIALECT, label_studio.DIALECT)
 """The protocols of others that are spoken here."""
 
 _PROBLEM = {
@@ -89,7 +90,7 @@ def _root_router() -> APIRouter:
     root = APIRouter(dependencies=[Depends(require_key)], responses=responses)
     for resource in (health, uploads, jobs, streams, results, workers, models, predictions, keys):
         root.include_router(resource.router)
-    for adapter in (batches, files, inference):
+    for adapter in (batches, files, inference, label_studio):
         root.include_router(adapter.router, include_in_schema=False)
     return root
 

@@ -3,8 +3,9 @@
 import binascii
 import json
 from base64 import b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,6 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_apps.gateway.problems import PROBLEM_MEDIA_TYPE
 from serve_apps.gateway.schemas.base import Problem
+
+Scheme = Literal["bearer", "basic"]
+
+_CHALLENGES: Mapping[Scheme, str] = MappingProxyType(
+    {"bearer": "Bearer", "basic": 'Basic realm="muster"'}
+)
 
 
 class Refusal(NamedTuple):
@@ -27,7 +34,7 @@ class Dialect:
 
     prefix: str
     refusal: Callable[[Problem], Refusal]
-    scheme: Literal["bearer", "basic"] = "bearer"
+    scheme: Scheme = "bearer"
 
 
 class Dialects:
@@ -75,7 +82,7 @@ class _Translated:
         headers["content-type"] = "application/json"
         headers["content-length"] = str(len(body))
         if "www-authenticate" in headers:
-            headers["www-authenticate"] = self._dialect.scheme.capitalize()
+            headers["www-authenticate"] = _CHALLENGES[self._dialect.scheme]
         await self._send({**start, "status": refusal.status, "headers": headers.raw})
         await self._send({"type": "http.response.body", "body": body})
 

@@ -27,6 +27,7 @@ from tests.unit.gateway.world import World, problem
 ROUTE_ROLES: dict[str, tuple[Role, ...]] = {
     "/openai/v1": ("client", "admin"),
     "/inference": ("client", "admin"),
+    "/label-studio": ("client", "admin"),
     "/v1/uploads": ("client", "admin"),
     "/v1/jobs": ("client", "admin"),
     "/v1/models": ("client", "admin"),

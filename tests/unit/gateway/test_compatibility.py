@@ -61,3 +61,12 @@ def test_the_example_of_the_open_inference_protocol(
     ran("Open Inference Protocol", world, line="texts")
     said = capsys.readouterr().out.splitlines()
     assert [line.rpartition("?")[0] for line in said] == ["Where is my parcel", ""]
+
+
+def test_the_example_of_label_studio(world: World) -> None:
+    add_line(world, "texts", "text", "fake")
+    names = ran("Label Studio", world, line="texts")
+    results = names["results"]
+    assert isinstance(results, list)
+    assert names["version"] == {"model_version": "texts-v0"}
+    assert [result["result"][0]["type"] for result in results] == ["choices"] * 2

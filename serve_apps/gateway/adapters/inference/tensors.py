@@ -10,30 +10,25 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
 from cluster.domain.items import Modality
 from cluster.errors import InvalidField, MalformedBody, TooLarge
+from serve_apps.gateway.adapters.foreign import Foreign
 from serve_apps.gateway.schemas.job_request import ItemBody
 from serve_apps.gateway.schemas.predictions import ITEMS_MAX
 
 _LENGTH_BYTES = 4
 
 
-class _Lenient(BaseModel):
-    """A request whose other fields belong to extensions that are not spoken here."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
-
-
-class InputParameters(_Lenient):
+class InputParameters(Foreign):
     """How many bytes of the body behind the JSON are this tensor's."""
 
     binary_data_size: Annotated[int, Field(ge=0)] | None = None
 
 
-class InputTensor(_Lenient):
+class InputTensor(Foreign):
     """A tensor of contents: a flat list of them, or a column."""
 
     name: Annotated[str, Field(max_length=200)]
@@ -43,18 +38,18 @@ class InputTensor(_Lenient):
     parameters: InputParameters = InputParameters()
 
 
-class RequestedOutput(_Lenient):
+class RequestedOutput(Foreign):
     """An output that is asked for; it comes as JSON whatever its parameters ask."""
 
     name: Literal["label", "score", "probabilities"]
 
 
-class InferRequest(_Lenient):
+class InferRequest(Foreign):
     """One tensor of items to label; all outputs unless some are named."""
 
     id: Annotated[str, Field(max_length=200)] | None = None
     inputs: Annotated[list[InputTensor], Field(min_length=1, max_length=1)]
-    outputs: list[RequestedOutput] = []
+    outputs: tuple[RequestedOutput, ...] = Field((), strict=False)
 
 
 def read_request(body: bytes, header_length: str | None) -> tuple[InferRequest, bytes]:
