@@ -28,6 +28,7 @@ _FORMATS: Mapping[str, SourceFormat] = {
     ".ndjson": "jsonl",
     ".csv": "csv",
     ".parquet": "parquet",
+    ".manifest": "manifest",
 }
 
 _JSON_LABELS = TypeAdapter(list[LabelBody])

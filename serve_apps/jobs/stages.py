@@ -38,5 +38,5 @@ def job_stages(
         ),
         JobState.ASKING: AskStage(stores, settings.asking, trainings_max, shards, wait),
         JobState.LEARNING: LearnStage(stores, trainer, code_version),
-        JobState.EXPORTING: ExportStage(stores),
+        JobState.EXPORTING: ExportStage(stores, settings),
     }

@@ -1,14 +1,14 @@
 """What a job has given: final labels, the finished data set, rejected rows, provisional labels."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from cluster import paths
 from cluster.domain.ids import JobId
-from cluster.domain.jobs import JobState
-from cluster.errors import JobNotReady, ObjectMissing
+from cluster.domain.jobs import Job, JobState
+from cluster.errors import InvalidField, JobNotReady, ObjectMissing, UnreadableSource
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.downloads import attachment, download
 from serve_apps.gateway.formats import (
@@ -23,6 +23,7 @@ from serve_apps.gateway.result_pages import PageFormat, format_accepted, rendere
 from serve_apps.gateway.routes.jobs import JobPath
 from serve_apps.gateway.schemas.formats import MEDIA_TYPES, STORED, Format
 from serve_apps.gateway.schemas.results import ProvisionalPage, ResultPage
+from serve_apps.gateway.services import Services
 from serve_apps.gateway.tables import results_from
 
 router = APIRouter(
@@ -78,14 +79,15 @@ def export(
 ) -> Response:
     """Download the finished data set as one file; JSON Lines and Parquet also by Range.
 
-    In CSV a text that a spreadsheet would run as a formula has an apostrophe in front.
+    In CSV a text that a spreadsheet would run as a formula has an apostrophe in front. A job whose
+    source is a manifest has one to give, too: the source's lines with their labels.
     """
     job = services.stores.jobs.get(caller.tenant_id, JobId(job_id))
     if job.state is not JobState.COMPLETED:
         raise JobNotReady(job.job_id, job.state, "the export")
     name, media_type = f"{job.job_id}.{file_format}", MEDIA_TYPES[file_format]
     stored_as = file_format if file_format in STORED else "parquet"
-    stored = services.stores.objects.open_input(paths.export(job.job_id, stored_as))
+    stored = _exported(services, job, stored_as)
     if file_format in STORED:
         version = str(job.revision)
         return download(stored, request.headers, version=version, media_type=media_type, name=name)
@@ -96,6 +98,20 @@ def export(
         media_type=media_type,
         headers=attachment(name),
     )
+
+
+def _exported(services: Services, job: Job, stored_as: Format) -> BinaryIO:
+    """Open a finished job's data set; raises InvalidField and UnreadableSource for manifests."""
+    source = job.spec.source
+    if stored_as == "manifest" and source.format != "manifest":
+        raise InvalidField("format", "the items of this job did not come from a manifest")
+    try:
+        return services.stores.objects.open_input(paths.export(job.job_id, stored_as))
+    except ObjectMissing:
+        if stored_as != "manifest":
+            raise
+        reason = "it was gone or had changed when the labels were exported"
+        raise UnreadableSource(source.uri, reason) from None
 
 
 @router.get("/errors", response_class=StreamingResponse, responses=_STREAMS)

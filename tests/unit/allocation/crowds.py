@@ -21,7 +21,7 @@ from cluster.domain.work import Answer, AnswerColumns, Partition, WorkerProfile
 from cluster.ports import Stores
 from cluster.result_writer import SCHEMA, read_segment, segments
 from cluster.runner import JobDesk
-from cluster.settings import AskingSettings
+from cluster.settings import AskingSettings, Settings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
 from serve_apps.export import ExportStage
@@ -158,7 +158,7 @@ class CrowdWorld:
 
     def exported(self) -> list[dict[str, object]]:
         """Export the job and return the rows of the Parquet file, which are those of the other."""
-        ExportStage(self.stores).run(self.desk())
+        ExportStage(self.stores, Settings()).run(self.desk())
         with self.stores.objects.open_input(paths.export(JOB, "parquet")) as stream:
             rows: list[dict[str, object]] = pq.read_table(stream).to_pylist()
         with self.stores.objects.open_input(paths.export(JOB, "jsonl")) as stream:

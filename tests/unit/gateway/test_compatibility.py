@@ -1,5 +1,6 @@
 """The examples of the page on compatibility run as they stand there, against a real server."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -70,3 +71,15 @@ def test_the_example_of_label_studio(world: World) -> None:
     assert isinstance(results, list)
     assert names["version"] == {"model_version": "texts-v0"}
     assert [result["result"][0]["type"] for result in results] == ["choices"] * 2
+
+
+def test_the_example_of_manifests(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(job_request, "DEFAULT_BASE_MODEL", {"text": "fake", "image": "fake"})
+    monkeypatch.setattr("time.sleep", running_jobs(world))
+    ran("Ground Truth manifests", world, folder=tmp_path)
+    (line,) = (tmp_path / "labelled.manifest").read_text().splitlines()
+    labelled = json.loads(line)
+    assert labelled["ticket"] == 7
+    assert labelled["topic-metadata"]["class-name"] in ("refund", "delivery", "login")
