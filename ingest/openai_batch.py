@@ -5,6 +5,7 @@ The item is the text of the last message, which is the user's. The labels are th
 lines of a file ask in the same way.
 """
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, TypeGuard
@@ -48,9 +49,11 @@ def request_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row | RejectedRow
 def first_request(stream: BinaryIO, bytes_max: int) -> ChatRequest | RejectedRow | None:
     """Return the request of the first line that is not blank, or why it is none.
 
-    None where every line is blank; a line may have `bytes_max` bytes.
+    A line may have `bytes_max` bytes. None where all lines within twice as many are blank: what
+    comes after them is not looked at.
     """
-    for line, found in json_objects(stream, bytes_max):
+    head = io.BytesIO(stream.read(2 * bytes_max))
+    for line, found in json_objects(head, bytes_max):
         if isinstance(found, RejectedRow):
             return found
         request = read_request(found)

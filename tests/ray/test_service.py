@@ -1,5 +1,6 @@
 """The whole service as its users meet it: a data folder, a port, and HTTP."""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -8,6 +9,7 @@ from threading import Event
 from time import monotonic
 
 import pytest
+from openai import OpenAI
 
 from benchmarks.chaos.audit import audit_answers, audit_export
 from benchmarks.chaos.book import Book, Standing
@@ -269,3 +271,46 @@ def test_a_killed_service_goes_on_where_it_was(service: MusterUp) -> None:
     answers = audit_answers(here.book, crowd.told)
     assert (answers.lost, answers.changed, answers.twice) == (0, 0, 0)
     assert (answers.smuggled, answers.uncounted) == (0, 0)
+
+
+def test_a_batch_of_another_protocol_runs_through_the_whole_service(service: MusterUp) -> None:
+    # Given OpenAI's own client, and a batch that asks the fake model alone
+    labels = {"type": "object", "properties": {"topic": {"type": "string", "enum": ["a", "b"]}}}
+    asked = {"type": "json_schema", "json_schema": {"name": "topics", "schema": labels}}
+    lines = [
+        {
+            "custom_id": f"t{number}",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {
+                "messages": [{"role": "user", "content": f"text {number}"}],
+                "response_format": asked,
+            },
+        }
+        for number in range(ITEMS)
+    ]
+    with OpenAI(base_url=f"{service.url}/openai/v1", api_key=service.keys.client) as client:
+        content = "\n".join(json.dumps(line) for line in lines).encode()
+        file = client.files.create(file=("texts.jsonl", content), purpose="batch")
+        batch = client.batches.create(
+            input_file_id=file.id,
+            endpoint="/v1/chat/completions",
+            completion_window="24h",
+            metadata={"muster_base_model": "fake"},
+        )
+        # When it is polled until it ends
+        give_up_at, pause = monotonic() + STEP_TIMEOUT_S, Event()
+        while batch.status != "completed":
+            assert batch.status in ("validating", "in_progress", "finalizing"), batch
+            assert monotonic() < give_up_at, batch
+            pause.wait(LOOK_EVERY_S)
+            batch = client.batches.retrieve(batch.id)
+        # Then its file answers every request once, with one of the labels
+        assert batch.output_file_id is not None
+        answers = client.files.content(batch.output_file_id).read().splitlines()
+    found = {answer["custom_id"]: answer for answer in map(json.loads, answers)}
+    assert len(answers) == len(found) == ITEMS
+    contents = [
+        answer["response"]["body"]["choices"][0]["message"]["content"] for answer in found.values()
+    ]
+    assert {json.loads(content)["topic"] for content in contents} <= {"a", "b"}

@@ -187,6 +187,11 @@ def test_what_is_no_classification_is_refused_by_line_and_reason(client: OpenAI,
     assert reason in refused.value.message
 
 
+def test_a_file_that_begins_with_nothing_is_not_read_on(client: OpenAI) -> None:
+    with pytest.raises(BadRequestError, match="gives no items"):
+        created(client, uploaded(client, b"\n" * 1_000))
+
+
 def test_all_lines_must_ask_alike_and_ids_be_unique(world: World, client: OpenAI) -> None:
     # Given a file whose later lines ask for other labels, for none, or have an id again or not
     other = json.loads(json.dumps(FORMAT))
