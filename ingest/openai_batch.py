@@ -18,7 +18,7 @@ from ingest.rows import Absent, Code, Layout, Problem, Row
 ENDPOINT = "/v1/chat/completions"
 
 _FORMAT = "body.response_format"
-_TOOLS = ("tools", "functions", "web_search_options")
+_REFUSED = ("stream", "tools", "functions", "web_search_options")
 _LABELS_SHOWN = 5
 
 
@@ -70,8 +70,7 @@ def read_request(found: Mapping[str, object]) -> ChatRequest | Problem:
         ("url", found.get("url") == ENDPOINT, f"must be {ENDPOINT}"),
         ("body", isinstance(body, dict), "must be an object"),
         ("body.n", fields.get("n") in (None, 1), "must be 1: an item has one label"),
-        ("body.stream", not fields.get("stream"), "is not for batches"),
-        *((f"body.{name}", not fields.get(name), "cannot be used here") for name in _TOOLS),
+        *((f"body.{name}", not fields.get(name), "cannot be used here") for name in _REFUSED),
     )
     wrong = next(((field, reason) for field, is_sound, reason in sound if not is_sound), None)
     if wrong is not None:

@@ -11,7 +11,7 @@ from serve_apps.gateway.access import require_key
 from serve_apps.gateway.adapters.dialects import Dialects
 from serve_apps.gateway.adapters.inference import routes as inference
 from serve_apps.gateway.adapters.label_studio import routes as label_studio
-from serve_apps.gateway.adapters.openai import batches, files
+from serve_apps.gateway.adapters.openai import batches, chat, files
 from serve_apps.gateway.adapters.openai.files import FILES
 from serve_apps.gateway.adapters.openai.refusals import DIALECT as OPENAI
 from serve_apps.gateway.bounds import BodyBounds
@@ -90,7 +90,7 @@ def _root_router() -> APIRouter:
     root = APIRouter(dependencies=[Depends(require_key)], responses=responses)
     for resource in (health, uploads, jobs, streams, results, workers, models, predictions, keys):
         root.include_router(resource.router)
-    for adapter in (batches, files, inference, label_studio):
+    for adapter in (batches, chat, files, inference, label_studio):
         root.include_router(adapter.router, include_in_schema=False)
     return root
 

@@ -72,7 +72,7 @@ FIELDS: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({"items": None}, "#/items", "give exactly one of items, upload_id and uri, not none"),
     ({"upload_id": "u", "format": "csv"}, "#/items", "not items and upload_id"),
     ({"items": None, "upload_id": "u"}, "#/format", "is needed beside upload_id"),
-    ({"items": None, "uri": "file:///a", "format": "xml"}, "#/format", "'jsonl', 'csv' or"),
+    ({"items": None, "uri": "file:///a", "format": "xml"}, "#/format", "'jsonl', 'csv', 'parquet'"),
 )
 
 

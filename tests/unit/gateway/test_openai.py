@@ -1,7 +1,8 @@
 """OpenAI's own client runs batches of classifications: files, batches, answers and errors."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from openai import BadRequestError, NotFoundError, OpenAI, OpenAIError
 from openai.types import Batch, FileObject
 
 from serve_apps.gateway.adapters.openai.files import FILES
+from serve_apps.gateway.adapters.openai.form import FileForm
 from tests.unit.gateway.running import run_job
 from tests.unit.gateway.world import TENANT, World
 
@@ -343,6 +345,31 @@ def test_a_broken_form_is_refused_and_leaves_nothing_behind(world: World, case: 
     )
     assert (response.status_code, list(response.json())) == (status, ["error"]), response.text
     assert list(world.stores.objects.list("uploads")) == []
+
+
+def test_a_file_comes_out_of_its_form_block_by_block() -> None:
+    # Given a body of many blocks, and a look at how many were read for each block of the file
+    file, sent = bytes(range(256)) * 40_000, 0
+    head, tail = FORM.partition(b"{}")[::2]
+    whole = head + file + tail + PURPOSE + b"--b--"
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for start in range(0, len(whole), 10_000):
+            sent += 1
+            yield whole[start : start + 10_000]
+
+    async def received() -> list[tuple[int, bytes]]:
+        form = FileForm("multipart/form-data; boundary=b", body())
+        found = [(sent, block) async for block in form.blocks()]
+        assert (form.filename, dict(form.fields)) == ("f", {"purpose": "batch"})
+        return found
+
+    # Then nothing is kept from one block to the next
+    found = asyncio.run(received())
+    assert b"".join(block for _, block in found) == file
+    assert [number for number, _ in found] == list(range(1, len(found) + 1))
+    assert max(len(block) for _, block in found) <= 10_100
 
 
 def test_a_form_is_read_whatever_its_order(world: World) -> None:

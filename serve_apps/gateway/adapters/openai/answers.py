@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from cluster import paths
+from cluster.domain.ids import UnixSeconds
 from cluster.domain.jobs import Job, JobState
 from cluster.errors import ObjectMissing
 from cluster.ports import Stores
@@ -17,6 +18,33 @@ def answer_blocks(stores: Stores, job: Job) -> Iterator[bytes]:
     """Yield the answers of a job that has ended: a chat completion for every delivered label."""
     for rows in _delivered(stores, job):
         yield b"".join(_line(_answer(job, row)) for row in rows)
+
+
+def completion(
+    completion_id: str,
+    *,
+    created_at: UnixSeconds,
+    model: str,
+    label_field: str | None,
+    known: Mapping[str, object],
+) -> dict[str, object]:
+    """Return a chat completion that answers with the known label, as JSON where it has a field."""
+    label = known["label"]
+    content = label if label_field is None else json.dumps({label_field: label})
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content, "refusal": None},
+        "logprobs": None,
+        "finish_reason": "stop",
+    }
+    return {
+        "id": f"chatcmpl-{completion_id}",
+        "object": "chat.completion",
+        "created": int(created_at),
+        "model": model,
+        "choices": [choice],
+        "muster": known,
+    }
 
 
 def refusal_blocks(stores: Stores, job: Job) -> Iterator[bytes]:
@@ -58,22 +86,13 @@ def _delivered(stores: Stores, job: Job) -> Iterator[list[dict[str, object]]]:
 
 def _answer(job: Job, row: Mapping[str, object]) -> dict[str, object]:
     request_id = str(row["position"])
-    field = job.spec.source.label_field
-    content = row["label"] if field is None else json.dumps({field: row["label"]})
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": content, "refusal": None},
-        "logprobs": None,
-        "finish_reason": "stop",
-    }
-    body = {
-        "id": f"chatcmpl-{job.job_id}-{request_id}",
-        "object": "chat.completion",
-        "created": int(job.updated_at),
-        "model": local_name(job.model_name),
-        "choices": [choice],
-        "muster": {name: row[name] for name in row if name not in ("position", "item_id")},
-    }
+    body = completion(
+        f"{job.job_id}-{request_id}",
+        created_at=job.updated_at,
+        model=local_name(job.model_name),
+        label_field=job.spec.source.label_field,
+        known={name: row[name] for name in row if name not in ("position", "item_id")},
+    )
     response = {"status_code": 200, "request_id": f"{job.job_id}-{request_id}", "body": body}
     return {**_head(job, request_id, row["item_id"], response), "error": None}
 
