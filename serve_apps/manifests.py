@@ -108,13 +108,9 @@ class _Members:
                 **self._shared,
             },
         }
-        found: Mapping[str, object] = json.loads(content, parse_float=_number)
+        found: Mapping[str, object] = _DECODER.decode(content.decode())
         kept = {name: value for name, value in found.items() if name not in members}
-        return json.dumps({**kept, **members}, ensure_ascii=False).encode(errors=_ESCAPED)
-
-
-_ESCAPED = "backslashreplace"
-"""Half a surrogate pair, which JSON may spell and UTF-8 cannot, is spelt again as it was."""
+        return _ENCODER.encode({**kept, **members}).encode(errors=_ESCAPED)
 
 
 def _number(text: str) -> float | str:
@@ -128,3 +124,9 @@ def _accepted_lines(stores: Stores, job: Job) -> Iterator[int]:
     for chunk in stores.chunks.chunks(job.job_id):
         with stores.objects.open_input(chunk.items_path) as stream:
             yield from pq.read_table(stream, columns=["line"])["line"].to_pylist()
+
+
+_DECODER = json.JSONDecoder(parse_float=_number)
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+_ESCAPED = "backslashreplace"
+"""Half a surrogate pair, which JSON may spell and UTF-8 cannot, is spelt again as it was."""
