@@ -9,9 +9,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from cluster import errors, upload_errors
+from cluster.domain.access import KeyRecord
 from cluster.domain.ids import JobId, KeyId
 from cluster.errors import JobNotFound, MusterError, ObjectMissing, Overloaded, StoreBusy
 from serve_apps.gateway.api import build_api
+from serve_apps.gateway.known_keys import KnownKeys
 from serve_apps.gateway.problems import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -106,10 +108,16 @@ def test_a_busy_database_at_the_gate_is_a_problem_too(world: World) -> None:
     gate = next(found for found in app.user_middleware if "keys" in found.kwargs)
 
     class Busy:
-        def find(self, key_id: KeyId) -> None:
+        def find(self, key_id: KeyId) -> KeyRecord | None:
             raise StoreBusy(f"finding {key_id}")
 
-    gate.kwargs["keys"] = Busy()
+        def add(self, record: KeyRecord) -> None:
+            raise StoreBusy(f"adding {record.key_id}")
+
+        def revoke(self, key_id: KeyId) -> None:
+            raise StoreBusy(f"revoking {key_id}")
+
+    gate.kwargs["keys"] = KnownKeys(Busy(), world.clock, kept_s=1.0)
     response = TestClient(app).get(
         "/v1/jobs", headers={"Authorization": f"Bearer {world.key('client')}"}
     )
