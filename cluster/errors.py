@@ -8,6 +8,7 @@
     │   ├── MissingColumn         a table lacks a column that was asked for
     │   ├── TooLarge              something is over its limit
     │   ├── ForbiddenUri          a URI outside the allowed roots or schemes
+    │   ├── ForbiddenUrl          a URL that the service must not call
     │   ├── MalformedBody         a request body breaks off or is not what it is called
     │   ├── UnsupportedMedia      a request body of a type that is not read here
     │   ├── UnsupportedTus        a version of the upload protocol that is not spoken here
@@ -15,11 +16,13 @@
     │   └── UnknownLabel          an answer outside the job's label set
     ├── Denied
     │   ├── Unauthenticated       no key, or one nobody knows
-    │   └── WrongRole             a key that may not do this
+    │   ├── WrongRole             a key that may not do this
+    │   └── QuotaExceeded         a tenant has all it may have of something
     ├── NotFound
     │   ├── JobNotFound
     │   ├── UploadNotFound
     │   ├── WorkerNotFound
+    │   ├── WebhookNotFound
     │   └── ModelNotFound
     ├── Conflict
     │   ├── JobFinished           a job that has ended cannot be changed
@@ -28,6 +31,7 @@
     │   ├── StaleRevision         somebody else saved first
     │   ├── PreconditionFailed    it is not any more what the request expects it to be
     │   ├── StaleEpoch            the partition has a newer owner
+    │   ├── WebhookDisabled       a webhook is not sent to any more
     │   ├── UploadOffsetConflict  an upload has not come as far as a piece of it continues from
     │   └── AlreadyAnswered       this worker has answered this item
     ├── LeaseLost                 the lease is not the caller's to use
@@ -50,7 +54,8 @@
 
 Leaves carry the ids a reader needs as attributes and build their own message; a message never
 holds another exception's text. `serve_apps.gateway.problems` maps each leaf to HTTP, and a test
-fails if one is missing there. Those of uploads are in `cluster.upload_errors`.
+fails if one is missing there. Those of uploads are in `cluster.upload_errors`, and those of what a
+tenant keeps here in `cluster.tenant_errors`.
 """
 
 from collections.abc import Callable, Mapping

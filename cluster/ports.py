@@ -25,6 +25,7 @@ from cluster.domain.jobs import IdempotencyKey, Job, JobEvent
 from cluster.domain.models import ModelRecord
 from cluster.domain.results import ResultSegment
 from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
+from cluster.domain.webhooks import Delivery, Notice, Verdict, Webhook
 from cluster.domain.work import AnswerColumns, Partition, WorkerProfile, WorkerTotals
 
 
@@ -58,10 +59,11 @@ class JobStore(Protocol):
         """Return up to `limit` of a tenant's jobs, newest first, that come after `after`."""
         ...
 
-    def save(self, job: Job) -> Job:
+    def save(self, job: Job, events: Sequence[JobEvent] = ()) -> Job:
         """Store a job read at `job.revision` and return it at the next one; raises StaleRevision.
 
-        `cancel_requested` once stored as True stays True whatever is saved.
+        `cancel_requested` once stored as True stays True whatever is saved. Events of the job are
+        added to its history with it, all or none.
         """
         ...
 
@@ -83,6 +85,17 @@ class EventLog(Protocol):
 
     def newest(self, job_id: JobId) -> int:
         """Return the number of a job's newest event, 0 where there is none."""
+        ...
+
+    def notices(self, limit: int) -> tuple[Notice, ...]:
+        """Return up to `limit` events that webhooks may tell of and that were not dropped yet.
+
+        Each is stored with its event, so none is ever missing. Those of a job are in order.
+        """
+        ...
+
+    def drop_notices(self, notices: Sequence[Notice]) -> None:
+        """Forget notices; the events stay."""
         ...
 
 
@@ -268,6 +281,67 @@ class UploadStore(Protocol):
         ...
 
 
+class WebhookStore(Protocol):
+    """Where each tenant wants to be told of events."""
+
+    def add(self, webhook: Webhook, most: int) -> None:
+        """Store a new webhook; raises QuotaExceeded where its tenant has `most` already."""
+        ...
+
+    def get(self, tenant_id: TenantId, webhook_id: str) -> Webhook:
+        """Return a tenant's webhook; raises WebhookNotFound."""
+        ...
+
+    def of_tenant(self, tenant_id: TenantId) -> tuple[Webhook, ...]:
+        """Return a tenant's webhooks by id."""
+        ...
+
+    def rotate(
+        self, tenant_id: TenantId, webhook_id: str, secret: str, old_until: UnixSeconds
+    ) -> Webhook:
+        """Give a webhook another secret; the one it had signs, too, until a time.
+
+        Returns the webhook as it is then; raises WebhookNotFound.
+        """
+        ...
+
+    def enable(self, tenant_id: TenantId, webhook_id: str) -> Webhook:
+        """Send to a webhook again from now on, and return it; raises WebhookNotFound."""
+        ...
+
+    def remove(self, tenant_id: TenantId, webhook_id: str) -> None:
+        """Forget a webhook and what was on its way to it; raises WebhookNotFound."""
+        ...
+
+
+class DeliveryQueue(Protocol):
+    """Messages on their way to webhooks."""
+
+    def enqueue(self, deliveries: Sequence[Delivery], most: int) -> None:
+        """Store deliveries to enabled webhooks, each of which holds `most` at a time.
+
+        Those over it are dropped. One with the webhook and message of another changes nothing.
+        """
+        ...
+
+    def claim(
+        self, now: UnixSeconds, until: UnixSeconds, limit: int
+    ) -> tuple[tuple[Webhook, Delivery], ...]:
+        """Return the next delivery that is due of up to `limit` webhooks, longest due first.
+
+        Nobody else gets one of these webhooks until it is settled or the claim ends.
+        """
+        ...
+
+    def settle(self, delivery: Delivery, verdict: Verdict) -> None:
+        """Store what came of a claimed delivery and end its claim.
+
+        Where its webhook is disabled by that, all that was on its way there is forgotten. Does
+        nothing where the webhook is gone.
+        """
+        ...
+
+
 class ObjectStore(Protocol):
     """Immutable objects by relative path; a write is all or nothing, a reader never sees half.
 
@@ -313,4 +387,6 @@ class Stores:
     results: ResultLog
     keys: KeyStore
     uploads: UploadStore
+    webhooks: WebhookStore
+    deliveries: DeliveryQueue
     objects: ObjectStore

@@ -4,7 +4,7 @@ A stage does the work of one state and says which state comes next. All it has d
 stores, so a runner that starts anew on another machine goes on from the job's stored state.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -55,21 +55,23 @@ class JobDesk:
 
     def record(self, kind: str, message: str, **figures: float) -> None:
         """Add an event to the job's history."""
-        event = JobEvent(
+        self._events.append([self._event(kind, message, figures)])
+
+    def move(self, state: JobState, failure: str | None = None) -> None:
+        """Save the job's next state, and that it has come to it, in one."""
+        event = self._event("state", failure or f"the job is {state}", {})
+        self._save(advance(self._job, state, self._clock.now(), failure), [event])
+
+    def _event(self, kind: str, message: str, figures: Mapping[str, float]) -> JobEvent:
+        return JobEvent(
             job_id=self._job.job_id,
             kind=kind,
             at=self._clock.now(),
             message=message,
             figures=figures,
         )
-        self._events.append([event])
 
-    def move(self, state: JobState, failure: str | None = None) -> None:
-        """Save the job's next state and record it."""
-        self._save(advance(self._job, state, self._clock.now(), failure))
-        self.record("state", failure or f"the job is {state}")
-
-    def _save(self, job: Job) -> None:
+    def _save(self, job: Job, events: Sequence[JobEvent] = ()) -> None:
         """Save, taking over what its owner wished meanwhile: the only writes others make.
 
         Anything else that changed was changed by another runner of the same job: this one has been
@@ -77,7 +79,7 @@ class JobDesk:
         """
         while True:
             try:
-                self._job = self._jobs.save(job)
+                self._job = self._jobs.save(job, events)
             except StaleRevision:
                 stored = self._jobs.load(job.job_id)
                 if not self._is_last_seen(stored):

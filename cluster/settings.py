@@ -79,6 +79,45 @@ class Limits(_Branch):
     rejected_rows_max: int = 100_000
 
 
+class EgressSettings(_Branch):
+    """Which URLs of tenants the service may call.
+
+    `http_allowed` is for development. `private_hosts` lists names (`hooks.corp.example`) and
+    networks (`10.1.0.0/16`) that may be called although they are not public; no `ports` means any.
+    """
+
+    http_allowed: bool = False
+    private_hosts: tuple[str, ...] = ()
+    ports: tuple[int, ...] = (80, 443, 8080, 8443)
+
+
+class WebhookSettings(_Branch):
+    """How tenants are told of events.
+
+    A message that was not taken is sent again after each of `retries_s` in turn. A secret that was
+    replaced goes on signing for `secret_overlap_s`. At most `waiting_max` messages wait for an
+    endpoint; later ones are dropped.
+    """
+
+    tenant_max: int = Field(10, ge=1)
+    waiting_max: int = Field(1_000, ge=1)
+    at_once_max: int = Field(64, ge=1)
+    timeout_s: float = Field(15.0, gt=0)
+    retries_s: tuple[float, ...] = (
+        5.0,
+        300.0,
+        1_800.0,
+        7_200.0,
+        18_000.0,
+        36_000.0,
+        50_400.0,
+        72_000.0,
+        86_400.0,
+    )
+    secret_overlap_s: float = Field(86_400.0, ge=0)
+    look_every_s: float = Field(1.0, gt=0)
+
+
 class IngestSettings(_Branch):
     """How sources become chunks."""
 
@@ -182,6 +221,8 @@ class Settings(BaseSettings):
     rates: RateSettings = RateSettings()
     streams: StreamSettings = StreamSettings()
     limits: Limits = Limits()
+    egress: EgressSettings = EgressSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     ingest: IngestSettings = IngestSettings()
     allocator: AllocatorSettings = AllocatorSettings()
     asking: AskingSettings = AskingSettings()

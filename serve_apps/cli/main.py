@@ -76,6 +76,33 @@ GROUPS: Mapping[str, tuple[str, Commands]] = MappingProxyType(
                 ),
             },
         ),
+        "webhooks": (
+            "Endpoints that are told of events: list, add, show, rotate, enable, ping, remove.",
+            {
+                "list": ("webhooks:list_webhooks", "List your endpoints."),
+                "add": (
+                    "webhooks:add_webhook",
+                    "Register an endpoint; its secret is shown this once.",
+                ),
+                "show": (
+                    "webhooks:show_webhook",
+                    "Show an endpoint, and what came of the last attempt.",
+                ),
+                "rotate": (
+                    "webhooks:rotate_webhook",
+                    "Give an endpoint another secret; for a time the old one signs, too.",
+                ),
+                "enable": (
+                    "webhooks:enable_webhook",
+                    "Send to an endpoint again that was given up.",
+                ),
+                "ping": ("webhooks:ping_webhook", "Send an endpoint a test message."),
+                "remove": (
+                    "webhooks:remove_webhook",
+                    "Delete an endpoint and what was on its way to it.",
+                ),
+            },
+        ),
         "keys": (
             "API keys: issue, revoke.",
             {

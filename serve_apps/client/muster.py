@@ -36,6 +36,14 @@ from serve_apps.gateway.schemas.results import (
     ResultPage,
     ResultView,
 )
+from serve_apps.gateway.schemas.webhooks import (
+    EVENTS,
+    Subscribed,
+    WebhookList,
+    WebhookRequest,
+    WebhookView,
+    WebhookWithSecret,
+)
 from serve_apps.gateway.schemas.work import (
     AnswerBody,
     AnswerRequest,
@@ -261,6 +269,38 @@ class MusterClient:
         """Label a few items now by the live version of a line."""
         request = PredictionRequest(items=list(items))
         return self._calls.post(PredictionList, f"/v1/models/{name}/predictions", request)
+
+    def add_webhook(
+        self, url: str, events: Sequence[Subscribed] = EVENTS, description: str = ""
+    ) -> WebhookWithSecret:
+        """Register an endpoint to be told of events; its secret is in this reply only."""
+        request = WebhookRequest(url=url, events=list(events), description=description)
+        return self._calls.post(WebhookWithSecret, "/v1/webhooks", request, repeatable=False)
+
+    def webhooks(self) -> tuple[WebhookView, ...]:
+        """Return all endpoints of the tenant."""
+        return self._calls.get(WebhookList, "/v1/webhooks").webhooks
+
+    def webhook(self, webhook_id: str) -> WebhookView:
+        """Return an endpoint, with what came of the last attempt to tell it something."""
+        return self._calls.get(WebhookView, f"/v1/webhooks/{webhook_id}")
+
+    def rotate_webhook(self, webhook_id: str) -> WebhookWithSecret:
+        """Give an endpoint another secret; for a time the old one signs, too."""
+        path = f"/v1/webhooks/{webhook_id}/rotate"
+        return self._calls.post(WebhookWithSecret, path, None, repeatable=False)
+
+    def enable_webhook(self, webhook_id: str) -> WebhookView:
+        """Send to an endpoint again that was given up."""
+        return self._calls.post(WebhookView, f"/v1/webhooks/{webhook_id}/enable", None)
+
+    def ping_webhook(self, webhook_id: str) -> WebhookView:
+        """Send a test message; what came of it is in `last_attempt` a moment later."""
+        return self._calls.post(WebhookView, f"/v1/webhooks/{webhook_id}/test", None)
+
+    def remove_webhook(self, webhook_id: str) -> None:
+        """Delete an endpoint and what was on its way to it."""
+        self._calls.send("DELETE", f"/v1/webhooks/{webhook_id}")
 
     def issue_key(self, tenant_id: str, role: Role) -> KeyView:
         """Issue an API key (with an admin key); its text is in this reply only."""

@@ -30,6 +30,7 @@ from serve_apps.gateway.routes import (
     results,
     streams,
     uploads,
+    webhooks,
     workers,
 )
 from serve_apps.gateway.routes.uploads import UPLOADS
@@ -88,7 +89,19 @@ def _root_router() -> APIRouter:
     # The schema itself is among the components because answers are refused with problems too.
     responses: dict[int | str, dict[str, Any]] = {"default": _PROBLEM, 422: _PROBLEM}
     root = APIRouter(dependencies=[Depends(require_key)], responses=responses)
-    for resource in (health, uploads, jobs, streams, results, workers, models, predictions, keys):
+    resources = (
+        health,
+        uploads,
+        jobs,
+        streams,
+        results,
+        webhooks,
+        workers,
+        models,
+        predictions,
+        keys,
+    )
+    for resource in resources:
         root.include_router(resource.router)
     for adapter in (batches, chat, files, inference, label_studio):
         root.include_router(adapter.router, include_in_schema=False)

@@ -13,6 +13,7 @@ from allocation.actor import RemoteShard
 from allocation.router import ShardRouter
 from cluster.clock import SystemClock
 from cluster.domain.ids import KeyId
+from cluster.egress import EgressGuard
 from cluster.errors import Unavailable
 from cluster.item_reader import ItemReader
 from cluster.settings import Settings
@@ -58,6 +59,7 @@ def open_services(settings: Settings) -> Services:
         crowd=ShardRouter(shards, np.random.default_rng(), lease_secret(settings)),
         online=OnlineReplicas(ONLINE_TIMEOUT_S),
         items=ItemReader(stores.objects, stores.chunks),
+        egress=EgressGuard(settings.egress),
         settings=settings,
         clock=clock,
         new_id=lambda: sortable_id(clock.now(), secrets.token_bytes(_ID_RANDOM_BYTES)),

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from starlette.responses import Response
 
 from cluster import errors as e
+from cluster import tenant_errors as te
 from cluster import upload_errors as up
 from serve_apps.gateway.schemas.base import FieldError, Problem
 
@@ -37,6 +38,7 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.MissingColumn: Kind(422, "missing-column", "A table lacks a column"),
         e.TooLarge: Kind(413, "too-large", "Something is over its limit"),
         e.ForbiddenUri: Kind(422, "forbidden-uri", "A URI outside the allowed roots"),
+        te.ForbiddenUrl: Kind(422, "forbidden-url", "A URL that is not called from here"),
         e.MalformedBody: Kind(400, "malformed-body", "The request body is malformed"),
         e.UnsupportedMedia: Kind(415, "unsupported-media", "The body's type is not read here"),
         up.UnsupportedTus: Kind(412, "unsupported-tus", "Another version of tus is spoken here"),
@@ -44,9 +46,11 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.UnknownLabel: Kind(422, "unknown-label", "The job has no such label"),
         e.Unauthenticated: Kind(401, "unauthenticated", "A valid API key is needed"),
         e.WrongRole: Kind(403, "wrong-role", "The key's role does not cover this"),
+        te.QuotaExceeded: Kind(403, "quota-exceeded", "The tenant has all it may have of this"),
         e.JobNotFound: Kind(404, "job-not-found", "There is no such job"),
         up.UploadNotFound: Kind(404, "upload-not-found", "There is no such upload"),
         e.WorkerNotFound: Kind(404, "worker-not-found", "There is no such worker"),
+        te.WebhookNotFound: Kind(404, "webhook-not-found", "There is no such webhook"),
         e.ModelNotFound: Kind(404, "model-not-found", "There is no such model"),
         e.JobFinished: Kind(409, "job-finished", "The job has already ended"),
         e.JobNotReady: Kind(409, "job-not-ready", "The job has not come that far"),
@@ -56,6 +60,7 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.StaleRevision: Kind(409, "stale-revision", "Somebody else changed it first"),
         e.PreconditionFailed: Kind(412, "precondition-failed", "It has changed since it was read"),
         e.StaleEpoch: Kind(409, "stale-epoch", "The partition has a newer owner"),
+        te.WebhookDisabled: Kind(409, "webhook-disabled", "The webhook is not sent to"),
         up.UploadOffsetConflict: Kind(409, "upload-offset", "The upload is at another offset"),
         e.AlreadyAnswered: Kind(409, "already-answered", "The worker has answered this item"),
         e.LeaseExpired: Kind(410, "lease-expired", "The lease has run out"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from allocation.ports import Crowd
 from cluster.clock import Clock
 from cluster.domain.ids import UnixSeconds
+from cluster.egress import EgressGuard
 from cluster.item_reader import ItemReader
 from cluster.ports import Stores
 from cluster.settings import Settings
@@ -24,6 +25,7 @@ class Services:
     crowd: Crowd
     online: OnlineModels
     items: ItemReader
+    egress: EgressGuard
     settings: Settings
     clock: Clock
     new_id: Callable[[], str]

@@ -1,7 +1,7 @@
 """What its owner wishes of a job, written beside whatever its runner writes at the same moment."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from cluster.domain.access import Caller
 from cluster.domain.ids import JobId
@@ -17,10 +17,37 @@ ATTEMPTS_MAX = 50
 """How often a wish is tried against a runner that saves at the same moment."""
 
 
+def _no_figures(_: Job) -> Mapping[str, float]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """How a job's history tells of a wish."""
+
+    kind: str
+    message: str
+    figures: Callable[[Job], Mapping[str, float]] = _no_figures
+
+
+AMENDED = Told(
+    kind="amended",
+    message="the job runs on other terms",
+    figures=lambda job: {"weight": job.agreed.weight},
+)
+PAUSED = Told(kind="paused", message="the job is paused")
+RESUMED = Told(kind="resumed", message="the job goes on")
+
+
 def grant(
-    services: Services, caller: Caller, job_id: JobId, wish: Wish, if_match: str | None = None
-) -> tuple[Job, bool]:
-    """Store a wish and return the job, and whether the wish changed it.
+    services: Services,
+    caller: Caller,
+    job_id: JobId,
+    wish: Wish,
+    told: Told | None = None,
+    if_match: str | None = None,
+) -> Job:
+    """Store a wish, with an event that tells of it where it changes the job, and return the job.
 
     It is tried again where the runner saves at the same moment. Raises PreconditionFailed where
     the job's tag is not among those of `if_match`, and StoreBusy where it never comes through.
@@ -32,19 +59,22 @@ def grant(
             raise PreconditionFailed(f"job {job_id}", etag_of(job.revision))
         wished = wish(job)
         if replace(wished, updated_at=job.updated_at) == job:
-            return job, False
+            return job
         try:
-            return jobs.save(wished), True
+            return jobs.save(wished, [] if told is None else [_event(services, wished, told)])
         except StaleRevision:
             continue
     raise StoreBusy(f"changing job {job_id}")
 
 
-def record(services: Services, job: Job, kind: str, message: str, **figures: float) -> None:
-    """Add what the owner wished to the job's history."""
-    now = services.clock.now()
-    event = JobEvent(job_id=job.job_id, kind=kind, at=now, message=message, figures=figures)
-    services.stores.events.append([event])
+def _event(services: Services, job: Job, told: Told) -> JobEvent:
+    return JobEvent(
+        job_id=job.job_id,
+        kind=told.kind,
+        at=services.clock.now(),
+        message=told.message,
+        figures=told.figures(job),
+    )
 
 
 def amendment_of(job: Job, change: JobChange) -> Amendment:

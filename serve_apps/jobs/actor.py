@@ -1,5 +1,6 @@
 """The actors that run jobs: one for each active job, and a supervisor over them."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -18,14 +19,17 @@ from allocation.stage import dismiss_crowd, hold_crowd
 from cluster.clock import SystemClock
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import JobState
+from cluster.egress import EgressGuard
 from cluster.errors import Unavailable
 from cluster.runner import JobDesk, JobRunner
 from cluster.settings import Settings
 from cluster.stores.opened import open_stores
+from serve_apps.jobs.chores import Chores
 from serve_apps.jobs.stages import job_stages
 from serve_apps.jobs.turns import next_in_turn
 from serve_apps.prelabel.deployment import PRELABEL_APP, RemotePredictor
 from serve_apps.prelabel.job import dedicated
+from serve_apps.webhooks.courier import Courier
 from training.trainer import RayTrainer
 
 SUPERVISOR = "supervisor"
@@ -77,6 +81,7 @@ class Supervisor:
     started anew goes on where the last one died. Its actors die with it: a job never has two. A
     paused job is run once, to keep its crowd from being asked, and then not until it is resumed.
     The next job's actor is started before there is a job, as that takes seconds.
+    Beside the jobs it keeps the chores of the deployment going, such as webhooks.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -86,11 +91,13 @@ class Supervisor:
         self._crashes: Counter[JobId] = Counter()
         self._held: set[JobId] = set()
         self._spare = _job_actor()
+        self._chores = Chores({"webhooks": self._deliver_webhooks}, SystemClock())
 
     def run(self) -> None:
         """Supervise until this process ends."""
         wait = _waiter()
         while True:
+            self._chores.keep()
             self._start_missing()
             if self._running:
                 ended, _ = ray.wait(list(self._running), timeout=LOOK_EVERY_S)
@@ -98,6 +105,11 @@ class Supervisor:
                     self._reap(run)
             else:
                 wait(LOOK_EVERY_S)
+
+    def _deliver_webhooks(self) -> None:
+        guard = EgressGuard(self._settings.egress)
+        courier = Courier(self._stores, self._settings.webhooks, guard, SystemClock())
+        asyncio.run(courier.run())
 
     def _start_missing(self) -> None:
         try:

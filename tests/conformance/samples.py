@@ -1,6 +1,7 @@
 """Domain values with sensible contents, for tests to vary."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from cluster.domain.access import KeyRecord
 from cluster.domain.ids import ItemId, JobId, KeyId, ModelName, ShardId, TenantId, WorkerId
@@ -24,6 +25,15 @@ from cluster.domain.labels import Label, LabelSet
 from cluster.domain.models import Lineage, ModelRecord, ModelSpec
 from cluster.domain.results import ResultSegment
 from cluster.domain.uploads import Upload
+from cluster.domain.webhooks import (
+    Attempt,
+    Delivery,
+    Notice,
+    Verdict,
+    Webhook,
+    WebhookKind,
+    WebhookState,
+)
 from cluster.domain.work import Answer, Partition, Purpose, WorkerProfile
 from cluster.ports import AnswerLog
 
@@ -225,3 +235,46 @@ def upload(upload_id: str = "upl-1") -> Upload:
         metadata="filename aXRlbXMuY3N2",
         expires_at=100.0,
     )
+
+
+def webhook(webhook_id: str = "whk-1", tenant_id: TenantId = TENANT) -> Webhook:
+    """Return an endpoint that nothing was sent to yet."""
+    return Webhook(
+        webhook_id=webhook_id,
+        tenant_id=tenant_id,
+        url="https://hooks.example/muster?a=b",
+        kinds=frozenset({WebhookKind.JOB_COMPLETED, WebhookKind.JOB_FAILED}),
+        description="our ✓ receiver",
+        secret="whsec_YQ==",  # noqa: S106
+        created_at=1_700_000_000.25,
+    )
+
+
+def delivery(
+    message_id: str = "msg_1", webhook_id: str = "whk-1", due_at: float = 50.0
+) -> Delivery:
+    """Return a message that is on its way."""
+    return Delivery(
+        webhook_id=webhook_id,
+        message_id=message_id,
+        body='{"type":"job.completed"}',
+        created_at=40.5,
+        due_at=due_at,
+    )
+
+
+def notice() -> Notice:
+    """Return an event that webhooks may tell of, as it is stored."""
+    return Notice(kind=WebhookKind.JOB_PAUSED, event=replace(event("paused"), seq=1))
+
+
+def verdict(
+    at: float = 60.0,
+    status: int | None = 500,
+    due_at: float | None = 65.0,
+    state: WebhookState = WebhookState.ENABLED,
+) -> Verdict:
+    """Return what came of an attempt."""
+    error = "no answer within 15 s" if status is None else None
+    attempt = Attempt(at=at, status=status, error=error)
+    return Verdict(attempt=attempt, due_at=due_at, state=state)

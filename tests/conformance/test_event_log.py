@@ -62,3 +62,28 @@ def test_parallel_appends_give_every_event_its_own_number(stores: Stores) -> Non
         list(threads.map(lambda _: stores.events.append([samples.event()] * 2), range(16)))
 
     assert [event.seq for event in stores.events.read(samples.JOB, 0, 99)] == list(range(1, 33))
+
+
+def test_what_webhooks_may_tell_of_is_noticed_until_it_is_dropped(stores: Stores) -> None:
+    # Given events of which some are of interest outside
+    promoted, idle = samples.event("learn.done", promoted=1.0), samples.event("learn.done")
+    stores.events.append([samples.event("round"), samples.event("paused"), promoted, idle])
+    stores.events.append([samples.event("certificate.short", OTHER)])
+
+    # Then they are noticed in order, as they are in the history
+    found = stores.events.notices(10)
+    assert [(each.kind.value, each.event.job_id, each.event.seq) for each in found] == [
+        ("job.paused", samples.JOB, 2),
+        ("model.promoted", samples.JOB, 3),
+        ("job.goal_at_risk", OTHER, 1),
+    ]
+    assert found[1].event == replace(promoted, seq=3)
+    assert stores.events.notices(2) == found[:2]
+
+    # When some are dropped
+    stores.events.drop_notices(found[:2])
+    stores.events.drop_notices(found[:1])
+
+    # Then the others stay, and the history as well
+    assert stores.events.notices(10) == found[2:]
+    assert stores.events.newest(samples.JOB) == 4

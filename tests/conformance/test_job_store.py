@@ -7,6 +7,7 @@ import pytest
 
 from cluster.domain.ids import JobId, TenantId
 from cluster.domain.jobs import JobState
+from cluster.domain.webhooks import WebhookKind
 from cluster.errors import IdempotencyMismatch, JobNotFound, StaleRevision
 from cluster.ports import Stores
 from tests.conformance import samples
@@ -217,3 +218,26 @@ def test_only_unfinished_jobs_are_listed_as_such_oldest_first(stores: Stores) ->
 
     assert [job.job_id for job in found] == [f"job-{number:04d}" for number in range(94, 99)]
     assert not any(job.state.is_terminal for job in found)
+
+
+def test_a_job_and_what_happened_to_it_are_stored_together(stores: Stores) -> None:
+    job = stores.jobs.create(samples.job(state=JobState.EXPORTING), None)
+    ended = replace(job, state=JobState.COMPLETED)
+
+    saved = stores.jobs.save(ended, [samples.event()])
+    with pytest.raises(StaleRevision):
+        stores.jobs.save(ended, [samples.event("late")])
+
+    assert saved.state is JobState.COMPLETED
+    assert [event.kind for event in stores.events.read(job.job_id, 0, 10)] == ["state"]
+    (notice,) = stores.events.notices(10)
+    assert notice.kind is WebhookKind.JOB_COMPLETED
+
+
+def test_a_step_that_is_not_the_last_is_nothing_to_webhooks(stores: Stores) -> None:
+    job = stores.jobs.create(samples.job(), None)
+
+    stores.jobs.save(replace(job, state=JobState.INGESTING), [samples.event()])
+
+    assert stores.events.newest(job.job_id) == 1
+    assert stores.events.notices(10) == ()

@@ -26,7 +26,8 @@ PATH = re.compile(rf"`((?:{FOLDERS})/[\w./*-]*)(?:::(\w+))?`")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]*\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 COMMAND = re.compile(
-    r"(?:^|`)(?:\$ )?muster ([a-z]+)(?: (list|show|register|versions|live|issue|revoke))?\b",
+    r"(?:^|`)(?:\$ )?muster ([a-z]+)"
+    r"(?: (list|show|register|versions|live|issue|revoke|add|rotate|enable|ping|remove))?\b",
     re.MULTILINE,
 )
 

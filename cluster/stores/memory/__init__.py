@@ -9,16 +9,19 @@ from cluster.stores.memory.ledger import MemoryChunks, MemoryResults
 from cluster.stores.memory.models import MemoryModels
 from cluster.stores.memory.people import MemoryKeys, MemoryWorkers
 from cluster.stores.memory.uploads import MemoryUploads
+from cluster.stores.memory.webhooks import MemoryWebhooks
 from cluster.stores.memory.work import MemoryAnswers, MemoryPartitions
 
 
 def memory_stores(objects: ObjectStore) -> Stores:
     """Return empty stores around an object store; safe to use from many threads."""
-    jobs = MemoryJobs()
+    events = MemoryEvents()
+    jobs = MemoryJobs(events)
+    webhooks = MemoryWebhooks()
     partitions = MemoryPartitions(jobs)
     return Stores(
         jobs=jobs,
-        events=MemoryEvents(),
+        events=events,
         chunks=MemoryChunks(),
         partitions=partitions,
         answers=MemoryAnswers(partitions),
@@ -27,5 +30,7 @@ def memory_stores(objects: ObjectStore) -> Stores:
         results=MemoryResults(),
         keys=MemoryKeys(),
         uploads=MemoryUploads(),
+        webhooks=webhooks,
+        deliveries=webhooks,
         objects=objects,
     )

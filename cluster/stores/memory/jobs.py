@@ -5,15 +5,60 @@ from dataclasses import replace
 from threading import Lock
 
 from cluster.domain.ids import JobId, TenantId
-from cluster.domain.jobs import IdempotencyKey, Job, JobEvent
+from cluster.domain.jobs import IdempotencyKey, Job, JobEvent, JobState
+from cluster.domain.webhooks import Notice, kind_of
 from cluster.errors import IdempotencyMismatch, JobNotFound, StaleRevision
 
 
-class MemoryJobs:
-    """A `JobStore` in memory."""
+class MemoryEvents:
+    """An `EventLog` in memory."""
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._events: dict[JobId, list[JobEvent]] = {}
+        self._notices: dict[tuple[JobId, int], Notice] = {}
+
+    def append(self, events: Sequence[JobEvent]) -> None:
+        """Store events; each gets the next number of its job."""
+        self.add(events, None)
+
+    def add(self, events: Sequence[JobEvent], state: JobState | None) -> None:
+        """Store events, with the state of their job where they are stored with it."""
+        with self._lock:
+            for event in events:
+                log = self._events.setdefault(event.job_id, [])
+                log.append(replace(event, seq=len(log) + 1, figures=dict(event.figures)))
+                kind = kind_of(event, state)
+                if kind is not None:
+                    self._notices[event.job_id, len(log)] = Notice(kind=kind, event=log[-1])
+
+    def read(self, job_id: JobId, after_seq: int, limit: int) -> tuple[JobEvent, ...]:
+        """Return up to `limit` events numbered above `after_seq`, in order."""
+        with self._lock:
+            return tuple(self._events.get(job_id, [])[after_seq : after_seq + limit])
+
+    def newest(self, job_id: JobId) -> int:
+        """Return the number of a job's newest event, 0 where there is none."""
+        with self._lock:
+            return len(self._events.get(job_id, []))
+
+    def notices(self, limit: int) -> tuple[Notice, ...]:
+        """Return up to `limit` events that webhooks may tell of and that were not dropped yet."""
+        with self._lock:
+            return tuple(self._notices[place] for place in sorted(self._notices)[:limit])
+
+    def drop_notices(self, notices: Sequence[Notice]) -> None:
+        """Forget notices; the events stay."""
+        with self._lock:
+            for notice in notices:
+                self._notices.pop((notice.event.job_id, notice.event.seq), None)
+
+
+class MemoryJobs:
+    """A `JobStore` in memory, over the events that are stored with jobs."""
+
+    def __init__(self, events: MemoryEvents) -> None:
+        self._lock, self._events = Lock(), events
         self._jobs: dict[JobId, Job] = {}
         self._first: dict[tuple[TenantId, str], tuple[str, JobId]] = {}
 
@@ -60,8 +105,8 @@ class MemoryJobs:
             )
             return tuple(self._jobs[job_id] for job_id in ids[:limit])
 
-    def save(self, job: Job) -> Job:
-        """Store a job read at `job.revision` and return it at the next one."""
+    def save(self, job: Job, events: Sequence[JobEvent] = ()) -> Job:
+        """Store a job read at `job.revision`, with events, and return it at the next one."""
         with self._lock:
             stored = self._stored(job.job_id)
             if stored.revision != job.revision:
@@ -72,6 +117,7 @@ class MemoryJobs:
                 cancel_requested=job.cancel_requested or stored.cancel_requested,
             )
             self._jobs[job.job_id] = saved
+            self._events.add(events, job.state)
             return saved
 
     def unfinished(self) -> tuple[Job, ...]:
@@ -96,28 +142,3 @@ class MemoryJobs:
         if job_id not in self._jobs:
             raise JobNotFound(job_id)
         return self._jobs[job_id]
-
-
-class MemoryEvents:
-    """An `EventLog` in memory."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._events: dict[JobId, list[JobEvent]] = {}
-
-    def append(self, events: Sequence[JobEvent]) -> None:
-        """Store events; each gets the next number of its job."""
-        with self._lock:
-            for event in events:
-                log = self._events.setdefault(event.job_id, [])
-                log.append(replace(event, seq=len(log) + 1, figures=dict(event.figures)))
-
-    def read(self, job_id: JobId, after_seq: int, limit: int) -> tuple[JobEvent, ...]:
-        """Return up to `limit` events numbered above `after_seq`, in order."""
-        with self._lock:
-            return tuple(self._events.get(job_id, [])[after_seq : after_seq + limit])
-
-    def newest(self, job_id: JobId) -> int:
-        """Return the number of a job's newest event, 0 where there is none."""
-        with self._lock:
-            return len(self._events.get(job_id, []))

@@ -15,6 +15,7 @@ from cluster.stores.sql.models import SqlModels
 from cluster.stores.sql.partitions import SqlPartitions
 from cluster.stores.sql.people import SqlKeys, SqlWorkers
 from cluster.stores.sql.uploads import SqlUploads
+from cluster.stores.sql.webhooks import SqlDeliveries, SqlWebhooks
 
 
 def sql_stores(database: Database, objects: ObjectStore) -> Stores:
@@ -30,5 +31,7 @@ def sql_stores(database: Database, objects: ObjectStore) -> Stores:
         results=SqlResults(database),
         keys=SqlKeys(database),
         uploads=SqlUploads(database),
+        webhooks=SqlWebhooks(database),
+        deliveries=SqlDeliveries(database),
         objects=objects,
     )

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select
 
 from cluster.domain.ids import JobId
-from cluster.domain.jobs import JobEvent
+from cluster.domain.jobs import JobEvent, JobState
+from cluster.domain.webhooks import Notice, WebhookKind, kind_of
 from cluster.stores.sql import schema
 from cluster.stores.sql.codec import dump_figures, load_figures
 from cluster.stores.sql.dialect import one_writer
 from cluster.stores.sql.engine import Database
 
-_events = schema.events.c
+_events, _notices = schema.events.c, schema.notices.c
 
 
 class SqlEvents:
@@ -27,10 +28,7 @@ class SqlEvents:
         if not events:
             return
         with self._database.writing("append events") as connection:
-            job_ids = sorted({event.job_id for event in events})
-            numbers = {job_id: count(_next_seq(connection, job_id)) for job_id in job_ids}
-            rows = [_row_of(event, next(numbers[event.job_id])) for event in events]
-            connection.execute(insert(schema.events), rows)
+            add_events(connection, events, None)
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> tuple[JobEvent, ...]:
         """Return up to `limit` events numbered above `after_seq`, in order."""
@@ -47,6 +45,53 @@ class SqlEvents:
         """Return the number of a job's newest event, 0 where there is none."""
         with self._database.reading() as connection:
             return _newest_seq(connection, job_id)
+
+    def notices(self, limit: int) -> tuple[Notice, ...]:
+        """Return up to `limit` events that webhooks may tell of and that were not dropped yet."""
+        statement = (
+            select(_notices.webhook_kind, schema.events)
+            .join(
+                schema.events,
+                and_(_events.job_id == _notices.job_id, _events.seq == _notices.seq),
+            )
+            .order_by(_notices.job_id, _notices.seq)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return tuple(
+                Notice(kind=WebhookKind(row.webhook_kind), event=_event_of(row))
+                for row in connection.execute(statement)
+            )
+
+    def drop_notices(self, notices: Sequence[Notice]) -> None:
+        """Forget notices; the events stay."""
+        if not notices:
+            return
+        one = delete(schema.notices).where(
+            _notices.job_id == bindparam("of_job"), _notices.seq == bindparam("at_seq")
+        )
+        rows = [{"of_job": each.event.job_id, "at_seq": each.event.seq} for each in notices]
+        with self._database.writing("drop notices") as connection:
+            connection.execute(one, rows)
+
+
+def add_events(connection: Connection, events: Sequence[JobEvent], state: JobState | None) -> None:
+    """Add events to the histories of their jobs, and a notice of each that webhooks may tell of."""
+    numbers = {
+        job_id: count(_next_seq(connection, job_id))
+        for job_id in sorted({event.job_id for event in events})
+    }
+    rows, notices = [], []
+    for event in events:
+        seq = next(numbers[event.job_id])
+        rows.append(_row_of(event, seq))
+        kind = kind_of(event, state)
+        if kind is not None:
+            notices.append({"job_id": event.job_id, "seq": seq, "webhook_kind": kind.value})
+    if rows:
+        connection.execute(insert(schema.events), rows)
+    if notices:
+        connection.execute(insert(schema.notices), notices)
 
 
 def _next_seq(connection: Connection, job_id: JobId) -> int:

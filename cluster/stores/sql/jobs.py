@@ -1,17 +1,19 @@
 """Jobs in SQL."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, literal, select, update
 
 from cluster.domain.ids import JobId, ModelName, TenantId
-from cluster.domain.jobs import IdempotencyKey, Job, JobState
+from cluster.domain.jobs import IdempotencyKey, Job, JobEvent, JobState
 from cluster.errors import IdempotencyMismatch, JobNotFound, StaleRevision
 from cluster.stores.sql import schema
 from cluster.stores.sql.codec import AMENDMENT, CERTIFICATE, JOB_SPEC, PROGRESS, dump
 from cluster.stores.sql.dialect import insert_if_new
 from cluster.stores.sql.engine import Database
+from cluster.stores.sql.events import add_events
 
 _jobs, _keys = schema.jobs.c, schema.idempotency_keys.c
 _BY_ID = select(schema.jobs).where(_jobs.job_id == bindparam("job_id"))
@@ -62,8 +64,8 @@ class SqlJobs:
         with self._database.reading() as connection:
             return tuple(map(_job_of, connection.execute(statement)))
 
-    def save(self, job: Job) -> Job:
-        """Store a job read at `job.revision` and return it at the next one."""
+    def save(self, job: Job, events: Sequence[JobEvent] = ()) -> Job:
+        """Store a job read at `job.revision`, with events, and return it at the next one."""
         row = _row_of(replace(job, revision=job.revision + 1))
         row["cancel_requested"] = _jobs.cancel_requested | literal(job.cancel_requested)
         statement = (
@@ -77,6 +79,7 @@ class SqlJobs:
             if saved is None:
                 _load(connection, job.job_id)
                 raise StaleRevision(f"job {job.job_id}", job.revision)
+            add_events(connection, events, job.state)
             return _job_of(saved)
 
     def unfinished(self) -> tuple[Job, ...]:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-HEAD = "0005"
+HEAD = "0006"
 """The migration that makes a database fit these tables."""
 
 KEY: TypeEngine[str] = String().with_variant(TEXT(collation="C"), "postgresql")
@@ -236,4 +236,48 @@ upload_parts = Table(
     _col("offset_bytes", BigInteger(), primary_key=True, autoincrement=False),
     _col("size_bytes", BigInteger()),
     _col("path", String()),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    _col("job_id", KEY, primary_key=True),
+    _col("seq", BigInteger(), primary_key=True, autoincrement=False),
+    _col("webhook_kind", String()),
+)
+"""Events that webhooks may tell of, until somebody has seen to it."""
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _col("webhook_id", KEY, primary_key=True),
+    _col("tenant_id", KEY),
+    _col("url", Text()),
+    _col("kinds", Text()),
+    _col("description", Text()),
+    _col("secret", String()),
+    _col("created_at", Float(53)),
+    _col("old_secret", String(), nullable=True),
+    _col("old_secret_until", Float(53), nullable=True),
+    _col("state", String()),
+    _col("last_at", Float(53), nullable=True),
+    _col("last_status", Integer(), nullable=True),
+    _col("last_error", Text(), nullable=True),
+    _col("last_success_at", Float(53), nullable=True),
+    _col("due_at", Float(53), nullable=True),
+    _col("claimed_until", Float(53)),
+    Index(None, "tenant_id", "webhook_id"),
+    Index(None, "due_at"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _col("webhook_id", KEY, primary_key=True),
+    _col("message_id", KEY, primary_key=True),
+    _col("body", Text()),
+    _col("created_at", Float(53)),
+    _col("due_at", Float(53)),
+    _col("attempts", Integer()),
+    Index(None, "webhook_id", "due_at"),
 )

@@ -22,7 +22,7 @@ from serve_apps.gateway.schemas.jobs import (
 )
 from serve_apps.gateway.strict_json import StrictJsonRoute
 from serve_apps.gateway.submit import submit
-from serve_apps.gateway.wishes import amendment_of, grant, record
+from serve_apps.gateway.wishes import AMENDED, PAUSED, RESUMED, amendment_of, grant
 
 router = APIRouter(
     prefix="/v1/jobs",
@@ -112,9 +112,7 @@ def change_job(
     def amended(job: Job) -> Job:
         return amend(job, amendment_of(job, change), services.clock.now())
 
-    job, changed = grant(services, caller, JobId(job_id), amended, if_match)
-    if changed:
-        record(services, job, "amended", "the job runs on other terms", weight=job.agreed.weight)
+    job = grant(services, caller, JobId(job_id), amended, AMENDED, if_match)
     response.headers["ETag"] = etag_of(job.revision)
     return job_view(job)
 
@@ -126,29 +124,23 @@ def pause_job(job_id: JobPath, caller: Authenticated, services: Wired) -> JobVie
     Who holds an item may still answer it, and is paid. The deadline goes on. A job that has ended
     is refused.
     """
-    job, changed = grant(
-        services, caller, JobId(job_id), lambda job: pause(job, services.clock.now())
-    )
-    if changed:
-        record(services, job, "paused", "the job is paused")
+    now = services.clock.now()
+    job = grant(services, caller, JobId(job_id), lambda job: pause(job, now), PAUSED)
     return job_view(job)
 
 
 @router.post("/{job_id}/resume", status_code=202)
 def resume_job(job_id: JobPath, caller: Authenticated, services: Wired) -> JobView:
     """Go on with a paused job where it was. A job that has ended is refused."""
-    job, changed = grant(
-        services, caller, JobId(job_id), lambda job: resume(job, services.clock.now())
-    )
-    if changed:
-        record(services, job, "resumed", "the job goes on")
+    now = services.clock.now()
+    job = grant(services, caller, JobId(job_id), lambda job: resume(job, now), RESUMED)
     return job_view(job)
 
 
 @router.post("/{job_id}/cancel", status_code=202)
 def cancel_job(job_id: JobPath, caller: Authenticated, services: Wired) -> JobView:
     """Ask for a job to be cancelled; what was delivered stays. A job that has ended is refused."""
-    job, _ = grant(
+    job = grant(
         services, caller, JobId(job_id), lambda job: request_cancel(job, services.clock.now())
     )
     return job_view(job)

@@ -56,12 +56,25 @@ CALLS: dict[str, Callable[[Stores], object]] = {
     "uploads.unfinished": lambda s: s.uploads.unfinished(samples.TENANT),
     "uploads.remove": lambda s: s.uploads.remove(samples.TENANT, "upl-1"),
     "uploads.remove_expired": lambda s: s.uploads.remove_expired(200.0, 10),
+    "events.notices": lambda s: s.events.notices(10),
+    "events.drop_notices": lambda s: s.events.drop_notices([samples.notice()]),
+    "webhooks.add": lambda s: s.webhooks.add(samples.webhook("whk-2"), 10),
+    "webhooks.of_tenant": lambda s: s.webhooks.of_tenant(samples.TENANT),
+    "webhooks.rotate": lambda s: s.webhooks.rotate(samples.TENANT, "whk-1", "whsec_b", 9.0),
+    "webhooks.remove": lambda s: s.webhooks.remove(samples.TENANT, "whk-1"),
+    "deliveries.enqueue": lambda s: s.deliveries.enqueue([samples.delivery()], 10),
+    "deliveries.claim": lambda s: s.deliveries.claim(99.0, 199.0, 10),
+    "deliveries.settle": lambda s: s.deliveries.settle(samples.delivery(), samples.verdict()),
     "keys.find": lambda s: s.keys.find(KeyId("key-1")),
     "keys.revoke": lambda s: s.keys.revoke(KeyId("key-1")),
 }
 
-ALLOWED = {("answers.append", "USE TEMP B-TREE FOR GROUP BY")}
-"""An append groups the answers it has just written by worker; there are only so many of them."""
+ALLOWED = {
+    ("answers.append", "USE TEMP B-TREE FOR GROUP BY"),
+    ("events.notices", "SCAN notices USING INDEX sqlite_autoindex_notices_1"),
+}
+"""An append groups the answers it has just written by worker; there are only so many of them. The
+notices are read from the first on, as far as the limit."""
 
 
 @pytest.fixture
@@ -82,6 +95,9 @@ def test_a_call_searches_by_an_index(database: Database, name: str) -> None:
     stores.workers.add(samples.worker("ann"))
     stores.keys.add(samples.api_key())
     stores.uploads.create(samples.upload())
+    stores.events.append([samples.event("paused")])
+    stores.webhooks.add(samples.webhook(), 10)
+    stores.deliveries.enqueue([samples.delivery("msg_0")], 10)
     for version in (1, 2):
         stores.models.add(samples.model(version))
     stores.models.promote(PETS, 1, None)

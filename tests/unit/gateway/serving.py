@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -22,15 +23,20 @@ class AnnouncedServer(uvicorn.Server):
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
+def serving(
+    app: ASGIApp, ssl_certfile: Path | None = None, ssl_keyfile: Path | None = None
+) -> Iterator[str]:
     """Serve an app on a free port of this machine and yield its URL."""
-    server = AnnouncedServer(uvicorn.Config(app, port=0, log_level="warning"))
+    config = uvicorn.Config(
+        app, port=0, log_level="warning", ssl_certfile=ssl_certfile, ssl_keyfile=ssl_keyfile
+    )
+    server = AnnouncedServer(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     assert server.listening.wait(30)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if ssl_certfile else 'http'}://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join()

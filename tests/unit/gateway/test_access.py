@@ -30,6 +30,7 @@ ROUTE_ROLES: dict[str, tuple[Role, ...]] = {
     "/label-studio": ("client", "admin"),
     "/v1/uploads": ("client", "admin"),
     "/v1/jobs": ("client", "admin"),
+    "/v1/webhooks": ("client", "admin"),
     "/v1/models": ("client", "admin"),
     "/v1/workers": ("worker", "admin"),
     "/v1/keys": ("admin",),

@@ -260,3 +260,19 @@ def test_the_asynchronous_client_waits_and_tries_again_and_gives_up_alike() -> N
 
 async def collected(happenings: AsyncIterator[Happening]) -> list[Happening]:
     return [happening async for happening in happenings]
+
+
+def test_an_endpoint_is_registered_tried_and_removed_on_an_event_loop(
+    world: World, url: str
+) -> None:
+    async def run() -> None:
+        async with AsyncMuster(url, world.key("client")) as muster:
+            made = await muster.add_webhook("https://hooks.example/", ["job.failed"], "ours")
+            assert (await muster.rotate_webhook(made.id)).secret != made.secret
+            assert (await muster.ping_webhook(made.id)).next_attempt_at is not None
+            assert (await muster.enable_webhook(made.id)).state == "enabled"
+            assert (await muster.webhooks())[0] == await muster.webhook(made.id)
+            await muster.remove_webhook(made.id)
+            assert await muster.webhooks() == ()
+
+    asyncio.run(run())

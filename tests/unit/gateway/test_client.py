@@ -21,6 +21,7 @@ from serve_apps.client import (
 from serve_apps.client.downloads import BREAKS_MAX
 from serve_apps.gateway.schemas.job_change import BudgetChange, JobChange
 from serve_apps.gateway.schemas.job_request import GoalBody, ItemBody, JobRequest, LabelBody
+from serve_apps.gateway.schemas.webhooks import EVENTS
 from serve_apps.gateway.schemas.work import AnswerBody, WorkerRequest, WorkerView
 from tests.unit.gateway.serving import serving
 from tests.unit.gateway.test_results import correct, deliver
@@ -316,3 +317,19 @@ def test_a_download_goes_on_where_it_broke_off(tmp_path: Path) -> None:
     client.export("job-1", tmp_path / "labels.jsonl")
     assert (tmp_path / "labels.jsonl").read_bytes() == b"half and half"
     assert (requests[1].headers["range"], requests[1].headers["if-range"]) == ("bytes=4-", '"v1"')
+
+
+def test_an_endpoint_is_registered_tried_and_removed(
+    connect: Callable[[Role], MusterClient],
+) -> None:
+    client = connect("client")
+    made = client.add_webhook("https://hooks.example/")
+    assert made.events == tuple(sorted(EVENTS))
+    assert client.rotate_webhook(made.id).secret != made.secret
+    assert client.ping_webhook(made.id).next_attempt_at is not None
+    assert client.enable_webhook(made.id).state == "enabled"
+    assert client.webhooks() == (client.webhook(made.id),)
+    client.remove_webhook(made.id)
+    assert client.webhooks() == ()
+    with pytest.raises(ClientProblem, match="not public"):
+        client.add_webhook("https://inside.example/")

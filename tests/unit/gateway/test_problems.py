@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from cluster import errors, upload_errors
+from cluster import errors, tenant_errors, upload_errors
 from cluster.domain.access import KeyRecord
 from cluster.domain.ids import JobId, KeyId
 from cluster.errors import JobNotFound, MusterError, ObjectMissing, Overloaded, StoreBusy
@@ -24,7 +24,7 @@ from serve_apps.gateway.problems import (
 )
 from tests.unit.gateway.world import World, problem
 
-MODULES = (errors.__name__, upload_errors.__name__)
+MODULES = (errors.__name__, tenant_errors.__name__, upload_errors.__name__)
 
 
 def leaves(node: type[MusterError] = MusterError) -> Iterator[type[MusterError]]:

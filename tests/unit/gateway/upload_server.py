@@ -10,6 +10,7 @@ import uvicorn
 
 from allocation.ports import Crowd
 from cluster.clock import SystemClock
+from cluster.egress import EgressGuard
 from cluster.item_reader import ItemReader
 from cluster.settings import Limits, Settings
 from cluster.stores.opened import open_stores
@@ -37,6 +38,7 @@ def uploads_only(folder: Path) -> Services:
         stores=stores,
         crowd=cast("Crowd", None),
         items=ItemReader(stores.objects, stores.chunks),
+        egress=EgressGuard(settings.egress),
         online=cast("OnlineModels", None),
         settings=settings,
         clock=clock,

@@ -19,10 +19,11 @@ from cluster.domain.ids import JobId, KeyId, TenantId
 from cluster.domain.items import Chunk
 from cluster.domain.jobs import Job, JobState
 from cluster.domain.work import Partition
+from cluster.egress import EgressGuard
 from cluster.item_reader import ItemReader
 from cluster.jobs import advance
 from cluster.ports import Stores
-from cluster.settings import Limits, PrelabelSettings, Settings
+from cluster.settings import EgressSettings, Limits, PrelabelSettings, Settings
 from serve_apps.gateway.api import build_api
 from serve_apps.gateway.keys import mint
 from serve_apps.gateway.schemas.base import Problem
@@ -51,6 +52,9 @@ LIFE = (
     JobState.EXPORTING,
     JobState.COMPLETED,
 )
+
+HOSTS = {"hooks.example": ("93.184.215.14",), "inside.example": ("10.0.0.7",)}
+"""The names that a gateway in a test can look up."""
 
 Json = Mapping[str, Any]
 
@@ -107,6 +111,7 @@ class World:
             crowd=service,
             online=LocalOnline(ChunkPredictor(stores.objects, PRELABEL, models, clock)),
             items=ItemReader(stores.objects, stores.chunks),
+            egress=EgressGuard(EgressSettings(), lambda host, _: HOSTS.get(host, ())),
             settings=Settings(
                 data_dir=folder,
                 limits=limits,
