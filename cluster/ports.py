@@ -248,8 +248,15 @@ class KeyStore(Protocol):
 class UploadStore(Protocol):
     """Uploads in pieces: how far each has come, and where its parts lie."""
 
-    def create(self, upload: Upload) -> None:
-        """Store a new upload, of which nothing has arrived."""
+    def create(self, upload: Upload, tenant_bytes_max: int) -> None:
+        """Store a new upload, of which nothing has arrived, or all of it in one object.
+
+        Raises QuotaExceeded where its tenant's uploads would have more bytes than that in all.
+        """
+        ...
+
+    def stored_bytes(self, tenant_id: TenantId) -> int:
+        """Return the lengths of all uploads of a tenant, those that are not whole included."""
         ...
 
     def get(self, tenant_id: TenantId, upload_id: str) -> Upload:

@@ -118,6 +118,19 @@ class WebhookSettings(_Branch):
     look_every_s: float = Field(1.0, gt=0)
 
 
+class QuotaSettings(_Branch):
+    """How much of the service one tenant may have.
+
+    `upload_streams_max` are the uploads it sends to one gateway at once; `upload_bytes_max` and
+    `items_max` are what is stored of it at a time.
+    """
+
+    jobs_unfinished_max: int = Field(100, ge=1)
+    items_max: int = Field(100_000_000, ge=1)
+    upload_bytes_max: int = Field(256 * 1_024 * _MIB, ge=1)
+    upload_streams_max: int = Field(16, ge=1)
+
+
 class IngestSettings(_Branch):
     """How sources become chunks."""
 
@@ -221,6 +234,7 @@ class Settings(BaseSettings):
     rates: RateSettings = RateSettings()
     streams: StreamSettings = StreamSettings()
     limits: Limits = Limits()
+    quotas: QuotaSettings = QuotaSettings()
     egress: EgressSettings = EgressSettings()
     webhooks: WebhookSettings = WebhookSettings()
     ingest: IngestSettings = IngestSettings()

@@ -1,4 +1,4 @@
-"""Opens uploads, whether they were stored in one go or in parts."""
+"""Opens and removes uploads, whether they were stored in one go or in parts."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from cluster import paths
 from cluster.domain.ids import TenantId
 from cluster.domain.uploads import UploadPart
 from cluster.errors import ObjectMissing
-from cluster.ports import ObjectStore
+from cluster.ports import ObjectStore, UploadStore
 
 _BUFFER_BYTES = 2**20
 _MANIFEST = TypeAdapter(tuple[UploadPart, ...])
@@ -39,6 +39,20 @@ def open_upload(objects: ObjectStore, tenant_id: TenantId, upload_id: str) -> Bi
         raise ObjectMissing(path) from None
     parts = _Parts(objects, _MANIFEST.validate_json(manifest))
     return cast("BinaryIO", io.BufferedReader(parts, _BUFFER_BYTES))
+
+
+def remove_upload(
+    uploads: UploadStore, objects: ObjectStore, tenant_id: TenantId, upload_id: str
+) -> None:
+    """Delete an upload and its bytes; raises UploadNotFound.
+
+    What names it goes first, so that nobody opens half of it.
+    """
+    uploads.get(tenant_id, upload_id)
+    objects.delete(paths.upload_manifest(tenant_id, upload_id))
+    objects.delete(paths.upload(tenant_id, upload_id))
+    for part in uploads.remove(tenant_id, upload_id):
+        objects.delete(part.path)
 
 
 class _Parts(io.RawIOBase):

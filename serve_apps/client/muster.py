@@ -15,7 +15,7 @@ from cluster.domain.access import Role
 from serve_apps.client.calls import CURSOR_PAGE_ROWS, Calls, Retries, ServiceUnreachable
 from serve_apps.client.downloads import save
 from serve_apps.client.happenings import Happening, HappeningReader
-from serve_apps.client.resumable import upload_in_pieces
+from serve_apps.client.resumable import TUS_HEADERS, upload_in_pieces
 from serve_apps.gateway.etags import etag_of
 from serve_apps.gateway.schemas.formats import Format
 from serve_apps.gateway.schemas.job_change import JobChange
@@ -122,6 +122,10 @@ class MusterClient:
         sent = self._calls.send("POST", "/v1/uploads", body=lambda: _blocks(file), headers=headers)
         return UploadView.model_validate_json(sent.content)
 
+    def remove_upload(self, upload_id: str) -> None:
+        """Delete an upload; a job that has still to read it will fail."""
+        self._calls.send("DELETE", f"/v1/uploads/{upload_id}", headers=TUS_HEADERS)
+
     def submit(self, request: JobRequest, *, idempotency_key: str | None = None) -> JobView:
         """Submit a job; the same key with the same request is the same job."""
         headers = {"Idempotency-Key": idempotency_key or secrets.token_urlsafe(24)}
@@ -216,7 +220,8 @@ class MusterClient:
 
         A download that breaks off goes on where it was, and in CSV and Arrow begins again.
         """
-        save(self._calls, f"/v1/jobs/{job_id}/export", {"format": suffix}, file)
+        path, params = f"/v1/jobs/{job_id}/export", {"format": suffix}
+        save(self._calls, path, params, file, self._wait, self._retries)
 
     def register_worker(self, request: WorkerRequest) -> WorkerView:
         """Register a worker; not repeated where the answer is lost, for that could make two."""

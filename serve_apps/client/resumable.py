@@ -1,8 +1,9 @@
 """Sends a large file in pieces (tus 1.0.0), and goes on where it was when the connection breaks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 
 from serve_apps.client.calls import Calls, ClientProblem, ServiceUnreachable
 from serve_apps.gateway.schemas.jobs import UploadView
@@ -12,7 +13,7 @@ BLOCK_BYTES = 2**20
 STALLS_MAX = 5
 """How often in a row a piece may break off without a byte of it being stored."""
 
-_TUS = {"Tus-Resumable": "1.0.0"}
+TUS_HEADERS: Mapping[str, str] = MappingProxyType({"Tus-Resumable": "1.0.0"})
 _GO_ON_AFTER = frozenset(
     {
         HTTPStatus.CONFLICT,
@@ -33,7 +34,7 @@ def upload_in_pieces(calls: Calls, file: Path, piece_bytes: int = PIECE_BYTES) -
     breaks off too often without taking anything.
     """
     size = file.stat().st_size
-    headers = {**_TUS, "Upload-Length": str(size)}
+    headers = {**TUS_HEADERS, "Upload-Length": str(size)}
     created = calls.send("POST", "/v1/uploads", headers=headers, repeatable=False)
     view = UploadView.model_validate_json(created.content)
     url, offset, stalls = f"/v1/uploads/{view.id}", 0, 0
@@ -44,7 +45,7 @@ def upload_in_pieces(calls: Calls, file: Path, piece_bytes: int = PIECE_BYTES) -
         except (ClientProblem, ServiceUnreachable) as broken:
             if isinstance(broken, ClientProblem) and broken.problem.status not in _GO_ON_AFTER:
                 raise
-            reached = int(calls.send("HEAD", url, headers=_TUS).headers["upload-offset"])
+            reached = int(calls.send("HEAD", url, headers=TUS_HEADERS).headers["upload-offset"])
             stalls = stalls + 1 if reached <= offset else 0
             if stalls > STALLS_MAX:
                 raise
@@ -55,7 +56,7 @@ def upload_in_pieces(calls: Calls, file: Path, piece_bytes: int = PIECE_BYTES) -
 def _send(calls: Calls, url: str, file: Path, first: int, last: int) -> int:
     """Send the bytes from `first` up to `last` and return how far the upload has come."""
     headers = {
-        **_TUS,
+        **TUS_HEADERS,
         "Content-Type": "application/offset+octet-stream",
         "Content-Length": str(last - first),
         "Upload-Offset": str(first),

@@ -35,8 +35,10 @@ from serve_apps.gateway.routes import (
 )
 from serve_apps.gateway.routes.uploads import UPLOADS
 from serve_apps.gateway.services import Services
+from serve_apps.gateway.slots import UploadSlots
 from serve_apps.gateway.throttle import Throttle
 from serve_apps.gateway.tus_answers import TusAnswers
+from serve_apps.gateway.whole_uploads import WholeUploads
 
 DIALECTS = (OPENAI, inference.DIALECT, label_studio.DIALECT)
 """The protocols of others that are spoken here."""
@@ -54,8 +56,10 @@ def build_api(services: Services) -> FastAPI:
     stores, settings = services.stores, services.settings
     app.state.feed = EventFeed(stores.jobs, stores.events, services.clock, settings.streams)
     app.state.known_keys = KnownKeys(stores.keys, services.clock, settings.http.key_kept_s)
-    app.state.resumable = ResumableUploads(services)
-    limits = services.settings.limits
+    limits = settings.limits
+    slots = UploadSlots(limits.upload_streams_max, settings.quotas.upload_streams_max)
+    app.state.resumable = ResumableUploads(services, slots)
+    app.state.whole_uploads = WholeUploads(services, slots)
     # The one added last stands outermost: form of the answer, key, rate, size, then the body.
     app.add_middleware(
         BodyBounds,

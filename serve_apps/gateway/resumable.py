@@ -6,10 +6,11 @@ write objects, but only one of them moves the row.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from hashlib import new as new_hash
+from typing import ParamSpec
 
 from anyio import CancelScope
 from fastapi.concurrency import run_in_threadpool
@@ -24,13 +25,16 @@ from cluster.errors import (
     MalformedBody,
     NotFound,
     ObjectMissing,
-    Overloaded,
     TooLarge,
 )
 from cluster.upload_errors import ChecksumMismatch, UploadNotFound, UploadOffsetConflict
-from cluster.upload_reader import write_manifest
+from cluster.upload_reader import remove_upload, write_manifest
+from serve_apps.gateway.pieces import Pieces
 from serve_apps.gateway.services import Services
+from serve_apps.gateway.slots import UploadSlots
 from serve_apps.gateway.tus import Checksum
+
+P = ParamSpec("P")
 
 _SWEPT_AT_ONCE = 10
 
@@ -38,13 +42,13 @@ _SWEPT_AT_ONCE = 10
 class ResumableUploads:
     """The uploads in pieces of one gateway process."""
 
-    def __init__(self, services: Services) -> None:
-        self._services, self._limits = services, services.settings.limits
+    def __init__(self, services: Services, slots: UploadSlots) -> None:
+        self._services, self._slots = services, slots
+        self._limits, self._quotas = services.settings.limits, services.settings.quotas
         self._store, self._objects = services.stores.uploads, services.stores.objects
-        self._streams = 0
 
     def create(self, tenant_id: TenantId, length_bytes: int, metadata: str) -> Upload:
-        """Store a new upload; raises EmptySource, and TooLarge over the tenant's quota."""
+        """Store a new upload; raises EmptySource, TooLarge and QuotaExceeded."""
         limits, now = self._limits, self._services.clock.now()
         upload_id = f"upl-{self._services.new_id()}"
         if not length_bytes:
@@ -68,8 +72,23 @@ class ResumableUploads:
             metadata=metadata,
             expires_at=now + limits.upload_ttl_s,
         )
-        self._store.create(upload)
+        self._store.create(upload, self._quotas.upload_bytes_max)
         return upload
+
+    async def create_with(
+        self, created: Upload, body: AsyncIterator[bytes], checksum: Checksum | None
+    ) -> Upload:
+        """Store the body that came with a creation; where it is refused the upload is gone.
+
+        For nobody was told of it. Raises what `receive` raises.
+        """
+        async with AsyncExitStack() as unless_kept:
+            unless_kept.push_async_callback(
+                _shielded, self.remove, created.tenant_id, created.upload_id
+            )
+            grown = await self.receive(created, 0, body, checksum)
+            unless_kept.pop_all()
+        return grown
 
     def get(self, tenant_id: TenantId, upload_id: str) -> Upload:
         """Return an upload as it stands; raises UploadNotFound, also where it has run out.
@@ -78,16 +97,15 @@ class ResumableUploads:
         gateway that died right then is finished here.
         """
         upload = self._store.get(tenant_id, upload_id)
-        if upload.is_whole:
+        if upload.is_whole and upload.parts:
             self._finish_if_not(upload)
-        elif upload.expires_at <= self._services.clock.now():
+        elif not upload.is_whole and upload.expires_at <= self._services.clock.now():
             raise UploadNotFound(tenant_id, upload_id)
         return upload
 
     def remove(self, tenant_id: TenantId, upload_id: str) -> None:
         """Delete an upload and its bytes; raises UploadNotFound."""
-        self._objects.delete(paths.upload_manifest(tenant_id, upload_id))
-        self._delete(self._store.remove(tenant_id, upload_id))
+        remove_upload(self._store, self._objects, tenant_id, upload_id)
 
     async def receive(
         self, upload: Upload, offset: int, body: AsyncIterator[bytes], checksum: Checksum | None
@@ -96,23 +114,23 @@ class ResumableUploads:
 
         Where the body breaks off, what had arrived is kept; but with a checksum it is all of the
         body or nothing. Holds at most one part in memory. Raises UploadOffsetConflict,
-        ChecksumMismatch, MalformedBody, TooLarge, Overloaded and what reading the body raises.
+        ChecksumMismatch, MalformedBody, TooLarge, RateLimited, Overloaded and what reading the
+        body raises.
         """
         if offset != upload.received_bytes:
             raise UploadOffsetConflict(upload.upload_id, offset, upload.received_bytes)
-        if upload.parts >= self._limits.upload_parts_max:
-            parts_max = self._limits.upload_parts_max
-            raise TooLarge(f"upload {upload.upload_id}", upload.parts + 1, parts_max, "parts")
-        with self._stream():
+        self._check_parts(upload.upload_id, upload.parts)
+        with self._slots.take(upload.tenant_id):
             if checksum is None:
                 return await self._receive(upload, body)
             return await self._receive_checked(upload, body, checksum)
 
     async def _receive(self, upload: Upload, body: AsyncIterator[bytes]) -> Upload:
-        pieces = _Pieces(upload, body, self._limits.upload_part_bytes)
+        pieces = self._pieces(upload, body)
         while not pieces.ended:
+            self._check_parts(upload.upload_id, upload.parts)
             try:
-                await self._fill(pieces)
+                await pieces.fill()
             except (ClientDisconnect, asyncio.CancelledError, MalformedBody):
                 with CancelScope(shield=True):
                     await run_in_threadpool(self._keep, upload, pieces.take())
@@ -123,16 +141,17 @@ class ResumableUploads:
     async def _receive_checked(
         self, upload: Upload, body: AsyncIterator[bytes], checksum: Checksum
     ) -> Upload:
-        pieces = _Pieces(upload, body, self._limits.upload_part_bytes)
+        pieces = self._pieces(upload, body)
         found = new_hash(checksum.algorithm, usedforsecurity=False)
         parts: list[UploadPart] = []
         async with AsyncExitStack() as unless_right:
-            unless_right.push_async_callback(run_in_threadpool, self._delete, parts)
+            unless_right.push_async_callback(_shielded, self._delete, parts)
             offset = upload.received_bytes
             while not pieces.ended:
-                await self._fill(pieces)
+                self._check_parts(upload.upload_id, upload.parts + len(parts))
+                await pieces.fill()
                 content = pieces.take()
-                found.update(content)
+                await run_in_threadpool(found.update, content)
                 parts.append(await run_in_threadpool(self._write, upload, offset, content))
                 offset += len(content)
             if found.digest() != checksum.digest:
@@ -140,13 +159,20 @@ class ResumableUploads:
             unless_right.pop_all()
         return await run_in_threadpool(self._record, upload, parts)
 
-    async def _fill(self, pieces: "_Pieces") -> None:
-        timeout_s = self._limits.upload_part_timeout_s
-        try:
-            async with asyncio.timeout(timeout_s):
-                await pieces.fill()
-        except TimeoutError:
-            raise MalformedBody(f"less than a part came in {timeout_s:g} s; resume") from None
+    def _pieces(self, upload: Upload, body: AsyncIterator[bytes]) -> Pieces:
+        return Pieces(
+            f"upload {upload.upload_id}",
+            body,
+            start_bytes=upload.received_bytes,
+            end_bytes=upload.length_bytes,
+            part_bytes=self._limits.upload_part_bytes,
+            timeout_s=self._limits.upload_part_timeout_s,
+        )
+
+    def _check_parts(self, upload_id: str, parts: int) -> None:
+        if parts >= self._limits.upload_parts_max:
+            parts_max = self._limits.upload_parts_max
+            raise TooLarge(f"upload {upload_id}", parts + 1, parts_max, "parts")
 
     def _keep(self, upload: Upload, content: bytes) -> Upload:
         if not content:
@@ -190,42 +216,8 @@ class ResumableUploads:
         for part in parts:
             self._objects.delete(part.path)
 
-    @contextmanager
-    def _stream(self) -> Iterator[None]:
-        """Count a body that is being received; raises Overloaded over the limit."""
-        if self._streams >= self._limits.upload_streams_max:
-            raise Overloaded("the number of uploads at once", self._limits.upload_streams_max)
-        self._streams += 1
-        try:
-            yield
-        finally:
-            self._streams -= 1
 
-
-class _Pieces:
-    """A body, cut into pieces of about one part."""
-
-    def __init__(self, upload: Upload, body: AsyncIterator[bytes], part_bytes: int) -> None:
-        self.upload, self.ended = upload, False
-        self._body, self._part_bytes = body, part_bytes
-        self._arrived = upload.received_bytes
-        self._buffer = bytearray()
-
-    async def fill(self) -> None:
-        """Wait for a part's worth of bytes or the end; raises TooLarge beyond the upload's end."""
-        while len(self._buffer) < self._part_bytes:
-            block = await anext(self._body, None)
-            if block is None:
-                self.ended = True
-                return
-            self._arrived += len(block)
-            if self._arrived > self.upload.length_bytes:
-                what = f"upload {self.upload.upload_id}"
-                raise TooLarge(what, self._arrived, self.upload.length_bytes)
-            self._buffer += block
-
-    def take(self) -> bytes:
-        """Return what is there and forget it."""
-        content = bytes(self._buffer)
-        self._buffer.clear()
-        return content
+async def _shielded(work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Do something on a thread to its end, also for a request that is cancelled."""
+    with CancelScope(shield=True):
+        await run_in_threadpool(work, *args, **kwargs)

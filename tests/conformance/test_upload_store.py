@@ -9,6 +9,7 @@ import pytest
 from cluster.domain.ids import TenantId
 from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
 from cluster.ports import Stores
+from cluster.tenant_errors import QuotaExceeded
 from cluster.upload_errors import UploadNotFound, UploadOffsetConflict
 from tests.conformance import samples
 
@@ -27,7 +28,7 @@ def grown(stores: Stores, upload: Upload, sizes: Sequence[int]) -> Upload:
 
 def test_an_upload_grows_until_it_is_whole(stores: Stores) -> None:
     upload = samples.upload()
-    stores.uploads.create(upload)
+    stores.uploads.create(upload, 1_000)
     assert stores.uploads.get(samples.TENANT, "upl-1") == upload
 
     later = replace(upload, expires_at=900.0)
@@ -44,7 +45,7 @@ def test_a_part_that_does_not_go_on_from_the_end_is_refused_and_changes_nothing(
     stores: Stores,
 ) -> None:
     upload = samples.upload()
-    stores.uploads.create(upload)
+    stores.uploads.create(upload, 1_000)
     stores.uploads.append(upload, [part(0, 30)])
 
     with pytest.raises(UploadOffsetConflict) as refused:
@@ -56,7 +57,7 @@ def test_a_part_that_does_not_go_on_from_the_end_is_refused_and_changes_nothing(
 
 def test_of_many_who_go_on_from_one_offset_one_wins(stores: Stores) -> None:
     upload = samples.upload()
-    stores.uploads.create(upload)
+    stores.uploads.create(upload, 1_000)
 
     def append(name: str) -> bool:
         try:
@@ -75,7 +76,7 @@ def test_of_many_who_go_on_from_one_offset_one_wins(stores: Stores) -> None:
 
 def test_another_tenant_has_no_such_upload(stores: Stores) -> None:
     upload = samples.upload()
-    stores.uploads.create(upload)
+    stores.uploads.create(upload, 1_000)
 
     with pytest.raises(UploadNotFound):
         stores.uploads.get(RIVAL, "upl-1")
@@ -89,7 +90,7 @@ def test_another_tenant_has_no_such_upload(stores: Stores) -> None:
 
 def test_a_removed_upload_is_gone_with_its_parts(stores: Stores) -> None:
     upload = samples.upload()
-    stores.uploads.create(upload)
+    stores.uploads.create(upload, 1_000)
     grown(stores, upload, [30, 20])
 
     assert stores.uploads.remove(samples.TENANT, "upl-1") == (part(0, 30), part(30, 20))
@@ -111,7 +112,7 @@ def test_only_unfinished_uploads_count_and_run_out(stores: Stores) -> None:
         for number, expires_at in ((1, 10.0), (2, 20.0), (3, 30.0))
     )
     for upload in (whole, late, young):
-        stores.uploads.create(upload)
+        stores.uploads.create(upload, 1_000)
     grown(stores, whole, [100])
     grown(stores, late, [7])
     assert stores.uploads.unfinished(samples.TENANT) == UnfinishedUploads(count=2, length_bytes=200)
@@ -129,8 +130,29 @@ def test_only_unfinished_uploads_count_and_run_out(stores: Stores) -> None:
 def test_few_are_removed_at_a_time_the_oldest_first(stores: Stores) -> None:
     for number in range(3):
         upload = replace(samples.upload(f"upl-{number}"), expires_at=float(number))
-        stores.uploads.create(upload)
+        stores.uploads.create(upload, 1_000)
 
     stores.uploads.remove_expired(99.0, 2)
 
     assert stores.uploads.unfinished(samples.TENANT).count == 1
+
+
+def test_a_tenant_has_as_many_bytes_as_it_may_also_in_a_race(stores: Stores) -> None:
+    # Given uploads of 100 bytes each, and room for 350
+    def create(number: int) -> bool:
+        try:
+            stores.uploads.create(samples.upload(f"upl-{number}"), 350)
+        except QuotaExceeded:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        created = list(threads.map(create, range(8)))
+
+    assert sum(created) == 3
+    assert stores.uploads.stored_bytes(samples.TENANT) == 300
+    with pytest.raises(QuotaExceeded, match="quota upload_bytes is 350, and 300 are used"):
+        stores.uploads.create(samples.upload("upl-9"), 350)
+    stores.uploads.create(replace(samples.upload("upl-9"), tenant_id=RIVAL), 350)
+    stores.uploads.remove(samples.TENANT, f"upl-{created.index(True)}")
+    assert stores.uploads.stored_bytes(samples.TENANT) == 200

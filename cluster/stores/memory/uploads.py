@@ -7,6 +7,7 @@ from threading import Lock
 
 from cluster.domain.ids import TenantId, UnixSeconds
 from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
+from cluster.tenant_errors import QuotaExceeded
 from cluster.upload_errors import UploadNotFound, UploadOffsetConflict
 
 
@@ -18,11 +19,19 @@ class MemoryUploads:
         self._uploads: dict[str, Upload] = {}
         self._parts: dict[str, list[UploadPart]] = {}
 
-    def create(self, upload: Upload) -> None:
-        """Store a new upload, of which nothing has arrived."""
+    def create(self, upload: Upload, tenant_bytes_max: int) -> None:
+        """Store a new upload; raises QuotaExceeded."""
         with self._lock:
+            used = self._stored_bytes(upload.tenant_id)
+            if used + upload.length_bytes > tenant_bytes_max:
+                raise QuotaExceeded("upload_bytes", used, tenant_bytes_max)
             self._uploads[upload.upload_id] = upload
             self._parts[upload.upload_id] = []
+
+    def stored_bytes(self, tenant_id: TenantId) -> int:
+        """Return the lengths of all uploads of a tenant, those that are not whole included."""
+        with self._lock:
+            return self._stored_bytes(tenant_id)
 
     def get(self, tenant_id: TenantId, upload_id: str) -> Upload:
         """Return a tenant's upload; raises UploadNotFound."""
@@ -79,6 +88,10 @@ class MemoryUploads:
             )
             found = list(islice(expired, limit))
             return tuple(part for upload_id in found for part in self._remove(upload_id))
+
+    def _stored_bytes(self, tenant_id: TenantId) -> int:
+        uploads = self._uploads.values()
+        return sum(each.length_bytes for each in uploads if each.tenant_id == tenant_id)
 
     def _get(self, tenant_id: TenantId, upload_id: str) -> Upload:
         upload = self._uploads.get(upload_id)

@@ -8,7 +8,9 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from cluster.domain.ids import TenantId, UnixSeconds
 from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
 from cluster.stores.sql import schema
+from cluster.stores.sql.dialect import one_writer
 from cluster.stores.sql.engine import Database
+from cluster.tenant_errors import QuotaExceeded
 from cluster.upload_errors import UploadNotFound, UploadOffsetConflict
 
 _uploads, _parts = schema.uploads.c, schema.upload_parts.c
@@ -22,10 +24,19 @@ class SqlUploads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, upload: Upload) -> None:
-        """Store a new upload, of which nothing has arrived."""
+    def create(self, upload: Upload, tenant_bytes_max: int) -> None:
+        """Store a new upload; raises QuotaExceeded."""
         with self._database.writing("create upload") as connection:
+            one_writer(connection, f"uploads {upload.tenant_id}")
+            used = _stored_bytes(connection, upload.tenant_id)
+            if used + upload.length_bytes > tenant_bytes_max:
+                raise QuotaExceeded("upload_bytes", used, tenant_bytes_max)
             connection.execute(insert(schema.uploads), {**asdict(upload), "whole": upload.is_whole})
+
+    def stored_bytes(self, tenant_id: TenantId) -> int:
+        """Return the lengths of all uploads of a tenant, those that are not whole included."""
+        with self._database.reading() as connection:
+            return _stored_bytes(connection, tenant_id)
 
     def get(self, tenant_id: TenantId, upload_id: str) -> Upload:
         """Return a tenant's upload; raises UploadNotFound."""
@@ -95,6 +106,11 @@ class SqlUploads:
         with self._database.writing("remove expired uploads") as connection:
             found = connection.scalars(expired).all()
             return tuple(part for upload_id in found for part in _remove(connection, upload_id))
+
+
+def _stored_bytes(connection: Connection, tenant_id: TenantId) -> int:
+    total = select(func.coalesce(func.sum(_uploads.length_bytes), 0))
+    return int(connection.scalar(total.where(_uploads.tenant_id == tenant_id)) or 0)
 
 
 def _upload(connection: Connection, tenant_id: TenantId, upload_id: str) -> Upload:

@@ -12,7 +12,7 @@ from serve_apps.gateway import tus
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.resumable import ResumableUploads
 from serve_apps.gateway.schemas.jobs import UploadView
-from serve_apps.gateway.storing import store_upload
+from serve_apps.gateway.whole_uploads import WholeUploads
 
 UPLOADS = "/v1/uploads"
 
@@ -32,6 +32,12 @@ async def speaks_tus(
     tus.check_version(request.headers)
 
 
+async def whole_of(request: Request) -> WholeUploads:
+    """Return the uploads in one request of the app that handles a request."""
+    return cast("WholeUploads", request.app.state.whole_uploads)
+
+
+Whole = Annotated[WholeUploads, Depends(whole_of)]
 Resumable = Annotated[ResumableUploads, Depends(resumable_of)]
 UploadId = Annotated[str, Path(max_length=200)]
 
@@ -43,7 +49,7 @@ def _body_of(media_type: str) -> dict[str, Any]:
 
 @router.post("", status_code=201, openapi_extra=_body_of("application/octet-stream"))
 async def upload(
-    request: Request, response: Response, caller: Authenticated, services: Wired, pieces: Resumable
+    request: Request, response: Response, caller: Authenticated, whole: Whole, pieces: Resumable
 ) -> UploadView:
     """Store the request body as it is (JSONL, CSV or Parquet) and return its upload id.
 
@@ -53,7 +59,9 @@ async def upload(
     in pieces to the `Location` that is returned; a body is its first piece.
     """
     if "tus-resumable" not in request.headers:
-        return await store_upload(request.stream(), caller, services)
+        promised = int(request.headers.get("content-length", "0"))
+        stored = await whole.receive(caller.tenant_id, request.stream(), promised)
+        return UploadView(id=stored.upload_id, size_bytes=stored.length_bytes)
     tus.check_version(request.headers)
     length = tus.bytes_of(request.headers, "upload-length")
     metadata, checksum = tus.metadata_of(request.headers), tus.checksum_of(request.headers)
@@ -62,7 +70,7 @@ async def upload(
         tus.check_media_type(request.headers)
     created = await run_in_threadpool(pieces.create, caller.tenant_id, length, metadata)
     if with_bytes:
-        created = await pieces.receive(created, 0, request.stream(), checksum)
+        created = await pieces.create_with(created, request.stream(), checksum)
     response.headers["Location"] = f"{UPLOADS}/{created.upload_id}"
     response.headers.update(_progress(created))
     return UploadView(id=created.upload_id, size_bytes=created.received_bytes)

@@ -50,6 +50,8 @@ CALLS: dict[str, Callable[[Stores], object]] = {
     "models.promote": lambda s: s.models.promote(PETS, 2, 1),
     "results.append": lambda s: s.results.append(samples.segment(0, 0, 3)),
     "results.segments": lambda s: s.results.segments(samples.JOB, 3, 10),
+    "uploads.create": lambda s: s.uploads.create(samples.upload("upl-2"), 1_000),
+    "uploads.stored_bytes": lambda s: s.uploads.stored_bytes(samples.TENANT),
     "uploads.get": lambda s: s.uploads.get(samples.TENANT, "upl-1"),
     "uploads.append": lambda s: s.uploads.append(samples.upload(), []),
     "uploads.parts": lambda s: s.uploads.parts("upl-1"),
@@ -94,7 +96,7 @@ def test_a_call_searches_by_an_index(database: Database, name: str) -> None:
     stores.answers.append(samples.partition(), AnswerColumns.of([samples.answer(7)]))
     stores.workers.add(samples.worker("ann"))
     stores.keys.add(samples.api_key())
-    stores.uploads.create(samples.upload())
+    stores.uploads.create(samples.upload(), 1_000)
     stores.events.append([samples.event("paused")])
     stores.webhooks.add(samples.webhook(), 10)
     stores.deliveries.enqueue([samples.delivery("msg_0")], 10)

@@ -298,10 +298,13 @@ def test_a_download_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
             yield b"half"
             raise httpx.ReadError("reset")
 
-    client, _, _ = scripted(*[httpx.Response(200, stream=Broken()) for _ in range(BREAKS_MAX + 2)])
+    broken = [httpx.Response(200, stream=Broken()) for _ in range(BREAKS_MAX + 2)]
+    client, _, waits = scripted(*broken)
     with pytest.raises(ServiceUnreachable):
         client.export("job-1", tmp_path / "labels.jsonl")
-    assert not (tmp_path / "labels.jsonl").exists()
+    assert list(tmp_path.iterdir()) == []
+    assert len(waits) == BREAKS_MAX + 1
+    assert waits[-1] > waits[0] > 0.0
 
 
 def test_a_download_goes_on_where_it_broke_off(tmp_path: Path) -> None:

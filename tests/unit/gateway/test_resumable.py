@@ -24,6 +24,7 @@ from cluster.upload_errors import UploadOffsetConflict
 from cluster.upload_reader import open_upload
 from ingest.sources import Sources
 from serve_apps.gateway.resumable import ResumableUploads
+from serve_apps.gateway.slots import UploadSlots
 from serve_apps.gateway.tus import Checksum
 from tests.unit.gateway.world import LIMITS, TENANT, World, job_body, problem
 
@@ -366,7 +367,8 @@ def service(world: World, **limits: object) -> ResumableUploads:
     """Return what a gateway with other limits would receive uploads with."""
     changed = Limits.model_validate({**LIMITS.model_dump(), **limits})
     settings = world.services.settings.model_copy(update={"limits": changed})
-    return ResumableUploads(replace(world.services, settings=settings))
+    slots = UploadSlots(changed.upload_streams_max, settings.quotas.upload_streams_max)
+    return ResumableUploads(replace(world.services, settings=settings), slots)
 
 
 async def body(*blocks: bytes | BaseException | None) -> AsyncIterator[bytes]:

@@ -1,0 +1,32 @@
+"""Uploads in pieces at their limits: what is refused leaves nothing behind that nobody knows of."""
+
+import asyncio
+
+import pytest
+
+from cluster.errors import TooLarge
+from tests.unit.gateway.test_resumable import ACME, PIECE, body, objects, service
+from tests.unit.gateway.world import World
+
+
+def test_a_piece_ends_at_the_largest_number_of_parts(world: World) -> None:
+    pieces = service(world, upload_parts_max=2, upload_part_bytes=2)
+    upload = pieces.create(ACME, 60, "")
+    with pytest.raises(TooLarge, match="3 parts; the limit is 2"):
+        asyncio.run(pieces.receive(upload, 0, body(b"ab", b"cd", b"ef"), None))
+    assert pieces.get(ACME, upload.upload_id).received_bytes == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "checksum", "status"),
+    [(b"abcd", {}, 413), (b"abc", {"Upload-Checksum": "sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk="}, 460)],
+)
+def test_a_creation_whose_body_is_refused_creates_nothing(
+    world: World, content: bytes, checksum: dict[str, str], status: int
+) -> None:
+    headers = {**PIECE, "Upload-Length": "3", **checksum}
+    reply = world.call("POST", "/v1/uploads", "client", content=content, headers=headers)
+    assert reply.status_code == status, reply.text
+    assert world.stores.uploads.unfinished(ACME).count == 0
+    assert world.stores.uploads.stored_bytes(ACME) == 0
+    assert objects(world) == []
