@@ -20,6 +20,7 @@
     │   └── QuotaExceeded         a tenant has all it may have of something
     ├── NotFound
     │   ├── JobNotFound
+    │   ├── JobExpired            what the job held is deleted
     │   ├── UploadNotFound
     │   ├── WorkerNotFound
     │   ├── WebhookNotFound

@@ -5,7 +5,8 @@
                               └────────────┼─────────┘  (a promoted model pre-labels flips again)
                                            └→ exporting → completed
 
-Every state that is not terminal may also end as cancelled or failed. Beside the state stand its
+Every state that is not terminal may also end as cancelled or failed, and whatever has ended expires
+at last. Beside the state stand its
 owner's wishes, which any moment may bring: to cancel it, to pause it, to run it on other terms.
 """
 
@@ -34,7 +35,18 @@ def advance(job: Job, state: JobState, now: UnixSeconds, failure: str | None = N
     ends = state in (JobState.CANCELLED, JobState.FAILED)
     if not ends and state not in _NEXT[job.state]:
         raise ValueError(f"a job cannot go from {job.state} to {state}")
-    return replace(job, state=state, updated_at=now, failure=failure)
+    ended = replace(job, state=state, updated_at=now, failure=failure)
+    after_s = job.spec.expires_after_s
+    if not state.is_terminal or after_s is None:
+        return ended
+    return replace(ended, expires_at=now + after_s)
+
+
+def expire(job: Job, now: UnixSeconds) -> Job:
+    """Return a job that has ended as expired; its time must have come (ValueError)."""
+    if job.expires_at is None or now < job.expires_at:
+        raise ValueError(f"job {job.job_id} does not expire before {job.expires_at}")
+    return replace(job, state=JobState.EXPIRED, updated_at=now)
 
 
 def request_cancel(job: Job, now: UnixSeconds) -> Job:

@@ -3,7 +3,7 @@
 import re
 from hashlib import blake2b
 
-from cluster.domain.ids import JobId, ModelName, TenantId
+from cluster.domain.ids import JobId, ModelName, TenantId, UnixSeconds
 
 
 def upload(tenant_id: TenantId, upload_id: str) -> str:
@@ -11,14 +11,29 @@ def upload(tenant_id: TenantId, upload_id: str) -> str:
     return f"uploads/{slug(tenant_id)}/{slug(upload_id)}"
 
 
+UPLOAD_PARTS = "upload_parts"
+"""The folder of uploads that arrive in pieces."""
+
+
 def upload_part(tenant_id: TenantId, upload_id: str, name: str) -> str:
     """Return the path of a part of an upload that arrives in pieces."""
-    return f"upload_parts/{slug(tenant_id)}/{slug(upload_id)}/{slug(name)}"
+    return f"{UPLOAD_PARTS}/{slug(tenant_id)}/{slug(upload_id)}/{slug(name)}"
+
+
+def upload_began_at(upload_id: str) -> UnixSeconds:
+    """Return when an upload was created, which its id tells; 0 for an id that tells nothing."""
+    found = re.match(r"upl-([0-9a-f]{12})", upload_id)
+    return int(found[1], 16) / 1_000 if found else 0.0
 
 
 def upload_manifest(tenant_id: TenantId, upload_id: str) -> str:
     """Return the path of the list of parts that makes an upload in pieces whole."""
-    return f"upload_parts/{slug(tenant_id)}/{slug(upload_id)}/manifest.json"
+    return f"{UPLOAD_PARTS}/{slug(tenant_id)}/{slug(upload_id)}/manifest.json"
+
+
+def job(job_id: JobId) -> str:
+    """Return the folder of all that is stored of a job."""
+    return f"jobs/{job_id}"
 
 
 def adapter_records(tenant_id: TenantId, kind: str) -> str:

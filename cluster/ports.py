@@ -1,7 +1,8 @@
 """What Muster needs of storage, as narrow, batch-first protocols of one to seven methods.
 
 Every adapter in `cluster.stores` passes the same conformance suite (`tests/conformance`). All
-calls block; the edges that are asynchronous run them on threads.
+calls block; the edges that are asynchronous run them on threads. What tenants have and may have is
+in `cluster.tenant_ports`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,18 +26,22 @@ from cluster.domain.jobs import IdempotencyKey, Job, JobEvent
 from cluster.domain.models import ModelRecord
 from cluster.domain.results import ResultSegment
 from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
-from cluster.domain.webhooks import Delivery, Notice, Verdict, Webhook
+from cluster.domain.webhooks import Notice
 from cluster.domain.work import AnswerColumns, Partition, WorkerProfile, WorkerTotals
+from cluster.tenant_ports import DeliveryQueue, QuotaStore, RetentionStore, WebhookStore
 
 
 class JobStore(Protocol):
     """Jobs, by tenant; saves are compare-and-set on `Job.revision`."""
 
-    def create(self, job: Job, idempotency: IdempotencyKey | None) -> Job:
+    def create(
+        self, job: Job, idempotency: IdempotencyKey | None, unfinished_max: int | None = None
+    ) -> Job:
         """Store a new job, or return the one first stored under the same key.
 
         Keys are scoped to the job's tenant. Raises IdempotencyMismatch where the key came with
-        another fingerprint.
+        another fingerprint, and QuotaExceeded where the job is new and its tenant has
+        `unfinished_max` already that have not ended.
         """
         ...
 
@@ -255,10 +260,6 @@ class UploadStore(Protocol):
         """
         ...
 
-    def stored_bytes(self, tenant_id: TenantId) -> int:
-        """Return the lengths of all uploads of a tenant, those that are not whole included."""
-        ...
-
     def get(self, tenant_id: TenantId, upload_id: str) -> Upload:
         """Return a tenant's upload; raises UploadNotFound."""
         ...
@@ -285,67 +286,6 @@ class UploadStore(Protocol):
 
     def remove_expired(self, now: UnixSeconds, limit: int) -> tuple[UploadPart, ...]:
         """Forget up to `limit` uploads that ran out before they were whole; return their parts."""
-        ...
-
-
-class WebhookStore(Protocol):
-    """Where each tenant wants to be told of events."""
-
-    def add(self, webhook: Webhook, most: int) -> None:
-        """Store a new webhook; raises QuotaExceeded where its tenant has `most` already."""
-        ...
-
-    def get(self, tenant_id: TenantId, webhook_id: str) -> Webhook:
-        """Return a tenant's webhook; raises WebhookNotFound."""
-        ...
-
-    def of_tenant(self, tenant_id: TenantId) -> tuple[Webhook, ...]:
-        """Return a tenant's webhooks by id."""
-        ...
-
-    def rotate(
-        self, tenant_id: TenantId, webhook_id: str, secret: str, old_until: UnixSeconds
-    ) -> Webhook:
-        """Give a webhook another secret; the one it had signs, too, until a time.
-
-        Returns the webhook as it is then; raises WebhookNotFound.
-        """
-        ...
-
-    def enable(self, tenant_id: TenantId, webhook_id: str) -> Webhook:
-        """Send to a webhook again from now on, and return it; raises WebhookNotFound."""
-        ...
-
-    def remove(self, tenant_id: TenantId, webhook_id: str) -> None:
-        """Forget a webhook and what was on its way to it; raises WebhookNotFound."""
-        ...
-
-
-class DeliveryQueue(Protocol):
-    """Messages on their way to webhooks."""
-
-    def enqueue(self, deliveries: Sequence[Delivery], most: int) -> None:
-        """Store deliveries to enabled webhooks, each of which holds `most` at a time.
-
-        Those over it are dropped. One with the webhook and message of another changes nothing.
-        """
-        ...
-
-    def claim(
-        self, now: UnixSeconds, until: UnixSeconds, limit: int
-    ) -> tuple[tuple[Webhook, Delivery], ...]:
-        """Return the next delivery that is due of up to `limit` webhooks, longest due first.
-
-        Nobody else gets one of these webhooks until it is settled or the claim ends.
-        """
-        ...
-
-    def settle(self, delivery: Delivery, verdict: Verdict) -> None:
-        """Store what came of a claimed delivery and end its claim.
-
-        Where its webhook is disabled by that, all that was on its way there is forgotten. Does
-        nothing where the webhook is gone.
-        """
         ...
 
 
@@ -394,6 +334,8 @@ class Stores:
     results: ResultLog
     keys: KeyStore
     uploads: UploadStore
+    quotas: QuotaStore
+    retention: RetentionStore
     webhooks: WebhookStore
     deliveries: DeliveryQueue
     objects: ObjectStore

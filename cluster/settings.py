@@ -131,6 +131,18 @@ class QuotaSettings(_Branch):
     upload_streams_max: int = Field(16, ge=1)
 
 
+class RetentionSettings(_Branch):
+    """How long things are kept.
+
+    A job that names no time expires so long after its end. Parts of uploads that nobody knows of
+    go when their upload began over `orphan_after_s` ago.
+    """
+
+    job_ttl_s: float = Field(90 * 86_400.0, gt=0)
+    orphan_after_s: float = Field(2 * 86_400.0, gt=0)
+    sweep_every_s: float = Field(600.0, gt=0)
+
+
 class IngestSettings(_Branch):
     """How sources become chunks."""
 
@@ -235,6 +247,7 @@ class Settings(BaseSettings):
     streams: StreamSettings = StreamSettings()
     limits: Limits = Limits()
     quotas: QuotaSettings = QuotaSettings()
+    retention: RetentionSettings = RetentionSettings()
     egress: EgressSettings = EgressSettings()
     webhooks: WebhookSettings = WebhookSettings()
     ingest: IngestSettings = IngestSettings()

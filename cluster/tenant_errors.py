@@ -1,6 +1,6 @@
 """The leaves of the error tree (`cluster.errors`) that concern what a tenant keeps here."""
 
-from cluster.domain.ids import TenantId
+from cluster.domain.ids import JobId, TenantId
 from cluster.errors import BadInput, Conflict, Denied, NotFound
 
 
@@ -10,6 +10,14 @@ class ForbiddenUrl(BadInput):
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"{url} must not be called: {reason}")
         self.url, self.reason = url, reason
+
+
+class JobExpired(NotFound):
+    """What the job held was kept until now and no longer."""
+
+    def __init__(self, job_id: JobId) -> None:
+        super().__init__(f"job {job_id} has expired; what it held is deleted")
+        self.job_id = job_id
 
 
 class WebhookNotFound(NotFound):

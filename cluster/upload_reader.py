@@ -14,6 +14,8 @@ from cluster.domain.uploads import UploadPart
 from cluster.errors import ObjectMissing
 from cluster.ports import ObjectStore, UploadStore
 
+UPLOAD_SCHEME = "upload://"
+
 _BUFFER_BYTES = 2**20
 _MANIFEST = TypeAdapter(tuple[UploadPart, ...])
 

@@ -22,12 +22,15 @@ class JobState(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    EXPIRED = "expired"
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the job can never change state again."""
-        return self in (JobState.COMPLETED, JobState.CANCELLED, JobState.FAILED)
+        """Whether the job has ended; all that can come is that it expires."""
+        return self in _ENDS
 
+
+_ENDS = frozenset({JobState.COMPLETED, JobState.CANCELLED, JobState.FAILED, JobState.EXPIRED})
 
 SourceFormat = Literal["jsonl", "csv", "parquet", "openai-batch", "manifest"]
 """How a source is written: tables, batch files of chat completions, Ground Truth manifests."""
@@ -125,6 +128,8 @@ class JobSpec:
     `base_model` names the encoder that pre-labels (`minilm`, `resnet`, `fake`, or a Hugging Face
     id); `weight` is the job's share of the crowd beside other jobs. A `dedicated` job has replicas
     of its own to pre-label it.
+    id); `weight` is the job's share of the crowd beside other jobs. So long after its end the job
+    expires, and its items and results are deleted; None stands for never.
     """
 
     name: str
@@ -138,10 +143,13 @@ class JobSpec:
     dedicated: bool = False
     weight: float = 1.0
     seed: int = 0
+    expires_after_s: float | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.weight <= 1_000.0:
             raise ValueError("weight must lie in (0, 1000]")
+        if self.expires_after_s is not None and not self.expires_after_s >= 0:
+            raise ValueError("expires_after_s must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +219,7 @@ class Job:
     """A job as stored; `revision` rises by one with every save and guards against lost updates.
 
     `cancel_requested`, `paused` and `amendment` are its owner's to write, all else its runner's.
+    `expires_at` is set at the end, and is None again once all the job held has been deleted.
     """
 
     job_id: JobId
@@ -227,6 +236,12 @@ class Job:
     progress: Progress = field(default_factory=Progress)
     certificate: Certificate | None = None
     failure: str | None = None
+    expires_at: UnixSeconds | None = None
+
+    @property
+    def stored_items(self) -> int:
+        """How many items are stored of the job."""
+        return 0 if self.state is JobState.EXPIRED else self.progress.items
 
     @property
     def agreed(self) -> JobSpec:

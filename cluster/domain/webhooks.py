@@ -13,6 +13,7 @@ class WebhookKind(StrEnum):
     JOB_COMPLETED = "job.completed"
     JOB_FAILED = "job.failed"
     JOB_CANCELLED = "job.cancelled"
+    JOB_EXPIRED = "job.expired"
     JOB_PAUSED = "job.paused"
     JOB_RESUMED = "job.resumed"
     JOB_GOAL_AT_RISK = "job.goal_at_risk"
@@ -113,6 +114,7 @@ _ENDS = {
     JobState.COMPLETED: WebhookKind.JOB_COMPLETED,
     JobState.FAILED: WebhookKind.JOB_FAILED,
     JobState.CANCELLED: WebhookKind.JOB_CANCELLED,
+    JobState.EXPIRED: WebhookKind.JOB_EXPIRED,
 }
 _WISHES = {"paused": WebhookKind.JOB_PAUSED, "resumed": WebhookKind.JOB_RESUMED}
 

@@ -1,4 +1,4 @@
-"""`muster jobs`, `watch`, `pause`, `resume`, `amend` and `cancel`."""
+"""`muster jobs`, `watch`, `pause`, `resume`, `amend`, `cancel` and `quota`."""
 
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from serve_apps.cli.options import DEFAULT_URL, AsJson, Key, Url, checked, conne
 from serve_apps.cli.output import show_job, show_json, show_table
 from serve_apps.gateway.schemas.job_change import BudgetChange, JobChange
 from serve_apps.gateway.schemas.jobs import JobPage, JobView
+from serve_apps.gateway.schemas.quotas import Quota
 
 JobArgument = Annotated[str, typer.Argument(help="Id of the job")]
 
@@ -57,6 +58,20 @@ def follow_history(
     """Print what happens to a job; the exit code is 1 where it does not complete."""
     with connected(url, key, as_json=as_json) as client:
         finish(print_history(client, job, after, as_json=as_json), as_json=as_json)
+
+
+def quota(*, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Show what your tenant may have, and has."""
+    with connected(url, key, as_json=as_json) as client:
+        found = client.quota()
+    if as_json:
+        show_json(found)
+        return
+    lines = [(name, line) for name, line in found if isinstance(line, Quota)]
+    show_table(
+        ("quota", "used", "limit"),
+        [(name, f"{line.used:,}", f"{line.limit:,}") for name, line in lines],
+    )
 
 
 def cancel(

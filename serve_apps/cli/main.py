@@ -34,6 +34,7 @@ COMMANDS: Commands = MappingProxyType(
             "Change the weight or the budget of a job; what is not given stays.",
         ),
         "cancel": ("jobs:cancel", "Cancel a job; labels delivered until then stay."),
+        "quota": ("jobs:quota", "Show what your tenant may have, and has."),
         "aggregate": (
             "aggregate:aggregate",
             "Infer one answer an item from many workers' answers, and how good the workers are.",

@@ -18,6 +18,7 @@ from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest
 from serve_apps.gateway.schemas.jobs import EventPage, EventView, JobPage, JobView
 from serve_apps.gateway.schemas.models import ModelPage, ModelView, VersionList, VersionView
 from serve_apps.gateway.schemas.predictions import PredictionList, PredictionRequest
+from serve_apps.gateway.schemas.quotas import QuotaView
 from serve_apps.gateway.schemas.results import (
     ProvisionalPage,
     ProvisionalView,
@@ -267,3 +268,7 @@ class AsyncMuster:
     async def remove_webhook(self, webhook_id: str) -> None:
         """Delete an endpoint and what was on its way to it."""
         await self._calls.send("DELETE", f"/v1/webhooks/{webhook_id}")
+
+    async def quota(self) -> QuotaView:
+        """Return what the tenant may have, and has."""
+        return await self._calls.get(QuotaView, "/v1/quota")

@@ -12,7 +12,14 @@ import httpx
 from httpx_sse import EventSource
 
 from cluster.domain.access import Role
-from serve_apps.client.calls import CURSOR_PAGE_ROWS, Calls, Retries, ServiceUnreachable
+from serve_apps.client.calls import (
+    CURSOR_PAGE_ROWS,
+    JSON_HEADERS,
+    Calls,
+    Retries,
+    ServiceUnreachable,
+    json_of,
+)
 from serve_apps.client.downloads import save
 from serve_apps.client.happenings import Happening, HappeningReader
 from serve_apps.client.resumable import TUS_HEADERS, upload_in_pieces
@@ -30,6 +37,7 @@ from serve_apps.gateway.schemas.jobs import (
 from serve_apps.gateway.schemas.keys import KeyRequest, KeyView
 from serve_apps.gateway.schemas.models import ModelPage, ModelView, VersionList, VersionView
 from serve_apps.gateway.schemas.predictions import PredictionList, PredictionRequest
+from serve_apps.gateway.schemas.quotas import QuotaRequest, QuotaView
 from serve_apps.gateway.schemas.results import (
     ProvisionalPage,
     ProvisionalView,
@@ -306,6 +314,16 @@ class MusterClient:
     def remove_webhook(self, webhook_id: str) -> None:
         """Delete an endpoint and what was on its way to it."""
         self._calls.send("DELETE", f"/v1/webhooks/{webhook_id}")
+
+    def quota(self) -> QuotaView:
+        """Return what the tenant may have, and has."""
+        return self._calls.get(QuotaView, "/v1/quota")
+
+    def set_quota(self, tenant_id: str, quotas: QuotaRequest) -> QuotaView:
+        """Let a tenant's quotas differ from everybody's (with an admin key)."""
+        path = f"/v1/quotas/{tenant_id}"
+        sent = self._calls.send("PUT", path, body=json_of(quotas), headers=JSON_HEADERS)
+        return QuotaView.model_validate_json(sent.content)
 
     def issue_key(self, tenant_id: str, role: Role) -> KeyView:
         """Issue an API key (with an admin key); its text is in this reply only."""

@@ -27,6 +27,7 @@ from serve_apps.gateway.routes import (
     keys,
     models,
     predictions,
+    quotas,
     results,
     streams,
     uploads,
@@ -104,6 +105,7 @@ def _root_router() -> APIRouter:
         models,
         predictions,
         keys,
+        quotas,
     )
     for resource in resources:
         root.include_router(resource.router)

@@ -48,6 +48,7 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.WrongRole: Kind(403, "wrong-role", "The key's role does not cover this"),
         te.QuotaExceeded: Kind(403, "quota-exceeded", "The tenant has all it may have of this"),
         e.JobNotFound: Kind(404, "job-not-found", "There is no such job"),
+        te.JobExpired: Kind(410, "job-expired", "The job has expired"),
         up.UploadNotFound: Kind(404, "upload-not-found", "There is no such upload"),
         e.WorkerNotFound: Kind(404, "worker-not-found", "There is no such worker"),
         te.WebhookNotFound: Kind(404, "webhook-not-found", "There is no such webhook"),

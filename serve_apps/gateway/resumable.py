@@ -30,6 +30,7 @@ from cluster.errors import (
 from cluster.upload_errors import ChecksumMismatch, UploadNotFound, UploadOffsetConflict
 from cluster.upload_reader import remove_upload, write_manifest
 from serve_apps.gateway.pieces import Pieces
+from serve_apps.gateway.quotas import quotas_of
 from serve_apps.gateway.services import Services
 from serve_apps.gateway.slots import UploadSlots
 from serve_apps.gateway.tus import Checksum
@@ -44,7 +45,7 @@ class ResumableUploads:
 
     def __init__(self, services: Services, slots: UploadSlots) -> None:
         self._services, self._slots = services, slots
-        self._limits, self._quotas = services.settings.limits, services.settings.quotas
+        self._limits = services.settings.limits
         self._store, self._objects = services.stores.uploads, services.stores.objects
 
     def create(self, tenant_id: TenantId, length_bytes: int, metadata: str) -> Upload:
@@ -72,7 +73,7 @@ class ResumableUploads:
             metadata=metadata,
             expires_at=now + limits.upload_ttl_s,
         )
-        self._store.create(upload, self._quotas.upload_bytes_max)
+        self._store.create(upload, quotas_of(self._services, tenant_id).upload_bytes_max)
         return upload
 
     async def create_with(

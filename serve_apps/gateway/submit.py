@@ -12,6 +12,7 @@ from cluster.upload_errors import UploadNotFound
 from cluster.upload_reader import open_upload
 from ingest.inline import InlineItem, inline_to_jsonl
 from ingest.sources import Sources
+from serve_apps.gateway.quotas import check_room_for_job, quotas_of
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest, check, spec_of
 from serve_apps.gateway.services import Services
 
@@ -22,14 +23,18 @@ def submit(
     """Store a job and return it, and whether it was there already under its retry key.
 
     A job that is there already is returned whatever has become of its source since. Raises
-    BadInput where the request cannot become a job, UploadNotFound and IdempotencyMismatch.
+    BadInput where the request cannot become a job, UploadNotFound, QuotaExceeded and
+    IdempotencyMismatch.
     """
     if idempotency is not None:
         first = services.stores.jobs.find(caller.tenant_id, idempotency)
         if first is not None:
             return first, True
     check(request)
-    spec = spec_of(request, _source(request, caller, services))
+    items = 1 if request.items is None else len(request.items)
+    check_room_for_job(services, caller.tenant_id, items)
+    expires_after_s = request.expires_after_s or services.settings.retention.job_ttl_s
+    spec = spec_of(request, _source(request, caller, services), expires_after_s)
     now = services.clock.now()
     job = Job(
         job_id=JobId(f"job-{services.new_id()}"),
@@ -39,7 +44,8 @@ def submit(
         created_at=now,
         updated_at=now,
     )
-    stored = services.stores.jobs.create(job, idempotency)
+    unfinished_max = quotas_of(services, caller.tenant_id).jobs_unfinished_max
+    stored = services.stores.jobs.create(job, idempotency, unfinished_max)
     replayed = stored.job_id != job.job_id
     if not replayed:
         event = JobEvent(job_id=job.job_id, kind="submitted", at=now, message="the job is queued")

@@ -13,6 +13,7 @@ from cluster.domain.uploads import Upload
 from cluster.errors import EmptySource
 from cluster.tenant_errors import QuotaExceeded
 from serve_apps.gateway.pieces import Pieces
+from serve_apps.gateway.quotas import check_room_for_bytes, quotas_of
 from serve_apps.gateway.services import Services
 from serve_apps.gateway.slots import UploadSlots
 
@@ -22,7 +23,7 @@ class WholeUploads:
 
     def __init__(self, services: Services, slots: UploadSlots) -> None:
         self._services, self._slots = services, slots
-        self._limits, self._quotas = services.settings.limits, services.settings.quotas
+        self._limits = services.settings.limits
         self._store, self._objects = services.stores.uploads, services.stores.objects
 
     async def receive(
@@ -34,7 +35,8 @@ class WholeUploads:
         Raises QuotaExceeded, RateLimited, Overloaded, MalformedBody, TooLarge, EmptySource and what
         reading the body raises.
         """
-        await run_in_threadpool(self._check_room, tenant_id, promised_bytes)
+        room_for = max(promised_bytes, 1)
+        await run_in_threadpool(check_room_for_bytes, self._services, tenant_id, room_for)
         upload_id = f"upl-{self._services.new_id()}"
         with self._slots.take(tenant_id):
             size_bytes = await self._stored(tenant_id, upload_id, body)
@@ -50,11 +52,6 @@ class WholeUploads:
         with CancelScope(shield=True):
             await run_in_threadpool(self._record, upload)
         return upload
-
-    def _check_room(self, tenant_id: TenantId, promised_bytes: int) -> None:
-        used, most = self._store.stored_bytes(tenant_id), self._quotas.upload_bytes_max
-        if used + max(promised_bytes, 1) > most:
-            raise QuotaExceeded("upload_bytes", used, most)
 
     async def _stored(self, tenant_id: TenantId, upload_id: str, body: AsyncIterator[bytes]) -> int:
         limits, size_bytes = self._limits, 0
@@ -79,7 +76,8 @@ class WholeUploads:
 
     def _record(self, upload: Upload) -> None:
         try:
-            self._store.create(upload, self._quotas.upload_bytes_max)
+            most = quotas_of(self._services, upload.tenant_id).upload_bytes_max
+            self._store.create(upload, most)
         except QuotaExceeded:
             self._objects.delete(paths.upload(upload.tenant_id, upload.upload_id))
             raise

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from threading import Event
@@ -26,6 +27,7 @@ from cluster.settings import Settings
 from cluster.stores.opened import open_stores
 from serve_apps.jobs.chores import Chores
 from serve_apps.jobs.stages import job_stages
+from serve_apps.jobs.sweep import sweep
 from serve_apps.jobs.turns import next_in_turn
 from serve_apps.prelabel.deployment import PRELABEL_APP, RemotePredictor
 from serve_apps.prelabel.job import dedicated
@@ -81,7 +83,7 @@ class Supervisor:
     started anew goes on where the last one died. Its actors die with it: a job never has two. A
     paused job is run once, to keep its crowd from being asked, and then not until it is resumed.
     The next job's actor is started before there is a job, as that takes seconds.
-    Beside the jobs it keeps the chores of the deployment going, such as webhooks.
+    Beside the jobs it keeps the deployment's chores going: webhooks, and deleting what expires.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -91,7 +93,9 @@ class Supervisor:
         self._crashes: Counter[JobId] = Counter()
         self._held: set[JobId] = set()
         self._spare = _job_actor()
-        self._chores = Chores({"webhooks": self._deliver_webhooks}, SystemClock())
+        self._chores = Chores(
+            {"webhooks": self._deliver_webhooks, "sweep": self._sweep}, SystemClock()
+        )
 
     def run(self) -> None:
         """Supervise until this process ends."""
@@ -110,6 +114,13 @@ class Supervisor:
         guard = EgressGuard(self._settings.egress)
         courier = Courier(self._stores, self._settings.webhooks, guard, SystemClock())
         asyncio.run(courier.run())
+
+    def _sweep(self) -> None:
+        wait, settings = _waiter(), self._settings.retention
+        while True:
+            with suppress(Unavailable):
+                sweep(self._stores, settings, SystemClock())
+            wait(settings.sweep_every_s)
 
     def _start_missing(self) -> None:
         try:

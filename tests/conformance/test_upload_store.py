@@ -150,9 +150,9 @@ def test_a_tenant_has_as_many_bytes_as_it_may_also_in_a_race(stores: Stores) -> 
         created = list(threads.map(create, range(8)))
 
     assert sum(created) == 3
-    assert stores.uploads.stored_bytes(samples.TENANT) == 300
+    assert stores.quotas.usage(samples.TENANT).upload_bytes == 300
     with pytest.raises(QuotaExceeded, match="quota upload_bytes is 350, and 300 are used"):
         stores.uploads.create(samples.upload("upl-9"), 350)
     stores.uploads.create(replace(samples.upload("upl-9"), tenant_id=RIVAL), 350)
     stores.uploads.remove(samples.TENANT, f"upl-{created.index(True)}")
-    assert stores.uploads.stored_bytes(samples.TENANT) == 200
+    assert stores.quotas.usage(samples.TENANT).upload_bytes == 200

@@ -8,6 +8,7 @@ from cluster.stores.memory.jobs import MemoryEvents, MemoryJobs
 from cluster.stores.memory.ledger import MemoryChunks, MemoryResults
 from cluster.stores.memory.models import MemoryModels
 from cluster.stores.memory.people import MemoryKeys, MemoryWorkers
+from cluster.stores.memory.tenants import MemoryQuotas, MemoryRetention
 from cluster.stores.memory.uploads import MemoryUploads
 from cluster.stores.memory.webhooks import MemoryWebhooks
 from cluster.stores.memory.work import MemoryAnswers, MemoryPartitions
@@ -19,17 +20,20 @@ def memory_stores(objects: ObjectStore) -> Stores:
     jobs = MemoryJobs(events)
     webhooks = MemoryWebhooks()
     partitions = MemoryPartitions(jobs)
+    chunks, results, uploads = MemoryChunks(), MemoryResults(), MemoryUploads()
     return Stores(
         jobs=jobs,
         events=events,
-        chunks=MemoryChunks(),
+        chunks=chunks,
         partitions=partitions,
         answers=MemoryAnswers(partitions),
         workers=MemoryWorkers(),
         models=MemoryModels(),
-        results=MemoryResults(),
+        results=results,
         keys=MemoryKeys(),
-        uploads=MemoryUploads(),
+        uploads=uploads,
+        quotas=MemoryQuotas(jobs, uploads),
+        retention=MemoryRetention(jobs, chunks, results, uploads),
         webhooks=webhooks,
         deliveries=webhooks,
         objects=objects,

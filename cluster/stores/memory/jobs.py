@@ -8,6 +8,7 @@ from cluster.domain.ids import JobId, TenantId
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent, JobState
 from cluster.domain.webhooks import Notice, kind_of
 from cluster.errors import IdempotencyMismatch, JobNotFound, StaleRevision
+from cluster.tenant_errors import QuotaExceeded
 
 
 class MemoryEvents:
@@ -62,14 +63,16 @@ class MemoryJobs:
         self._jobs: dict[JobId, Job] = {}
         self._first: dict[tuple[TenantId, str], tuple[str, JobId]] = {}
 
-    def create(self, job: Job, idempotency: IdempotencyKey | None) -> Job:
+    def create(
+        self, job: Job, idempotency: IdempotencyKey | None, unfinished_max: int | None = None
+    ) -> Job:
         """Store a new job, or return the one first stored under the same key."""
         with self._lock:
             if idempotency is None:
-                return self._insert(job)
+                return self._insert(job, unfinished_max)
             scoped = (job.tenant_id, idempotency.key)
             if scoped not in self._first:
-                stored = self._insert(job)
+                stored = self._insert(job, unfinished_max)
                 self._first[scoped] = (idempotency.fingerprint, job.job_id)
                 return stored
             return self._replayed(scoped, idempotency)
@@ -126,7 +129,19 @@ class MemoryJobs:
             active = [job for job in self._jobs.values() if not job.state.is_terminal]
         return tuple(sorted(active, key=lambda job: job.job_id))
 
-    def _insert(self, job: Job) -> Job:
+    def everything(self) -> tuple[Job, ...]:
+        """Return all jobs of all tenants."""
+        with self._lock:
+            return tuple(self._jobs.values())
+
+    def _insert(self, job: Job, unfinished_max: int | None) -> Job:
+        active = [
+            other
+            for other in self._jobs.values()
+            if other.tenant_id == job.tenant_id and not other.state.is_terminal
+        ]
+        if unfinished_max is not None and len(active) >= unfinished_max:
+            raise QuotaExceeded("jobs_unfinished", len(active), unfinished_max)
         if job.job_id in self._jobs:
             raise StaleRevision(f"job {job.job_id}", job.revision)
         self._jobs[job.job_id] = job

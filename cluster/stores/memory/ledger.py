@@ -43,6 +43,12 @@ class MemoryChunks:
         with self._lock:
             return tuple(found for _, found in sorted(self._predictions.get(job_id, {}).items()))
 
+    def drop(self, job_id: JobId) -> None:
+        """Forget a job's chunks and their predictions."""
+        with self._lock:
+            self._chunks.pop(job_id, None)
+            self._predictions.pop(job_id, None)
+
 
 class MemoryResults:
     """A `ResultLog` in memory."""
@@ -66,3 +72,8 @@ class MemoryResults:
             log = self._segments.get(job_id, [])
             holding = (s for s in log if s.rows and s.first_row + s.rows > from_row)
             return tuple(islice(holding, limit))
+
+    def drop(self, job_id: JobId) -> None:
+        """Forget a job's results."""
+        with self._lock:
+            self._segments.pop(job_id, None)

@@ -33,6 +33,11 @@ class MemoryUploads:
         with self._lock:
             return self._stored_bytes(tenant_id)
 
+    def find(self, upload_id: str) -> Upload | None:
+        """Return an upload, whoever owns it, None where there is none."""
+        with self._lock:
+            return self._uploads.get(upload_id)
+
     def get(self, tenant_id: TenantId, upload_id: str) -> Upload:
         """Return a tenant's upload; raises UploadNotFound."""
         with self._lock:

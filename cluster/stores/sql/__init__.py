@@ -14,6 +14,7 @@ from cluster.stores.sql.ledger import SqlChunks, SqlResults
 from cluster.stores.sql.models import SqlModels
 from cluster.stores.sql.partitions import SqlPartitions
 from cluster.stores.sql.people import SqlKeys, SqlWorkers
+from cluster.stores.sql.tenants import SqlQuotas, SqlRetention
 from cluster.stores.sql.uploads import SqlUploads
 from cluster.stores.sql.webhooks import SqlDeliveries, SqlWebhooks
 
@@ -31,6 +32,8 @@ def sql_stores(database: Database, objects: ObjectStore) -> Stores:
         results=SqlResults(database),
         keys=SqlKeys(database),
         uploads=SqlUploads(database),
+        quotas=SqlQuotas(database),
+        retention=SqlRetention(database),
         webhooks=SqlWebhooks(database),
         deliveries=SqlDeliveries(database),
         objects=objects,

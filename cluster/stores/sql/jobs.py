@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, literal, select, update
+from sqlalchemy import Connection, Row, bindparam, func, literal, select, update
 
 from cluster.domain.ids import JobId, ModelName, TenantId
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent, JobState
 from cluster.errors import IdempotencyMismatch, JobNotFound, StaleRevision
 from cluster.stores.sql import schema
 from cluster.stores.sql.codec import AMENDMENT, CERTIFICATE, JOB_SPEC, PROGRESS, dump
-from cluster.stores.sql.dialect import insert_if_new
+from cluster.stores.sql.dialect import insert_if_new, one_writer
 from cluster.stores.sql.engine import Database
 from cluster.stores.sql.events import add_events
+from cluster.tenant_errors import QuotaExceeded
 
 _jobs, _keys = schema.jobs.c, schema.idempotency_keys.c
 _BY_ID = select(schema.jobs).where(_jobs.job_id == bindparam("job_id"))
@@ -26,13 +27,17 @@ class SqlJobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, job: Job, idempotency: IdempotencyKey | None) -> Job:
+    def create(
+        self, job: Job, idempotency: IdempotencyKey | None, unfinished_max: int | None = None
+    ) -> Job:
         """Store a new job, or return the one first stored under the same key."""
         with self._database.writing("create job") as connection:
             if idempotency is not None:
                 first = _claim(connection, job, idempotency)
                 if first is not None:
                     return _load(connection, first)
+            if unfinished_max is not None:
+                _check_room(connection, job.tenant_id, unfinished_max)
             if not insert_if_new(connection, schema.jobs, _row_of(job)):
                 raise StaleRevision(f"job {job.job_id}", job.revision)
         return job
@@ -62,7 +67,7 @@ class SqlJobs:
             statement = statement.where(_jobs.job_id < after)
         statement = statement.order_by(_jobs.job_id.desc()).limit(limit)
         with self._database.reading() as connection:
-            return tuple(map(_job_of, connection.execute(statement)))
+            return tuple(map(job_of, connection.execute(statement)))
 
     def save(self, job: Job, events: Sequence[JobEvent] = ()) -> Job:
         """Store a job read at `job.revision`, with events, and return it at the next one."""
@@ -80,13 +85,21 @@ class SqlJobs:
                 _load(connection, job.job_id)
                 raise StaleRevision(f"job {job.job_id}", job.revision)
             add_events(connection, events, job.state)
-            return _job_of(saved)
+            return job_of(saved)
 
     def unfinished(self) -> tuple[Job, ...]:
         """Return every job that is not in a terminal state, oldest first."""
         statement = select(schema.jobs).where(~_jobs.finished).order_by(_jobs.job_id)
         with self._database.reading() as connection:
-            return tuple(map(_job_of, connection.execute(statement)))
+            return tuple(map(job_of, connection.execute(statement)))
+
+
+def _check_room(connection: Connection, tenant_id: TenantId, unfinished_max: int) -> None:
+    one_writer(connection, f"jobs {tenant_id}")
+    unfinished = select(func.count()).where(_jobs.tenant_id == tenant_id, ~_jobs.finished)
+    used = int(connection.scalar(unfinished) or 0)
+    if used >= unfinished_max:
+        raise QuotaExceeded("jobs_unfinished", used, unfinished_max)
 
 
 def _claim(connection: Connection, job: Job, idempotency: IdempotencyKey) -> JobId | None:
@@ -122,7 +135,7 @@ def _load(connection: Connection, job_id: JobId) -> Job:
     row = connection.execute(_BY_ID, {"job_id": job_id}).one_or_none()
     if row is None:
         raise JobNotFound(job_id)
-    return _job_of(row)
+    return job_of(row)
 
 
 def _row_of(job: Job) -> dict[str, Any]:
@@ -142,10 +155,14 @@ def _row_of(job: Job) -> dict[str, Any]:
         "progress": dump(PROGRESS, job.progress),
         "certificate": dump(CERTIFICATE, job.certificate),
         "failure": job.failure,
+        "stored_items": job.stored_items,
+        "source_uri": job.spec.source.uri,
+        "expires_at": job.expires_at,
     }
 
 
-def _job_of(row: Row[Any]) -> Job:
+def job_of(row: Row[Any]) -> Job:
+    """Return a job from its row."""
     return Job(
         job_id=JobId(row.job_id),
         tenant_id=TenantId(row.tenant_id),
@@ -161,4 +178,5 @@ def _job_of(row: Row[Any]) -> Job:
         progress=PROGRESS.validate_json(row.progress),
         certificate=CERTIFICATE.validate_json(row.certificate),
         failure=row.failure,
+        expires_at=row.expires_at,
     )

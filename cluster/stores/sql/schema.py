@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-HEAD = "0006"
+HEAD = "0007"
 """The migration that makes a database fit these tables."""
 
 KEY: TypeEngine[str] = String().with_variant(TEXT(collation="C"), "postgresql")
@@ -68,7 +68,13 @@ jobs = Table(
     _col("progress", Text()),
     _col("certificate", Text()),
     _col("failure", Text(), nullable=True),
+    _col("stored_items", BigInteger()),
+    _col("source_uri", KEY),
+    _col("expires_at", Float(53), nullable=True),
     Index(None, "tenant_id", "job_id"),
+    Index(None, "tenant_id", "finished"),
+    Index(None, "tenant_id", "source_uri"),
+    Index(None, "expires_at"),
     Index(None, "finished", "job_id"),
 )
 
@@ -237,6 +243,16 @@ upload_parts = Table(
     _col("size_bytes", BigInteger()),
     _col("path", String()),
 )
+
+tenant_quotas = Table(
+    "tenant_quotas",
+    metadata,
+    _col("tenant_id", KEY, primary_key=True),
+    _col("jobs_unfinished_max", BigInteger(), nullable=True),
+    _col("items_max", BigInteger(), nullable=True),
+    _col("upload_bytes_max", BigInteger(), nullable=True),
+)
+"""How the quotas of some tenants differ from everybody's."""
 
 notices = Table(
     "notices",

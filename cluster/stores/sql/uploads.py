@@ -14,7 +14,7 @@ from cluster.tenant_errors import QuotaExceeded
 from cluster.upload_errors import UploadNotFound, UploadOffsetConflict
 
 _uploads, _parts = schema.uploads.c, schema.upload_parts.c
-_UPLOAD = [column for column in schema.uploads.c if column.name != "whole"]
+UPLOAD = [column for column in schema.uploads.c if column.name != "whole"]
 _PART = [_parts.offset_bytes, _parts.size_bytes, _parts.path]
 
 
@@ -28,15 +28,10 @@ class SqlUploads:
         """Store a new upload; raises QuotaExceeded."""
         with self._database.writing("create upload") as connection:
             one_writer(connection, f"uploads {upload.tenant_id}")
-            used = _stored_bytes(connection, upload.tenant_id)
+            used = stored_bytes(connection, upload.tenant_id)
             if used + upload.length_bytes > tenant_bytes_max:
                 raise QuotaExceeded("upload_bytes", used, tenant_bytes_max)
             connection.execute(insert(schema.uploads), {**asdict(upload), "whole": upload.is_whole})
-
-    def stored_bytes(self, tenant_id: TenantId) -> int:
-        """Return the lengths of all uploads of a tenant, those that are not whole included."""
-        with self._database.reading() as connection:
-            return _stored_bytes(connection, tenant_id)
 
     def get(self, tenant_id: TenantId, upload_id: str) -> Upload:
         """Return a tenant's upload; raises UploadNotFound."""
@@ -108,13 +103,14 @@ class SqlUploads:
             return tuple(part for upload_id in found for part in _remove(connection, upload_id))
 
 
-def _stored_bytes(connection: Connection, tenant_id: TenantId) -> int:
+def stored_bytes(connection: Connection, tenant_id: TenantId) -> int:
+    """Return the lengths of all uploads of a tenant, those that are not whole included."""
     total = select(func.coalesce(func.sum(_uploads.length_bytes), 0))
     return int(connection.scalar(total.where(_uploads.tenant_id == tenant_id)) or 0)
 
 
 def _upload(connection: Connection, tenant_id: TenantId, upload_id: str) -> Upload:
-    statement = select(*_UPLOAD).where(_uploads.upload_id == upload_id)
+    statement = select(*UPLOAD).where(_uploads.upload_id == upload_id)
     row = connection.execute(statement).mappings().one_or_none()
     if row is None or row["tenant_id"] != tenant_id:
         raise UploadNotFound(tenant_id, upload_id)

@@ -6,9 +6,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from cluster import paths
+from cluster.domain.access import Caller
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import Job, JobState
 from cluster.errors import InvalidField, JobNotReady, ObjectMissing, UnreadableSource
+from cluster.tenant_errors import JobExpired
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.downloads import attachment, download
 from serve_apps.gateway.formats import (
@@ -44,6 +46,14 @@ _PAGES: dict[int | str, dict[str, Any]] = {
 }
 
 
+def kept_job(services: Services, caller: Caller, job_id: str) -> Job:
+    """Return a job whose results are there; raises JobNotFound and JobExpired."""
+    job = services.stores.jobs.get(caller.tenant_id, JobId(job_id))
+    if job.state is JobState.EXPIRED:
+        raise JobExpired(job.job_id)
+    return job
+
+
 @router.get("/results", response_model=ResultPage, responses=_PAGES)
 def list_results(
     request: Request,
@@ -60,7 +70,7 @@ def list_results(
     cursor is then in `Muster-Next-Cursor`, which is left out where it would be null.
     """
     # The job is read first: labels written after a terminal state do not exist.
-    job = services.stores.jobs.get(caller.tenant_id, JobId(job_id))
+    job = kept_job(services, caller, job_id)
     first_row = row_of(cursor)
     stores = services.stores
     results = tuple(results_from(stores.results, stores.objects, job.job_id, first_row, limit))
@@ -82,7 +92,7 @@ def export(
     In CSV a text that a spreadsheet would run as a formula has an apostrophe in front. A job whose
     source is a manifest has one to give, too: the source's lines with their labels.
     """
-    job = services.stores.jobs.get(caller.tenant_id, JobId(job_id))
+    job = kept_job(services, caller, job_id)
     if job.state is not JobState.COMPLETED:
         raise JobNotReady(job.job_id, job.state, "the export")
     name, media_type = f"{job.job_id}.{file_format}", MEDIA_TYPES[file_format]
@@ -117,7 +127,7 @@ def _exported(services: Services, job: Job, stored_as: Format) -> BinaryIO:
 @router.get("/errors", response_class=StreamingResponse, responses=_STREAMS)
 def errors(request: Request, job_id: JobPath, caller: Authenticated, services: Wired) -> Response:
     """Download the rows that were refused, one JSON object a line; also by Range."""
-    job = services.stores.jobs.get(caller.tenant_id, JobId(job_id))
+    job = kept_job(services, caller, job_id)
     media_type = MEDIA_TYPES["jsonl"]
     try:
         stored = services.stores.objects.open_input(paths.errors(job.job_id))
@@ -138,5 +148,5 @@ def list_labels(
     cursor: Cursor = None,
 ) -> ProvisionalPage:
     """List what is believed of every item so far; these labels may still change."""
-    job = services.stores.jobs.get(caller.tenant_id, JobId(job_id))
+    job = kept_job(services, caller, job_id)
     return provisional_page(services, job, cursor, limit)

@@ -111,6 +111,7 @@ class JobRequest(Incoming):
     )
     weight: float = Field(1.0, gt=0, le=1_000)
     seed: int = Field(0, ge=0, le=INT_MAX)
+    expires_after_s: float | None = Field(None, ge=60, le=10 * 365 * 86_400)
     items: Annotated[list[ItemBody], Field(min_length=1)] | None = None
     upload_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     uri: (
@@ -175,8 +176,8 @@ def label_set_of(labels: list[LabelBody]) -> LabelSet:
     return LabelSet(tuple(Label(label.name, label.description) for label in labels))
 
 
-def spec_of(request: JobRequest, source: Source) -> JobSpec:
-    """Return what a request asks for, its items being read from `source`."""
+def spec_of(request: JobRequest, source: Source, expires_after_s: float) -> JobSpec:
+    """Return what a request asks for, its items being read from `source`, and how long it lasts."""
     return JobSpec(
         name=request.name,
         modality=request.modality,
@@ -193,6 +194,7 @@ def spec_of(request: JobRequest, source: Source) -> JobSpec:
         dedicated=request.dedicated,
         weight=request.weight,
         seed=request.seed,
+        expires_after_s=expires_after_s,
     )
 
 

@@ -72,7 +72,10 @@ class BudgetView(Outgoing):
 
 
 class JobView(Outgoing):
-    """A job as its owner sees it; `model` names its model line under /v1/models."""
+    """A job as its owner sees it; `model` names its model line under /v1/models.
+
+    `expires_at` is known once the job has ended.
+    """
 
     id: str
     name: str
@@ -94,6 +97,8 @@ class JobView(Outgoing):
     progress: ProgressView
     certificate: CertificateView | None
     failure: str | None
+    expires_after_s: float | None = None
+    expires_at: datetime | None = None
 
 
 class JobPage(Outgoing):
@@ -151,6 +156,8 @@ def job_view(job: Job) -> JobView:
         progress=ProgressView.model_validate(job.progress),
         certificate=job.certificate and CertificateView.model_validate(job.certificate),
         failure=job.failure,
+        expires_after_s=spec.expires_after_s,
+        expires_at=None if job.expires_at is None else utc(job.expires_at),
     )
 
 

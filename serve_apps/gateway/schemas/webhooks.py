@@ -12,6 +12,7 @@ Subscribed = Literal[
     "job.completed",
     "job.failed",
     "job.cancelled",
+    "job.expired",
     "job.paused",
     "job.resumed",
     "job.goal_at_risk",

@@ -21,6 +21,7 @@ from cluster.stores.sql.answers import SqlAnswers
 from cluster.stores.sql.engine import Database
 from cluster.stores.sql.jobs import SqlJobs
 from cluster.stores.sql.schema import HEAD, metadata
+from cluster.stores.sql.tenants import SqlQuotas, SqlRetention
 from cluster.stores.upgrade import migration_config, upgrade
 from tests.conformance import samples
 
@@ -217,8 +218,10 @@ def test_jobs_of_before_there_were_wishes_have_none_and_lose_them_on_the_way_bac
     # When it is brought up to date
     upgrade(database)
 
-    # Then the job is all there, and wishes nothing
+    # Then the job is all there, and wishes nothing; what it holds is counted
     assert SqlJobs(database).load(job.job_id) == job
+    assert SqlQuotas(database).usage(samples.TENANT).items == job.progress.items
+    assert SqlRetention(database).is_source(samples.TENANT, job.spec.source.uri)
     database.close()
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cluster.domain.jobs import Amendment, Budget, Job, JobState, Progress
 from cluster.errors import InvalidField, JobFinished
-from cluster.jobs import advance, amend, pause, request_cancel, resume
+from cluster.jobs import advance, amend, expire, pause, request_cancel, resume
 from tests.conformance import samples
 
 STEPS = {
@@ -29,8 +29,8 @@ def in_state(state: JobState) -> Job:
     return replace(samples.job(), state=state)
 
 
-def test_exactly_three_states_are_terminal() -> None:
-    assert set(JobState) - set(ACTIVE) == {JobState.COMPLETED, *ENDS}
+def test_exactly_four_states_are_terminal() -> None:
+    assert set(JobState) - set(ACTIVE) == {JobState.COMPLETED, JobState.EXPIRED, *ENDS}
 
 
 @pytest.mark.parametrize("before", ACTIVE)
@@ -126,3 +126,24 @@ def test_a_limit_may_be_just_what_is_gone() -> None:
     terms = Amendment(weight=1.0, budget=budget)
 
     assert amend(spent, terms, now=spent.created_at + 100.0).agreed.budget == budget
+
+
+@pytest.mark.parametrize("end", [JobState.COMPLETED, *ENDS])
+def test_a_job_expires_so_long_after_its_end_and_not_before(end: JobState) -> None:
+    before = JobState.EXPORTING if end is JobState.COMPLETED else JobState.ASKING
+    job = in_state(before)
+    job = replace(job, spec=replace(job.spec, expires_after_s=100.0))
+
+    ended = advance(job, end, now=9.0)
+
+    assert (job.expires_at, ended.expires_at) == (None, 109.0)
+    with pytest.raises(ValueError, match="does not expire before"):
+        expire(ended, now=108.0)
+    assert expire(ended, now=109.0) == replace(ended, state=JobState.EXPIRED, updated_at=109.0)
+
+
+def test_a_job_without_a_time_or_without_an_end_never_expires() -> None:
+    ended = advance(in_state(JobState.EXPORTING), JobState.COMPLETED, now=9.0)
+    for job in (ended, in_state(JobState.ASKING)):
+        with pytest.raises(ValueError, match="does not expire before"):
+            expire(job, now=1e12)

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from cluster.domain.ids import KeyId, ModelName, ShardId, WorkerId
+from cluster.domain.quotas import Quotas
 from cluster.domain.work import AnswerColumns
 from cluster.ports import Stores
 from cluster.stores.objects import MemoryObjects
@@ -19,7 +20,7 @@ from tests.conformance import samples
 PETS = ModelName("acme/pets")
 
 CALLS: dict[str, Callable[[Stores], object]] = {
-    "jobs.create": lambda s: s.jobs.create(samples.job(2), samples.key()),
+    "jobs.create": lambda s: s.jobs.create(samples.job(2), samples.key(), 10),
     "jobs.find": lambda s: s.jobs.find(samples.TENANT, samples.key()),
     "jobs.load": lambda s: s.jobs.load(samples.JOB),
     "jobs.page": lambda s: s.jobs.page(samples.TENANT, samples.JOB, 10),
@@ -51,7 +52,13 @@ CALLS: dict[str, Callable[[Stores], object]] = {
     "results.append": lambda s: s.results.append(samples.segment(0, 0, 3)),
     "results.segments": lambda s: s.results.segments(samples.JOB, 3, 10),
     "uploads.create": lambda s: s.uploads.create(samples.upload("upl-2"), 1_000),
-    "uploads.stored_bytes": lambda s: s.uploads.stored_bytes(samples.TENANT),
+    "quotas.usage": lambda s: s.quotas.usage(samples.TENANT),
+    "quotas.exception": lambda s: s.quotas.exception(samples.TENANT),
+    "quotas.set_exception": lambda s: s.quotas.set_exception(samples.TENANT, Quotas()),
+    "retention.expiring": lambda s: s.retention.expiring(9.0, 10),
+    "retention.is_source": lambda s: s.retention.is_source(samples.TENANT, "upload://upl-1"),
+    "retention.drop_contents": lambda s: s.retention.drop_contents(samples.JOB),
+    "retention.upload": lambda s: s.retention.upload("upl-1"),
     "uploads.get": lambda s: s.uploads.get(samples.TENANT, "upl-1"),
     "uploads.append": lambda s: s.uploads.append(samples.upload(), []),
     "uploads.parts": lambda s: s.uploads.parts("upl-1"),

@@ -34,6 +34,8 @@ ROUTE_ROLES: dict[str, tuple[Role, ...]] = {
     "/v1/models": ("client", "admin"),
     "/v1/workers": ("worker", "admin"),
     "/v1/keys": ("admin",),
+    "/v1/quotas": ("admin",),
+    "/v1/quota": ("client", "admin"),
 }
 
 

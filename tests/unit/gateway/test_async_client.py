@@ -29,7 +29,15 @@ from tests.unit.gateway.serving import serving
 from tests.unit.gateway.test_results import deliver
 from tests.unit.gateway.world import World
 
-FILES_AND_KEYS = {"upload", "remove_upload", "export", "errors", "issue_key", "revoke_key"}
+FILES_AND_KEYS = {
+    "upload",
+    "remove_upload",
+    "set_quota",
+    "export",
+    "errors",
+    "issue_key",
+    "revoke_key",
+}
 """What only the blocking client does."""
 
 REQUEST = JobRequest(

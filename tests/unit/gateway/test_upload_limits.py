@@ -28,5 +28,5 @@ def test_a_creation_whose_body_is_refused_creates_nothing(
     reply = world.call("POST", "/v1/uploads", "client", content=content, headers=headers)
     assert reply.status_code == status, reply.text
     assert world.stores.uploads.unfinished(ACME).count == 0
-    assert world.stores.uploads.stored_bytes(ACME) == 0
+    assert world.stores.quotas.usage(ACME).upload_bytes == 0
     assert objects(world) == []

@@ -27,7 +27,7 @@ def test_a_body_is_stored_and_counts(world: World) -> None:
     with open_upload(world.stores.objects, ACME, upload.upload_id) as stored:
         assert stored.read() == b"abcd"
     assert world.stores.uploads.get(ACME, upload.upload_id).is_whole
-    assert world.stores.uploads.stored_bytes(ACME) == 4
+    assert world.stores.quotas.usage(ACME).upload_bytes == 4
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_body_that_is_refused_leaves_nothing(
     with pytest.raises(error):
         asyncio.run(service(world, upload_part_timeout_s=0.05).receive(ACME, body(*blocks), 0))
     assert list(world.stores.objects.list("")) == []
-    assert world.stores.uploads.stored_bytes(ACME) == 0
+    assert world.stores.quotas.usage(ACME).upload_bytes == 0
 
 
 def test_a_request_that_is_cancelled_leaves_nothing(world: World) -> None:
