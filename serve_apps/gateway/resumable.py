@@ -129,7 +129,6 @@ class ResumableUploads:
     async def _receive(self, upload: Upload, body: AsyncIterator[bytes]) -> Upload:
         pieces = self._pieces(upload, body)
         while not pieces.ended:
-            self._check_parts(upload.upload_id, upload.parts)
             try:
                 await pieces.fill()
             except (ClientDisconnect, asyncio.CancelledError, MalformedBody):
@@ -149,9 +148,11 @@ class ResumableUploads:
             unless_right.push_async_callback(_shielded, self._delete, parts)
             offset = upload.received_bytes
             while not pieces.ended:
-                self._check_parts(upload.upload_id, upload.parts + len(parts))
                 await pieces.fill()
                 content = pieces.take()
+                if not content:
+                    break
+                self._check_parts(upload.upload_id, upload.parts + len(parts))
                 await run_in_threadpool(found.update, content)
                 parts.append(await run_in_threadpool(self._write, upload, offset, content))
                 offset += len(content)
@@ -178,6 +179,7 @@ class ResumableUploads:
     def _keep(self, upload: Upload, content: bytes) -> Upload:
         if not content:
             return upload
+        self._check_parts(upload.upload_id, upload.parts)
         part = self._write(upload, upload.received_bytes, content)
         return self._record(upload, (part,))
 

@@ -130,6 +130,19 @@ def test_a_receiver_is_told_that_a_job_is_done_and_can_verify_it(world: World) -
     assert world.stores.events.notices(10) == ()
 
 
+def test_a_proxy_of_the_environment_is_no_way_around_the_guard(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    world.register()
+    world.complete()
+
+    world.deliver()
+
+    assert len(world.receiver.got) == 1
+
+
 def test_only_its_tenant_is_told_and_only_of_what_it_asked_for(world: World) -> None:
     world.register()
     world.register("whk-2", TenantId("rival"))
