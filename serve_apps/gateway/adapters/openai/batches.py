@@ -67,6 +67,7 @@ _STATUS: dict[JobState, Status] = {
     JobState.COMPLETED: "completed",
     JobState.CANCELLED: "cancelled",
     JobState.FAILED: "failed",
+    JobState.EXPIRED: "expired",
 }
 
 
@@ -115,7 +116,7 @@ def retrieve_batch(batch_id: BatchId, caller: Authenticated, services: Wired) ->
 def cancel_batch(batch_id: BatchId, caller: Authenticated, services: Wired) -> BatchView:
     """Ask for a batch to be cancelled; what was delivered by then stays."""
     record = _record(batch_id, caller, services)
-    job, _ = grant(
+    job = grant(
         services,
         caller,
         _job_id(batch_id),

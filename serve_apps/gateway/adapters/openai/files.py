@@ -2,19 +2,19 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, Literal, NamedTuple
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from cluster import paths
 from cluster.domain.access import Caller
 from cluster.domain.ids import JobId
-from cluster.domain.jobs import Job
+from cluster.domain.jobs import Job, JobState
 from cluster.errors import InvalidField
 from cluster.upload_errors import UploadNotFound
-from cluster.upload_reader import open_upload
+from cluster.upload_reader import open_upload, remove_upload
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.adapters.openai.answers import answer_blocks, refusal_blocks
 from serve_apps.gateway.adapters.openai.form import FileForm
@@ -23,9 +23,9 @@ from serve_apps.gateway.adapters.openai.schemas import FileDeleted, FileList, Fi
 from serve_apps.gateway.adapters.records import Records
 from serve_apps.gateway.downloads import attachment, download
 from serve_apps.gateway.pages import limit_of
+from serve_apps.gateway.routes.uploads import Whole
 from serve_apps.gateway.schemas.formats import MEDIA_TYPES
 from serve_apps.gateway.services import Services
-from serve_apps.gateway.storing import store_upload
 
 FILES = f"{PREFIX}/files"
 OUTPUT, ERRORS = "output", "errors"
@@ -46,13 +46,15 @@ class _Made(NamedTuple):
 
 
 @router.post("")
-async def create_file(request: Request, caller: Authenticated, services: Wired) -> FileView:
+async def create_file(
+    request: Request, caller: Authenticated, services: Wired, whole: Whole
+) -> FileView:
     """Store the form's file as an upload, block by block; its purpose must be `batch`."""
     form = FileForm(request.headers.get("content-type", ""), request.stream())
-    stored = await store_upload(_batch_file(form), caller, services)
+    stored = await whole.receive(caller.tenant_id, _batch_file(form), 0)
     file = FileView(
-        id=f"file-{stored.id}",
-        bytes=stored.size_bytes,
+        id=f"file-{stored.upload_id}",
+        bytes=stored.length_bytes,
         created_at=int(services.clock.now()),
         filename=form.filename[:200],
         purpose=_PURPOSE,
@@ -124,7 +126,9 @@ def delete_file(file_id: FileId, caller: Authenticated, services: Wired) -> File
     if _made(file_id) is not None:
         raise InvalidField("file_id", "what a batch gives is part of its job and stays")
     uploaded_file(file_id, caller, services)
-    services.stores.objects.delete(paths.upload(caller.tenant_id, upload_id_of(file_id)))
+    stores, upload_id = services.stores, upload_id_of(file_id)
+    with suppress(UploadNotFound):  # it may have gone with the last batch that read it
+        remove_upload(stores.uploads, stores.objects, caller.tenant_id, upload_id)
     _files(caller, services).remove(file_id)
     return FileDeleted(id=file_id)
 
@@ -150,7 +154,8 @@ def made_file_id(job: Job, part: str) -> str | None:
 def is_there(job: Job, part: str) -> bool:
     """Whether a job that has ended has answers, or refused lines, to give."""
     count = job.progress.final if part == OUTPUT else job.progress.rejected
-    return job.state.is_terminal and count > 0
+    ended = job.state.is_terminal and job.state is not JobState.EXPIRED
+    return ended and count > 0
 
 
 async def _batch_file(form: FileForm) -> AsyncIterator[bytes]:

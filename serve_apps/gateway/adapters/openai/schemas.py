@@ -16,6 +16,7 @@ Status = Literal[
     "completed",
     "cancelling",
     "cancelled",
+    "expired",
 ]
 
 
