@@ -134,11 +134,11 @@ class QuotaSettings(_Branch):
 class RetentionSettings(_Branch):
     """How long things are kept.
 
-    A job that names no time expires so long after its end. Parts of uploads that nobody knows of
+    A job that names no time expires `job_ttl_s` after its end, or never where that is not set. Parts of uploads that nobody knows of
     go when their upload began over `orphan_after_s` ago.
     """
 
-    job_ttl_s: float = Field(90 * 86_400.0, gt=0)
+    job_ttl_s: float | None = Field(None, gt=0)
     orphan_after_s: float = Field(2 * 86_400.0, gt=0)
     sweep_every_s: float = Field(600.0, gt=0)
 

@@ -53,7 +53,7 @@ def finish(
     desk.report(replace(desk.job.progress, final=rows))
     desk.move(JobState.EXPORTING)
     started = perf_counter()
-    desk.move(ExportStage(stores).run(desk))
+    desk.move(ExportStage(stores, settings).run(desk))
     export_s = perf_counter() - started
     return FinishedJob(
         job_id=desk.job.job_id,

@@ -176,7 +176,7 @@ def label_set_of(labels: list[LabelBody]) -> LabelSet:
     return LabelSet(tuple(Label(label.name, label.description) for label in labels))
 
 
-def spec_of(request: JobRequest, source: Source, expires_after_s: float) -> JobSpec:
+def spec_of(request: JobRequest, source: Source, expires_after_s: float | None) -> JobSpec:
     """Return what a request asks for, its items being read from `source`, and how long it lasts."""
     return JobSpec(
         name=request.name,

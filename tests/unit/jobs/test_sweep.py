@@ -162,10 +162,10 @@ def test_an_upload_that_ran_out_goes_without_anybody_asking(world: World) -> Non
     assert world.stores.retention.upload(upload.upload_id) is None
 
 
-def test_a_job_is_kept_as_long_as_it_asks_or_else_as_the_service_does(world: World) -> None:
+def test_a_job_is_kept_as_long_as_it_asks_or_else_for_ever(world: World) -> None:
     asked, default = completed(world, expires_after_s=60), completed(world)
     assert asked.expires_at == asked.updated_at + 60.0
-    assert default.expires_at == default.updated_at + RETENTION.job_ttl_s
+    assert default.expires_at is None
     for wrong in (59, 0, -1, 4e8, "1h"):
         refused = world.post("/v1/jobs", {"expires_after_s": wrong})
         assert "expires_after_s" in problem(refused, 422, "invalid-request").model_dump_json()
