@@ -134,8 +134,8 @@ class QuotaSettings(_Branch):
 class RetentionSettings(_Branch):
     """How long things are kept.
 
-    A job that names no time expires `job_ttl_s` after its end, or never where that is not set. Parts of uploads that nobody knows of
-    go when their upload began over `orphan_after_s` ago.
+    A job that names no time expires `job_ttl_s` after its end, or never where that is not set.
+    Parts of uploads that nobody knows of go when their upload began over `orphan_after_s` ago.
     """
 
     job_ttl_s: float | None = Field(None, gt=0)
