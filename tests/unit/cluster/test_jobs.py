@@ -128,7 +128,7 @@ def test_a_limit_may_be_just_what_is_gone() -> None:
     assert amend(spent, terms, now=spent.created_at + 100.0).agreed.budget == budget
 
 
-@pytest.mark.parametrize("end", [JobState.COMPLETED, *ENDS])
+@pytest.mark.parametrize("end", [JobState.COMPLETED, *sorted(ENDS)])
 def test_a_job_expires_so_long_after_its_end_and_not_before(end: JobState) -> None:
     before = JobState.EXPORTING if end is JobState.COMPLETED else JobState.ASKING
     job = in_state(before)
