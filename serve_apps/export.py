@@ -7,7 +7,7 @@ from cluster import paths
 from cluster.domain.jobs import JobState
 from cluster.errors import BadInput, ObjectMissing
 from cluster.ports import Stores
-from cluster.result_writer import SCHEMA, newest_tables
+from cluster.result_writer import REPEATED, SCHEMA, newest_tables
 from cluster.runner import JobDesk
 from cluster.settings import Settings
 from ingest.rows import layout_of
@@ -35,7 +35,7 @@ class ExportStage:
         with (
             objects.open_output(paths.export(job_id, "parquet")) as parquet,
             objects.open_output(paths.export(job_id, "jsonl")) as lines,
-            pq.ParquetWriter(parquet, SCHEMA) as writer,
+            pq.ParquetWriter(parquet, SCHEMA, use_dictionary=list(REPEATED)) as writer,
         ):
             for table in newest_tables(self._stores, job_id):
                 desk.check()

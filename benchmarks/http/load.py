@@ -24,7 +24,7 @@ class Plan(BaseModel):
     method: str = "GET"
     body: dict[str, object] | None = None
     clients: int = 200
-    requests: int = 4_000
+    requests: int = 2_000
     warm: int = 400
 
 
