@@ -2,7 +2,8 @@
 
 The whole service runs, with one gateway. Beside it, on the same Serve and behind the same proxy,
 stands an application that does nothing at all. `--clients` send one request after the other, in
-turns to each side; no rate and no quota holds them back, which is no default. Jobs with results
+turns to each side; no rate and no quota holds them back, which is no default, and of the jobs that
+are submitted one runs at a time, so that they do not take the processors. Jobs with results
 are made by the service's own parts, without a crowd: their last stage writes both files, once, and
 a download sends what is there. Memory is the gateway's, at its peak.
 """
@@ -31,7 +32,14 @@ from benchmarks.http.memory import peak_mib, pid_of, reset_peak
 from cluster.clock import SystemClock
 from cluster.domain.ids import TenantId
 from cluster.runtime import joined_ray
-from cluster.settings import HttpSettings, PrelabelSettings, QuotaSettings, RateSettings, Settings
+from cluster.settings import (
+    HttpSettings,
+    PrelabelSettings,
+    QuotaSettings,
+    RateSettings,
+    RunnerSettings,
+    Settings,
+)
 from cluster.stores.opened import open_stores
 from serve_apps.app import start_service
 from serve_apps.cli.exclusive import usable_port
@@ -87,7 +95,9 @@ def service(settings: Settings, key: str) -> Iterator[Door]:
         )
 
 
-def waits(door: Door, job: FinishedJob, clients: int, rounds: int) -> dict[str, Waits]:
+def waits(
+    door: Door, job: FinishedJob, clients: int, rounds: int, log: Console
+) -> dict[str, Waits]:
     """Return how long each kind of request takes: the medians of rounds in turns."""
     body = {
         "name": "submitted",
@@ -109,6 +119,7 @@ def waits(door: Door, job: FinishedJob, clients: int, rounds: int) -> dict[str, 
     for _ in range(rounds):
         for name, plan in plans.items():
             found[name].append(measure(plan))
+            log.print(f"{name}: {found[name][-1]}")
     return {name: _middle(each) for name, each in found.items()}
 
 
@@ -149,9 +160,9 @@ def page_ms(door: Door, job: FinishedJob) -> float:
     return median(taken)
 
 
-def loaded(door: Door, job: FinishedJob, clients: int, rounds: int) -> list[Figure]:
+def loaded(door: Door, job: FinishedJob, clients: int, rounds: int, log: Console) -> list[Figure]:
     """Return the figures of many clients at once."""
-    found = waits(door, job, clients, rounds)
+    found = waits(door, job, clients, rounds, log)
     figures = []
     for name, each in found.items():
         figures += [
@@ -206,6 +217,7 @@ def main() -> None:
             prelabel=PrelabelSettings(replicas_min=0),
             rates=RateSettings(client_per_s=UNBOUND, client_burst=UNBOUND),
             quotas=QuotaSettings(jobs_unfinished_max=UNBOUND),
+            runner=RunnerSettings(jobs_max=1),
         )
         stores = open_stores(settings)
         keys = ensure_development_keys(
@@ -217,7 +229,7 @@ def main() -> None:
         with service(settings, key) as door:
             found = [
                 *exported(door, few, many, folder),
-                *loaded(door, many, asked.clients, asked.rounds),
+                *loaded(door, many, asked.clients, asked.rounds, console),
             ]
         shutil.rmtree(settings.data_dir)
     present("gateway", found, console)
