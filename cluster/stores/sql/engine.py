@@ -16,7 +16,9 @@ from cluster.errors import StoreBusy
 BUSY_TIMEOUT_S = 30.0
 """How long a write waits for another process's before it gives up with StoreBusy."""
 
-_POOL_SIZE, _POOL_OVERFLOW = 8, 56
+CONNECTIONS_MAX, CONNECTIONS_KEPT = 64, 8
+"""Of one process, and those that stay open while idle: PostgreSQL has a process for each. SQLite
+keeps all, for which it only holds files open."""
 
 _SQLITE_BUSY = frozenset({5, 6, 13})
 """SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL: the lock or the disk may be free later."""
@@ -31,12 +33,14 @@ class Database:
 
     def __init__(self, url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self._busy_timeout_s = busy_timeout_s
+        is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        kept = CONNECTIONS_MAX if is_sqlite else CONNECTIONS_KEPT
         self._engine = create_engine(
             url,
-            pool_size=_POOL_SIZE,
-            max_overflow=_POOL_OVERFLOW,
+            pool_size=kept,
+            max_overflow=CONNECTIONS_MAX - kept,
             pool_timeout=busy_timeout_s,
-            pool_pre_ping=make_url(url).get_backend_name() != "sqlite",
+            pool_pre_ping=not is_sqlite,
         )
         self.dialect: str = self._engine.dialect.name
         self._is_sqlite = self.dialect == "sqlite"
