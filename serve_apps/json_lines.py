@@ -12,7 +12,7 @@ _ESCAPED = r'["\\\x00-\x1f]'
 def json_lines(table: pa.Table) -> bytes:
     """Return one object a row; columns are strings, integers, finite floats or booleans.
 
-    Floats have the fewest digits that are read back as the same float of their own width.
+    Floats have the digits of the doubles they are, as they have where JSON is made row by row.
     """
     if not len(table):
         return b""
@@ -25,8 +25,11 @@ def json_lines(table: pa.Table) -> bytes:
 
 def _values(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column's values as JSON text."""
-    text = _quoted(column) if pa.types.is_string(column.type) else pc.cast(column, pa.string())
-    return pc.fill_null(text, "null")
+    if pa.types.is_string(column.type):
+        return pc.fill_null(_quoted(column), "null")
+    if pa.types.is_floating(column.type):
+        column = column.cast(pa.float64())
+    return pc.fill_null(column.cast(pa.string()), "null")
 
 
 def _quoted(column: pa.ChunkedArray) -> pa.ChunkedArray:
