@@ -1,6 +1,7 @@
 """A page of results in the format that a client asks for."""
 
 from collections.abc import Mapping
+from email.message import EmailMessage
 from types import MappingProxyType
 from typing import Literal
 
@@ -27,9 +28,25 @@ _COLUMNS = pa.schema([SCHEMA.field(name) for name in ResultView.model_fields])
 
 
 def format_accepted(accept: str) -> PageFormat:
-    """Return the first format that an Accept header names, JSON where it names none."""
-    named = (part.partition(";")[0].strip().lower() for part in accept.split(","))
-    return next((_ACCEPTED[media_type] for media_type in named if media_type in _ACCEPTED), "json")
+    """Return the format an Accept header likes best (RFC 9110, 12.5.1), JSON where it has none.
+
+    Of formats it likes equally, the one it names first.
+    """
+    liked = [_liked(part) for part in accept.split(",")]
+    known = [(_ACCEPTED[media], quality) for media, quality in liked if media in _ACCEPTED]
+    best = max(known, key=lambda each: each[1], default=("json", 1.0))
+    return best[0] if best[1] > 0.0 else "json"
+
+
+def _liked(part: str) -> tuple[str, float]:
+    """Return the media type of one part of an Accept header, and how much it is liked, 0 to 1."""
+    message = EmailMessage()
+    message["Content-Type"] = part.strip() or "*/*"
+    try:
+        quality = float(message["Content-Type"].params.get("q", "1"))
+    except ValueError:
+        quality = 1.0
+    return message.get_content_type(), quality
 
 
 def rendered(page: ResultPage, page_format: PageFormat) -> ResultPage | Response:

@@ -13,6 +13,7 @@ from cluster import paths
 from cluster.domain.jobs import Job, JobState
 from serve_apps.client import MusterClient, Retries
 from serve_apps.gateway.formats import arrow_blocks, csv_blocks, parquet_batches
+from serve_apps.gateway.result_pages import format_accepted
 from tests.unit.gateway.cutting import cutting
 from tests.unit.gateway.serving import serving
 from tests.unit.gateway.test_results import deliver
@@ -190,3 +191,20 @@ def test_a_page_without_rows_keeps_its_columns(world: World) -> None:
     header = world.get(url, params={"format": "csv"}).text
     assert header.startswith('"item_id","label",')
     assert header.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("accept", "liked"),
+    [
+        ("", "json"),
+        ("*/*", "json"),
+        ("text/csv", "csv"),
+        ("text/csv;q=0.1, application/json", "json"),
+        ("application/json;q=0.5, TEXT/CSV; charset=utf-8", "csv"),
+        ("text/csv;q=0", "json"),
+        ("text/csv;q=much", "csv"),
+        ("application/x-ndjson, text/csv", "jsonl"),
+    ],
+)
+def test_the_format_is_the_one_the_client_likes_best(accept: str, liked: str) -> None:
+    assert format_accepted(accept) == liked
