@@ -33,44 +33,47 @@ _FORMATS: Mapping[str, SourceFormat] = {
 
 _JSON_LABELS = TypeAdapter(list[LabelBody])
 
+LabelFile = Annotated[
+    Path | None,
+    typer.Option(help="A JSON list, or lines of name, tab, description", exists=True),
+]
+FileFormat = Annotated[
+    SourceFormat | None, typer.Option("--format", help="How to read it (by the file's suffix)")
+]
+ContentField = Annotated[str | None, typer.Option(help="Field of the content (text or image)")]
+BaseModelName = Annotated[
+    str | None, typer.Option(help="minilm, resnet or a Hugging Face id (by modality)")
+]
+Dedicated = Annotated[
+    bool, typer.Option("--dedicated", help="Pre-label on replicas of the job's own")
+]
+RetryKey = Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same job")]
+
 
 def submit(
     source: Annotated[str, typer.Argument(help="JSONL, CSV or Parquet: a local file, or a URI")],
     *,
     labels: Annotated[str, typer.Option(help="Label names, separated by commas")] = "",
-    label_file: Annotated[
-        Path | None,
-        typer.Option(help="A JSON list, or lines of name, tab, description", exists=True),
-    ] = None,
+    label_file: LabelFile = None,
     name: Annotated[str, typer.Option(help="Name of the job (that of the file)")] = "",
     modality: Annotated[Modality, typer.Option(help="What the items are")] = "text",
-    file_format: Annotated[
-        SourceFormat | None, typer.Option("--format", help="How to read it (by the file's suffix)")
-    ] = None,
+    file_format: FileFormat = None,
     goal: Annotated[float, typer.Option(help="Accuracy the labels shall have")] = 0.95,
     confidence: Annotated[float, typer.Option(help="Confidence of the certificate")] = 0.95,
     budget: Annotated[int | None, typer.Option(help="Answers that may be bought")] = None,
     cost_max: Annotated[float | None, typer.Option(help="Money that may be spent")] = None,
     deadline_s: Annotated[float | None, typer.Option(help="Seconds the job may take")] = None,
     id_field: Annotated[str, typer.Option(help="Field of the item id")] = "id",
-    content_field: Annotated[
-        str | None, typer.Option(help="Field of the content (text or image)")
-    ] = None,
+    content_field: ContentField = None,
     instructions: Annotated[str, typer.Option(help="What workers are told")] = "",
     skill: Annotated[list[str] | None, typer.Option(help="A skill workers must have")] = None,
     audit_skill: Annotated[list[str] | None, typer.Option(help="A skill auditors have")] = None,
     audit_share: Annotated[float, typer.Option(help="Share of items to audit")] = 0.05,
-    base_model: Annotated[
-        str | None, typer.Option(help="minilm, resnet or a Hugging Face id (by modality)")
-    ] = None,
-    dedicated: Annotated[
-        bool, typer.Option("--dedicated", help="Pre-label on replicas of the job's own")
-    ] = False,
+    base_model: BaseModelName = None,
+    dedicated: Dedicated = False,
     weight: Annotated[float, typer.Option(help="Share of the crowd beside other jobs")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of everything random in the job")] = 0,
-    retry_key: Annotated[
-        str | None, typer.Option(help="Idempotency key: the same key is the same job")
-    ] = None,
+    retry_key: RetryKey = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the job until it ends")] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
