@@ -1,7 +1,8 @@
 """Receives uploads that come in one request: all of one is stored, or nothing."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from types import TracebackType
 from typing import BinaryIO
 
 from anyio import CancelScope
@@ -89,12 +90,14 @@ async def _on_threads(output: AbstractContextManager[BinaryIO]) -> AsyncIterator
 
     FastAPI's own way leaves a context only on an `Exception`, and a cancelling is none.
     """
-    entered = await run_in_threadpool(output.__enter__)
-    try:
-        yield entered
-    except BaseException as error:
+
+    async def leave(
+        kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with CancelScope(shield=True):
-            await run_in_threadpool(output.__exit__, type(error), error, error.__traceback__)
-        raise
-    with CancelScope(shield=True):
-        await run_in_threadpool(output.__exit__, None, None, None)
+            await run_in_threadpool(output.__exit__, kind, error, trace)
+
+    async with AsyncExitStack() as entered:
+        stored = await run_in_threadpool(output.__enter__)
+        entered.push_async_exit(leave)
+        yield stored
