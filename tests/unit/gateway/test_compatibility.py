@@ -9,9 +9,9 @@ import pytest
 
 from cluster.domain.ids import TenantId
 from serve_apps.gateway.schemas import job_request
+from tests.unit.gateway.lines import add_line
 from tests.unit.gateway.running import run_job
 from tests.unit.gateway.serving import serving
-from tests.unit.gateway.test_inference import add_line
 from tests.unit.gateway.world import TENANT, World
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "compatibility.md"

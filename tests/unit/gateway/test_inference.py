@@ -9,31 +9,13 @@ import pytest
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
-from cluster.domain.ids import ModelName
-from cluster.domain.items import Modality
-from cluster.domain.labels import Label, LabelSet
-from cluster.domain.models import ZERO_SHOT, ModelRecord, ModelSpec
 from serve_apps.gateway.schemas.predictions import ITEMS_MAX
 from serve_apps.prelabel.image import sample_png
+from tests.unit.gateway.lines import add_line
 from tests.unit.gateway.serving import serving
 from tests.unit.gateway.world import World
 
-LABELS = LabelSet((Label("cat"), Label("dog"), Label("owl")))
 URL = "/inference/v2/models/texts/infer"
-
-
-def add_line(world: World, name: str, modality: Modality, base_model: str) -> None:
-    """Give acme a line at its zero-shot version."""
-    spec = ModelSpec(
-        name=ModelName(f"acme/{name}"),
-        version=ZERO_SHOT,
-        base_model=base_model,
-        modality=modality,
-        label_set=LABELS,
-        weights_path=None,
-    )
-    world.stores.models.add(ModelRecord(spec=spec, lineage=None, created_at=0.0))
-    world.stores.models.promote(spec.name, ZERO_SHOT, None)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from cluster.ports import Stores
 from cluster.settings import Limits
 from serve_apps.gateway.schemas.predictions import ITEMS_MAX
 from serve_apps.prelabel.image import sample_png
-from tests.unit.gateway.test_inference import add_line
+from tests.unit.gateway.lines import add_line
 from tests.unit.gateway.world import World
 
 TEXTS = """<View>

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
-from tests.unit.gateway.test_inference import add_line
+from tests.unit.gateway.lines import add_line
 from tests.unit.gateway.test_openai import client_of
 from tests.unit.gateway.world import World
 

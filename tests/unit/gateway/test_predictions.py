@@ -4,16 +4,14 @@ from base64 import b64encode
 
 import pytest
 
-from cluster.domain.ids import ModelName
 from cluster.domain.items import Modality
-from cluster.domain.labels import Label, LabelSet
-from cluster.domain.models import ZERO_SHOT, ModelRecord, ModelSpec
+from cluster.domain.models import ZERO_SHOT
 from serve_apps.gateway.schemas.predictions import ITEMS_MAX
 from serve_apps.prelabel.fake import POISON
 from serve_apps.prelabel.image import sample_png
+from tests.unit.gateway.lines import add_line
 from tests.unit.gateway.world import World, problem
 
-LABELS = LabelSet((Label("cat"), Label("dog"), Label("owl")))
 LINES: tuple[tuple[str, Modality, str], ...] = (
     ("texts", "text", "fake"),
     ("images", "image", "resnet"),
@@ -25,16 +23,7 @@ URL = "/v1/models/texts/predictions"
 def lines(world: World) -> None:
     """Two lines of acme, both at their zero-shot version."""
     for name, modality, base_model in LINES:
-        spec = ModelSpec(
-            name=ModelName(f"acme/{name}"),
-            version=ZERO_SHOT,
-            base_model=base_model,
-            modality=modality,
-            label_set=LABELS,
-            weights_path=None,
-        )
-        world.stores.models.add(ModelRecord(spec=spec, lineage=None, created_at=0.0))
-        world.stores.models.promote(spec.name, ZERO_SHOT, None)
+        add_line(world, name, modality, base_model)
 
 
 def test_predictions_come_in_the_order_of_the_items_with_their_version(world: World) -> None:
