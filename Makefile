@@ -7,11 +7,12 @@ LANES := $(PYTHON) scripts/lanes.py
 DATA ?=
 SEED ?= 0
 COUNT ?= 1000
+SECONDS ?= 600
 SIZE ?=
 BENCH ?= $(basename $(notdir $(shell grep -l '^if __name__' benchmarks/[a-z]*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench sim openapi format clean
+.PHONY: help setup demo test check bench sim fuzz openapi format clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +33,9 @@ bench: $(VENV)/.dev ## measure and write docs/benchmarks.md: every benchmark, or
 
 sim: $(VENV)/.dev ## simulate COUNT worlds from SEED on; SIZE="--workers 3000" for a crowd
 	$(PYTHON) -m tests.simulation --seed $(SEED) --count $(COUNT) $(SIZE)
+
+fuzz: $(VENV)/.dev ## random requests, then random sources, for SECONDS each
+	$(PYTHON) -m tests.fuzz --seed $(SEED) --seconds $(SECONDS)
 
 openapi: $(VENV)/.dev ## write the description of the HTTP API anew, after a change that is meant
 	$(PYTHON) -m serve_apps.gateway.openapi > tests/unit/gateway/openapi.json

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 from collections.abc import Sequence
+from contextlib import suppress
+from time import perf_counter
 from typing import Any, cast
 
 import ray
@@ -22,14 +24,19 @@ from allocation.ports import (
 )
 from allocation.service import ShardService
 from allocation.settlement import Request
+from allocation.tally import GAUGES_EVERY_S, ShardTally
 from allocation.terms import Rules
-from cluster.clock import SystemClock
+from cluster.clock import SteadyClock, SystemClock
 from cluster.domain.ids import JobId, ShardId
 from cluster.domain.work import WorkerProfile
 from cluster.errors import MusterError, ShardUnavailable
+from cluster.logs import set_up_logs
+from cluster.runtime import ACTOR_CPUS
 from cluster.settings import Settings
 from cluster.stores.opened import open_stores
 from cluster.stores.secrets import lease_secret
+from cluster.telemetry.runtime import RayTelemetry
+from cluster.tracing import current_traceparent, open_tracing
 
 NAMESPACE = "muster"
 _CALLS_MAX = 1_000
@@ -53,10 +60,20 @@ class AllocatorActor:
     """
 
     def __init__(self, shard_id: int, settings: Settings) -> None:
+        set_up_logs(level=settings.logs.level, as_json=settings.logs.as_json)
         self._shard_id, self._settings = ShardId(shard_id), settings
         self._rebuilt: ShardService | None = None
+        self._tally = ShardTally(RayTelemetry(), ShardId(shard_id), SystemClock())
+        self._told: asyncio.Task[None] | None = None
+        self._tracing = open_tracing(settings.traces, "allocator")
         self._claims = Combiner(self._claim_all)
         self._answers = Combiner(self._answer_all)
+
+    async def traced(self, traceparent: str, method: str, arguments: tuple[object, ...]) -> Any:
+        """Do what another method does, as a span below the caller's."""
+        call = getattr(self, method)
+        with self._tracing.span(f"allocator.{method}", traceparent, shard=self._shard_id):
+            return await call(*arguments)
 
     async def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
         """See `allocation.ports.Crowd`."""
@@ -66,7 +83,9 @@ class AllocatorActor:
         self, workers: tuple[WorkerProfile, ...], counts: tuple[int, ...]
     ) -> tuple[tuple[Offer, ...], ...]:
         """See `allocation.ports.Shard`."""
-        return self._service().assign(workers, counts)
+        offers = self._service().assign(workers, counts)
+        self._tally.claimed([worker.worker_id for worker in workers], map(len, offers))
+        return offers
 
     async def answer(
         self, worker: WorkerProfile, submissions: tuple[Submission, ...]
@@ -109,30 +128,43 @@ class AllocatorActor:
         self._service().close(job_id, partition)
 
     async def _claim_all(self, claims: Sequence[Claim]) -> tuple[tuple[Offer, ...], ...]:
-        return self._service().claim_all(claims)
+        offers = self._service().claim_all(claims)
+        self._tally.claimed([claim.worker.worker_id for claim in claims], map(len, offers))
+        return offers
 
     async def _answer_all(self, requests: Sequence[Request]) -> tuple[tuple[Outcome, ...], ...]:
         """Take answers, and let other calls have the shard while these are written."""
         service = self._service()
         settlement = service.decide_answers(requests)
         while settlement.writes:
+            started_at = perf_counter()
             try:
                 await asyncio.to_thread(service.store_answers, settlement)
             finally:
+                self._tally.wrote(perf_counter() - started_at)
                 service.settle_answers(settlement)
-        return settlement.replies()
+        replies = settlement.replies()
+        self._tally.answered([request.worker.worker_id for request in requests], replies)
+        return replies
 
     def _service(self) -> ShardService:
         if self._rebuilt is None:
             rules = Rules(leases_per_worker_max=self._settings.allocator.leases_per_worker_max)
             stores, secret = open_stores(self._settings), lease_secret(self._settings)
-            service = ShardService(self._shard_id, stores, SystemClock(), secret, rules)
+            service = ShardService(self._shard_id, stores, SteadyClock(), secret, rules)
             service.recover()
             # All there is by now stays. To walk through it now and then, in search of garbage,
             # would hold every call up for a tenth of a second.
             gc.freeze()
             self._rebuilt = service
+            self._told = asyncio.create_task(self._tell(service))
         return self._rebuilt
+
+    async def _tell(self, service: ShardService) -> None:
+        while True:
+            with suppress(MusterError):
+                self._tally.look(service)
+            await asyncio.sleep(GAUGES_EVERY_S)
 
 
 def start_allocator(shard_id: int, settings: Settings, *, detached: bool) -> ActorHandle[Any]:
@@ -149,7 +181,7 @@ def start_allocator(shard_id: int, settings: Settings, *, detached: bool) -> Act
         max_restarts=-1,
         max_task_retries=0,
         max_concurrency=_CALLS_MAX,
-        num_cpus=0,
+        num_cpus=ACTOR_CPUS,
     )
     return cast("ActorHandle[Any]", actor.remote(shard_id, settings))
 
@@ -223,8 +255,13 @@ class RemoteShard:
 
     def _call(self, method: str, *arguments: object) -> Any:
         try:
-            call = getattr(self._found(), method)
-            return ray.get(call.remote(*arguments), timeout=self._timeout_s)
+            actor, traceparent = self._found(), current_traceparent()
+            reply = (
+                getattr(actor, method).remote(*arguments)
+                if traceparent is None
+                else actor.traced.remote(traceparent, method, arguments)
+            )
+            return ray.get(reply, timeout=self._timeout_s)
         except (RayActorError, GetTimeoutError):
             self._actor = None
             raise ShardUnavailable(self._shard_id) from None

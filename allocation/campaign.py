@@ -26,6 +26,7 @@ from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
 from allocation.quality.votes import Bools, Floats, Votes
 from allocation.reference import discounted, error_allowed, graded_by_reviewers, shared_errors
+from allocation.retraining import Past, Rows, Told, worth_it
 from allocation.sampling import AuditPlan, mask_of, seed_sample, uniform_plan
 from allocation.vetting import (
     GOLD_ITEMS_MAX,
@@ -44,9 +45,6 @@ from cluster.domain.work import AnswerColumns, Partition
 
 SEED_ANSWERS = 2
 """Answers to each item of the seed sample: the least that tells workers apart."""
-
-LEARN_GROWTH = 1.5
-"""A model is trained again once this many times more items are answered than at the last time."""
 
 WORTH_RATIO = 1.0
 """Workers worth less than this share of the average one are passed over while others come."""
@@ -71,11 +69,12 @@ class Campaign:
         trainings_max: int,
         trainings: int = 0,
         trained_items: int = 0,
+        past: Past | None = None,
         audit_plan: AuditPlan | None = None,
     ) -> None:
         self._spec, self._items, self._labels = spec, items, len(spec.label_set)
         self._trainings_max, self.trainings = trainings_max, trainings
-        self.trained_items = trained_items
+        self.trained_items, self.past = trained_items, past or Past()
         self._plan = audit_plan or uniform_plan(items, spec.crowd, spec.seed)
         self._audit = mask_of(items, self._plan.order)
         self._seed = mask_of(items, seed_sample(self._plan, self._labels, spec.seed))
@@ -348,12 +347,16 @@ class Campaign:
         return float(discounted(top, self._shared_errors).mean())
 
     def _learning_due(self, *, quiet: bool) -> bool:
-        if self.trainings >= self._trainings_max:
-            return False
-        trainable = int(self._trainable().sum())
+        left, known = self._trainings_max - self.trainings, int(self._trainable().sum())
         if self.seeding:
-            return quiet and trainable > 0
-        return trainable >= max(LEARN_GROWTH * self.trained_items, 1)
+            return left > 0 and quiet and known > 0
+        rows = Rows(learnt=self.trained_items, known=known, possible=int((~self._audit).sum()))
+        # Of items that are sure, which nobody is asked about, only the audit tells.
+        judged = 2 * self._audits_open() <= self._spec.crowd.audit_answers_max * len(
+            self._plan.order
+        )
+        doubtful = int((~self._sure() & ~self.deliveries.final & judged).sum())
+        return worth_it(self.past, rows, left, doubtful, Told(self._answers, self.truth))
 
     def _audits_open(self) -> int:
         counts = self._votes(audit=True).answers_per_item()[self._plan.order]

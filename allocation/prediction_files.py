@@ -11,7 +11,7 @@ from cluster.ports import Stores
 def read_predictions(
     stores: Stores, job_id: JobId, items: int, labels: int
 ) -> tuple[int, Floats] | None:
-    """Return the newest model version and the probabilities (items, K) of all versions in use.
+    """Return the version last chosen and the probabilities (items, K) of all versions in use.
 
     None before any chunk was pre-labelled; an item without a pre-label has a uniform row.
     """
@@ -24,4 +24,5 @@ def read_predictions(
             table = pq.read_table(stream)
         flat = table["probabilities"].combine_chunks().flatten().to_numpy()
         probabilities[table["position"].to_numpy()] = flat.reshape(-1, labels)
-    return max(prediction.model_version for prediction in predictions), probabilities
+    newest = max(predictions, key=lambda prediction: prediction.line_revision)
+    return newest.model_version, probabilities

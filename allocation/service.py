@@ -53,7 +53,8 @@ _DEMANDS_AGE_MAX_S = 1.0
 class ShardService:
     """A `Shard` in this process; one call at a time, but for `store_answers`.
 
-    `secret` signs lease tokens and must be the same for every shard and router.
+    `secret` signs lease tokens and must be the same for every shard and router. `leases_expired`
+    counts those that ran out.
     """
 
     def __init__(
@@ -65,6 +66,12 @@ class ShardService:
         self._unsure: set[PartitionKey] = set()
         self._demands: tuple[Demand, ...] = ()
         self._demands_at = -_DEMANDS_AGE_MAX_S
+        self.leases_expired = 0
+
+    @property
+    def leases_out(self) -> int:
+        """How many leases are out, those that have run out since the last call among them."""
+        return sum(len(partition.leases) for partition in self._state.partitions.values())
 
     def recover(self) -> None:
         """Open every partition that the stores say is this shard's."""
@@ -293,7 +300,10 @@ class ShardService:
         """Be sure of what is stored, and expire leases: the start of every call."""
         for key in tuple(self._unsure):
             self._make_sure(key)
-        self._do(Expire())
+        expired = self._do(Expire())
+        self.leases_expired += sum(
+            len(event.lease_ids) for event in expired if isinstance(event, Dropped)
+        )
 
     def _do(self, command: Command) -> tuple[Event, ...]:
         """Decide and apply a command that stores nothing."""

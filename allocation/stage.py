@@ -18,9 +18,11 @@ from allocation.campaign import Campaign, Step
 from allocation.conclusions import Delivery, Positions, Standing
 from allocation.consensus_file import write_consensus
 from allocation.feature_files import read_directions
+from allocation.line_record import read_past
 from allocation.log import read_all
 from allocation.ports import PartitionReport, Shard
 from allocation.prediction_files import read_predictions
+from allocation.retraining import Past
 from allocation.track_records import TrackRecords, write_records
 from allocation.vetting import Finding
 from cluster.domain.ids import JobId, UnixSeconds, WorkerId
@@ -81,7 +83,9 @@ class AskSession:
         self._stores, self._settings, self._desk = stores, settings, desk
         self._board = Board(stores.partitions, shards, desk.job.job_id, desk.clock.now())
         self._writer = ResultWriter(stores, desk.job.job_id, desk.job.spec.label_set)
-        self._campaign = _campaign(stores, desk.job, trainings_max, self._writer.delivered())
+        past = read_past(stores, desk, settings.machine_price_per_hour)
+        delivered = self._writer.delivered()
+        self._campaign = _campaign(stores, desk.job, trainings_max, delivered, past)
         self._told: set[WorkerId] = set()
         self._track_records = TrackRecords(stores, desk.job)
         self._seq = self._open_questions = 0
@@ -108,7 +112,8 @@ class AskSession:
         Until the new model has spoken the crowd only audits: what is worth asking is its to say.
         """
         self._campaign.note_training()
-        self._report(write=True)
+        progress = self._report(write=True)
+        self._desk.report(replace(progress, learning_since=self._desk.clock.now()))
         self._campaign.refit()
         self._board.stay()
         try:
@@ -300,7 +305,9 @@ def hold_crowd(stores: Stores, shards: Sequence[Shard], job_id: JobId) -> None:
         shards[shard_id].hold(job_id)
 
 
-def _campaign(stores: Stores, job: Job, trainings_max: int, delivered: DeliveredLabels) -> Campaign:
+def _campaign(
+    stores: Stores, job: Job, trainings_max: int, delivered: DeliveredLabels, past: Past
+) -> Campaign:
     progress = job.progress
     found = read_predictions(stores, job.job_id, progress.items, len(job.spec.label_set))
     campaign = Campaign(
@@ -309,6 +316,7 @@ def _campaign(stores: Stores, job: Job, trainings_max: int, delivered: Delivered
         trainings_max=trainings_max,
         trainings=progress.trainings,
         trained_items=progress.trained_items,
+        past=past,
         audit_plan=kept_plan(stores, job, found),
     )
     if found is not None:

@@ -1,11 +1,15 @@
 """`python -m benchmarks.gateway`: the job API under many clients, and exports of a million rows.
 
 The whole service runs, with one gateway. Beside it, on the same Serve and behind the same proxy,
-stands an application that does nothing at all. `--clients` send one request after the other, in
-turns to each side; no rate and no quota holds them back, which is no default, and of the jobs that
-are submitted one runs at a time, so that they do not take the processors. Jobs with results
-are made by the service's own parts, without a crowd: their last stage writes both files, once, and
-a download sends what is there. Memory is the gateway's, at its peak.
+stands an application that does nothing at all: in one route without ever waiting, in another on a
+thread. For a request that waits a replica asks Serve's proxy whether its client is still there,
+which costs as much again as all the rest, and is most of what a poll takes beside the first.
+
+`--clients` send one request after the other, in turns to each side; no rate and no quota holds them
+back, which is no default, and of the jobs that are submitted one runs at a time, so that they do
+not take the processors. Jobs with results are made by the service's own parts, without a crowd:
+their last stage writes both files, once, and a download sends what is there. Memory is the
+gateway's, at its peak. With RAY_SERVE_ENABLE_HA_PROXY=1 all of it stands behind HAProxy.
 """
 
 import argparse
@@ -78,6 +82,10 @@ def service(settings: Settings, key: str) -> Iterator[Door]:
     async def empty() -> dict[str, str]:
         return {}
 
+    @nothing.get("/threaded")
+    def threaded() -> dict[str, str]:
+        return {}
+
     @serve.deployment(max_ongoing_requests=1_000, ray_actor_options={"num_cpus": 0.1})
     @serve.ingress(nothing)
     class Empty:
@@ -110,6 +118,7 @@ def waits(
     common = {"key": door.key, "clients": clients}
     plans = {
         "an empty route": Plan(url=f"{door.url}{EMPTY}/", **common),
+        "an empty route in a thread": Plan(url=f"{door.url}{EMPTY}/threaded", **common),
         "poll": Plan(url=f"{jobs}/{job.job_id}", **common),
         "list": Plan(url=f"{jobs}?limit=20", **common),
         "page": Plan(url=f"{jobs}/{job.job_id}/results?cursor={job.rows // 2}&limit=100", **common),
@@ -171,7 +180,12 @@ def loaded(door: Door, job: FinishedJob, clients: int, rounds: int, log: Console
             informing(f"{name}, answers", each.per_s, "1/s"),
         ]
     ratio = found["poll"].p99_ms / found["an empty route"].p99_ms
-    return [*figures, at_most("p99 of a poll by an empty route's", ratio, "x", 2.0)]
+    threaded = found["poll"].p99_ms / found["an empty route in a thread"].p99_ms
+    return [
+        *figures,
+        at_most("p99 of a poll by an empty route's", ratio, "x", 2.0),
+        informing("p99 of a poll by that of one in a thread", threaded, "x"),
+    ]
 
 
 def exported(door: Door, few: FinishedJob, many: FinishedJob, folder: Path) -> list[Figure]:

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from benchmarks.chaos.audit import AnswerAudit, ExportAudit, audit_answers, audit_export
 from benchmarks.chaos.blows import Assailant, Blow, Hit, Part
-from benchmarks.chaos.book import Book, Standing
+from benchmarks.chaos.book import Book, Standing, sqlite_url
 from benchmarks.chaos.corpus import Corpus, generate
 from benchmarks.chaos.crowd import Crew, Crowd, Worker
 from benchmarks.chaos.door import Door
@@ -116,7 +116,7 @@ def run(plan: Plan, service: MusterUp, log: Console) -> Outcome:
         started_at = monotonic()
         submitted = submit(client, _request(plan, corpus), key=f"kills-{plan.seed}")
         log.print(f"{plan.items:,} items submitted {submitted.sent} times: {submitted.jobs} job")
-        book = Book(service.data_dir, submitted.job_id)
+        book = Book(sqlite_url(service.data_dir), submitted.job_id)
         workers = [Worker(gate, corpus, number, plan.seed) for number in range(plan.crew.workers)]
         idler = Worker(gate, corpus, len(workers), plan.seed)
         with Crowd(workers, plan.crew) as crowd:

@@ -117,9 +117,10 @@ def foretold(prepared: Prepared, seed: int) -> Mapping[str, float]:
     apart = np.random.default_rng(seed).random(votes.n_items) >= SHARE_LEARNED
     past = _learned(votes, ~apart)
     posterior = opinion_pool.fit(past).posterior
-    model = learner.train(_consensus(past, posterior), seed)
-    if model is None:
+    trained = learner.train(_consensus(past, posterior), 1, seed)
+    if trained is None:
         raise ValueError("the recording teaches no model")
+    model = trained.probabilities
     outcomes = Outcomes.of(past, posterior.argmax(axis=1))
     near = difficulty_prediction.neighbourhood(learner.features, outcomes)
     signals = {

@@ -20,3 +20,17 @@ class SystemClock:
     def now(self) -> UnixSeconds:
         """Return the machine's time."""
         return time.time()
+
+
+class SteadyClock:
+    """The machine's time as it was at first, and what has passed since.
+
+    Nobody who sets the machine's clock makes a lease end early by it, or never.
+    """
+
+    def __init__(self) -> None:
+        self._ahead_s = time.time() - time.monotonic()
+
+    def now(self) -> UnixSeconds:
+        """Return the time, which never jumps."""
+        return self._ahead_s + time.monotonic()

@@ -32,6 +32,7 @@
     │   ├── StaleRevision         somebody else saved first
     │   ├── PreconditionFailed    it is not any more what the request expects it to be
     │   ├── StaleEpoch            the partition has a newer owner
+    │   ├── NoEarlierVersion      a model line has no version to go back to
     │   ├── WebhookDisabled       a webhook is not sent to any more
     │   ├── UploadOffsetConflict  an upload has not come as far as a piece of it continues from
     │   └── AlreadyAnswered       this worker has answered this item
@@ -43,20 +44,22 @@
     │   ├── ShardUnavailable
     │   ├── StoreBusy
     │   ├── StorageFull           the object store has no room left
+    │   ├── StorageUnreachable    the object store does not answer, or refuses
     │   ├── ReplicaLost           a model replica died or did not answer in time
     │   ├── RateLimited           a key or a tenant does more at a time than it may
     │   └── Overloaded
     └── Fault                     Muster's own work went wrong
         ├── ModelUnusable         a model cannot be loaded or gives unusable numbers
         ├── ObjectMissing         a stored object is not there
+        ├── SecretUnreadable      a stored secret is sealed with a key that is not there
         ├── JobCancelled          control flow: the job was cancelled while it was worked on
         ├── JobPaused             control flow: the job was paused while it was worked on
         └── TrainingFailed
 
 Leaves carry the ids a reader needs as attributes and build their own message; a message never
 holds another exception's text. `serve_apps.gateway.problems` maps each leaf to HTTP, and a test
-fails if one is missing there. Those of uploads are in `cluster.upload_errors`, and those of what a
-tenant keeps here in `cluster.tenant_errors`.
+fails if one is missing there. Those of uploads are in `cluster.upload_errors`, those of the object
+store in `cluster.storage_errors`, and those of what a tenant keeps here in `cluster.tenant_errors`.
 """
 
 from collections.abc import Callable, Mapping
@@ -316,16 +319,6 @@ class StoreBusy(Unavailable):
     def __init__(self, operation: str) -> None:
         super().__init__(f"the database is busy: {operation}")
         self.operation = operation
-
-
-class StorageFull(Unavailable):
-    """There is no room for an object: a disk, a quota or a limit on files is used up."""
-
-    retry_after_s = 60.0
-
-    def __init__(self, path: str) -> None:
-        super().__init__(f"the object store has no room for {path}; nothing of it was stored")
-        self.path = path
 
 
 class ReplicaLost(Unavailable):

@@ -17,10 +17,12 @@ _CACHED_BYTES_MAX = 256 * 2**20
 _CACHED_JOBS_MAX = 64
 
 
-def read_items(objects: ObjectStore, chunk: Chunk) -> pa.Table:
-    """Return a chunk's items with the columns `Chunk` names; raises ObjectMissing."""
+def read_items(
+    objects: ObjectStore, chunk: Chunk, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Return a chunk's items with the columns `Chunk` names, or some; raises ObjectMissing."""
     with objects.open_input(chunk.items_path) as stream:
-        return pq.read_table(stream)
+        return pq.read_table(stream, columns=columns and list(columns))
 
 
 class ItemReader:

@@ -106,6 +106,21 @@ def model(name: ModelName, version: int) -> str:
     return f"models/{slug(name)}/{version:06d}"
 
 
+def held_out_of(name: ModelName) -> str:
+    """Return the folder of what no version of a model line may learn from."""
+    return f"models/{slug(name)}/held_out"
+
+
+def held_out(name: ModelName, job_id: JobId) -> str:
+    """Return the path of what no version may learn from, as one job audits it."""
+    return f"{held_out_of(name)}/{slug(job_id)}.parquet"
+
+
+def recipe(name: ModelName, base: str) -> str:
+    """Return the path of what was found for a model line in place of the recipe `base`."""
+    return f"models/{slug(name)}/recipes/{slug(base)}.json"
+
+
 def slug(name: str) -> str:
     """Return a name as one path segment, the same for equal names and different for others."""
     plain = re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", name)

@@ -2,15 +2,17 @@
 
 Every adapter in `cluster.stores` passes the same conformance suite (`tests/conformance`). All
 calls block; the edges that are asynchronous run them on threads. What tenants have and may have is
-in `cluster.tenant_ports`.
+in `cluster.tenant_ports`. Where a call takes an `act`, it is recorded in the audit log with what is
+stored, both or neither, and where nothing is stored neither is it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from cluster.domain.access import KeyRecord
+from cluster.domain.audit import Act
 from cluster.domain.ids import (
     JobId,
     KeyId,
@@ -18,24 +20,34 @@ from cluster.domain.ids import (
     Position,
     ShardId,
     TenantId,
-    UnixSeconds,
     WorkerId,
 )
 from cluster.domain.items import Chunk, ChunkPrediction
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent
+from cluster.domain.lines import LineStep, Traffic
 from cluster.domain.models import ModelRecord
 from cluster.domain.results import ResultSegment
-from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
 from cluster.domain.webhooks import Notice
 from cluster.domain.work import AnswerColumns, Partition, WorkerProfile, WorkerTotals
-from cluster.tenant_ports import DeliveryQueue, QuotaStore, RetentionStore, WebhookStore
+from cluster.tenant_ports import (
+    AuditLog,
+    DeliveryQueue,
+    QuotaStore,
+    RetentionStore,
+    UploadStore,
+    WebhookStore,
+)
 
 
 class JobStore(Protocol):
     """Jobs, by tenant; saves are compare-and-set on `Job.revision`."""
 
     def create(
-        self, job: Job, idempotency: IdempotencyKey | None, unfinished_max: int | None = None
+        self,
+        job: Job,
+        idempotency: IdempotencyKey | None,
+        unfinished_max: int | None = None,
+        act: Act | None = None,
     ) -> Job:
         """Store a new job, or return the one first stored under the same key.
 
@@ -64,7 +76,7 @@ class JobStore(Protocol):
         """Return up to `limit` of a tenant's jobs, newest first, that come after `after`."""
         ...
 
-    def save(self, job: Job, events: Sequence[JobEvent] = ()) -> Job:
+    def save(self, job: Job, events: Sequence[JobEvent] = (), act: Act | None = None) -> Job:
         """Store a job read at `job.revision` and return it at the next one; raises StaleRevision.
 
         `cancel_requested` once stored as True stays True whatever is saved. Events of the job are
@@ -116,7 +128,7 @@ class ChunkLedger(Protocol):
         ...
 
     def set_predicted(self, predictions: Sequence[ChunkPrediction]) -> None:
-        """Point chunks at predictions; an older model version never replaces a newer one."""
+        """Point chunks at predictions; one chosen earlier in the line's history replaces none."""
         ...
 
     def predictions(self, job_id: JobId) -> tuple[ChunkPrediction, ...]:
@@ -177,7 +189,7 @@ class AnswerLog(Protocol):
 class WorkerStore(Protocol):
     """Registered workers."""
 
-    def add(self, profile: WorkerProfile) -> None:
+    def add(self, profile: WorkerProfile, act: Act | None = None) -> None:
         """Store a new worker."""
         ...
 
@@ -195,7 +207,7 @@ class WorkerStore(Protocol):
 
 
 class ModelRegistry(Protocol):
-    """Immutable model versions, and which of each line is live."""
+    """Immutable model versions, and which of each line is live now."""
 
     def add(self, record: ModelRecord) -> None:
         """Store a version; storing the same (name, version) again changes nothing."""
@@ -217,8 +229,44 @@ class ModelRegistry(Protocol):
         """Return a line's live version; raises ModelNotFound."""
         ...
 
-    def promote(self, name: ModelName, version: int, expected_live: int | None) -> None:
-        """Make a version live if `expected_live` still is; raises StaleRevision, ModelNotFound."""
+
+class ModelLines(Protocol):
+    """How each model line stands, and how it came to that: steps that are only ever added."""
+
+    def standing(self, name: ModelName) -> LineStep:
+        """Return a line's newest step; raises ModelNotFound where it has none."""
+        ...
+
+    def take(self, step: LineStep, events: Sequence[JobEvent] = (), act: Act | None = None) -> None:
+        """Add the next step of a line, and events to the histories of jobs with it, all or none.
+
+        Raises StaleRevision unless its revision is the next one, and ModelNotFound where the line
+        lacks its version.
+        """
+        ...
+
+    def history(self, name: ModelName, before: int | None, limit: int) -> tuple[LineStep, ...]:
+        """Return up to `limit` steps of a line, newest first, of revisions below `before`."""
+        ...
+
+    def came_live(self, name: ModelName, version: int) -> LineStep:
+        """Return the newest step by which a version became live; raises ModelNotFound."""
+        ...
+
+    def trials(self) -> tuple[LineStep, ...]:
+        """Return the newest step of every line that has a version on trial, by name."""
+        ...
+
+
+class TrafficStore(Protocol):
+    """What online requests have shown of versions."""
+
+    def add(self, seen: Sequence[Traffic]) -> None:
+        """Add to what is stored of each version in its stage."""
+        ...
+
+    def of(self, name: ModelName) -> tuple[Traffic, ...]:
+        """Return what is stored of a line's versions, by version and stage."""
         ...
 
 
@@ -237,7 +285,7 @@ class ResultLog(Protocol):
 class KeyStore(Protocol):
     """API keys, hashed."""
 
-    def add(self, record: KeyRecord) -> None:
+    def add(self, record: KeyRecord, act: Act | None = None) -> None:
         """Store a key; storing the same key id again replaces nothing."""
         ...
 
@@ -245,54 +293,16 @@ class KeyStore(Protocol):
         """Return a key by its public id."""
         ...
 
-    def revoke(self, key_id: KeyId) -> None:
+    def revoke(self, key_id: KeyId, act: Act | None = None) -> None:
         """Make a key useless from now on."""
-        ...
-
-
-class UploadStore(Protocol):
-    """Uploads in pieces: how far each has come, and where its parts lie."""
-
-    def create(self, upload: Upload, tenant_bytes_max: int) -> None:
-        """Store a new upload, of which nothing has arrived, or all of it in one object.
-
-        Raises QuotaExceeded where its tenant's uploads would have more bytes than that in all.
-        """
-        ...
-
-    def get(self, tenant_id: TenantId, upload_id: str) -> Upload:
-        """Return a tenant's upload; raises UploadNotFound."""
-        ...
-
-    def append(self, upload: Upload, parts: Sequence[UploadPart]) -> Upload:
-        """Add parts to an upload read at `upload.received_bytes`, all or none, and return it.
-
-        `upload.expires_at` is stored with them. Raises UploadOffsetConflict where it has come
-        further since and UploadNotFound where it is gone.
-        """
-        ...
-
-    def parts(self, upload_id: str) -> tuple[UploadPart, ...]:
-        """Return an upload's parts in order."""
-        ...
-
-    def unfinished(self, tenant_id: TenantId) -> UnfinishedUploads:
-        """Return what a tenant's uploads that are not whole come to."""
-        ...
-
-    def remove(self, tenant_id: TenantId, upload_id: str) -> tuple[UploadPart, ...]:
-        """Forget an upload and return what its parts were; raises UploadNotFound."""
-        ...
-
-    def remove_expired(self, now: UnixSeconds, limit: int) -> tuple[UploadPart, ...]:
-        """Forget up to `limit` uploads that ran out before they were whole; return their parts."""
         ...
 
 
 class ObjectStore(Protocol):
     """Immutable objects by relative path; a write is all or nothing, a reader never sees half.
 
-    A write raises StorageFull where there is no room for it.
+    A write raises StorageFull where there is no room for it; whatever asks a store over a network
+    raises StorageUnreachable where it does not answer, also reads of what is open.
     """
 
     def write(self, path: str, content: bytes) -> None:
@@ -331,6 +341,8 @@ class Stores:
     answers: AnswerLog
     workers: WorkerStore
     models: ModelRegistry
+    lines: ModelLines
+    traffic: TrafficStore
     results: ResultLog
     keys: KeyStore
     uploads: UploadStore
@@ -338,4 +350,13 @@ class Stores:
     retention: RetentionStore
     webhooks: WebhookStore
     deliveries: DeliveryQueue
+    audit: AuditLog
     objects: ObjectStore
+    scoped: Callable[[TenantId], "Stores"] | None = None
+
+    def for_tenant(self, tenant_id: TenantId) -> "Stores":
+        """Return the stores as one tenant sees them, where the database can hold the rest back.
+
+        Elsewhere these are returned: a second wall, behind what every call asks for by itself.
+        """
+        return self if self.scoped is None else self.scoped(tenant_id)

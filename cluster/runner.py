@@ -14,6 +14,8 @@ from cluster.domain.jobs import Certificate, Job, JobEvent, JobState, Progress
 from cluster.errors import BadInput, Fault, JobCancelled, JobPaused, StaleRevision
 from cluster.jobs import advance, with_wishes_of
 from cluster.ports import EventLog, JobStore
+from cluster.telemetry.catalogue import STAGE_SECONDS
+from cluster.telemetry.port import Telemetry
 
 
 class JobDesk:
@@ -116,9 +118,10 @@ class JobRunner:
         clock: Clock,
         dismiss: Callable[[JobId], None],
         hold: Callable[[JobId], None],
+        telemetry: Telemetry,
     ) -> None:
         self._jobs, self._events, self._stages, self._clock = jobs, events, stages, clock
-        self._dismiss, self._hold = dismiss, hold
+        self._dismiss, self._hold, self._telemetry = dismiss, hold, telemetry
 
     def run(self, job_id: JobId) -> Job:
         """Drive the job until it has ended, or is paused and held, and return it.
@@ -140,13 +143,21 @@ class JobRunner:
             if desk.job.state is JobState.QUEUED:
                 desk.move(JobState.INGESTING)
                 return
-            desk.move(self._stages[desk.job.state].run(desk))
+            desk.move(self._timed(desk))
         except JobCancelled:
             self._end(desk, JobState.CANCELLED)
         except JobPaused:
             raise
         except (BadInput, Fault) as error:
             self._end(desk, JobState.FAILED, failure=str(error))
+
+    def _timed(self, desk: JobDesk) -> JobState:
+        """Run the stage of the job's state and return the next state."""
+        state, started_at = desk.job.state, desk.clock.now()
+        following = self._stages[state].run(desk)
+        seconds = max(desk.clock.now() - started_at, 0.0)
+        self._telemetry.observe(STAGE_SECONDS, seconds, state=state.value)
+        return following
 
     def _end(self, desk: JobDesk, state: JobState, failure: str | None = None) -> None:
         """End a job before its time; whatever it was at, its crowd may still be answering."""

@@ -14,6 +14,10 @@ NAMESPACE = "muster"
 LOCAL_CPUS_MIN = 4.0
 """Logical CPUs of a local cluster: its actors wait more than they compute."""
 
+ACTOR_CPUS = 0.001
+"""What an actor asks for that mostly waits: next to nothing, but not nothing, so that nodes that
+offer no CPUs (the head of a large cluster, those with GPUs) never get one."""
+
 
 @contextmanager
 def joined_ray(settings: RaySettings) -> Iterator[None]:
@@ -43,6 +47,7 @@ def _join(settings: RaySettings) -> None:
         namespace=NAMESPACE,
         num_cpus=int(settings.cpus or max(os.cpu_count() or 1, LOCAL_CPUS_MIN)),
         include_dashboard=False,
+        _metrics_export_port=settings.metrics_port,
         log_to_driver=settings.log_to_driver,
         logging_level=logging.ERROR,  # its warnings tell of what is meant: tokens, no signals
         configure_logging=True,

@@ -4,11 +4,16 @@ Variables begin with `MUSTER_` and name a path in the tree with double underscor
 `MUSTER_HTTP__PORT=9000`, `MUSTER_ALLOCATOR__SHARDS=4`. Settings travel by value to every process.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from cluster.errors import InvalidField
+from cluster.logs import Level
 
 _MIB = 2**20
 
@@ -162,7 +167,9 @@ class AskingSettings(_Branch):
     """The rhythm of the asking stage.
 
     A job whose questions nobody good enough has taken for `patience_s` asks anybody. Every
-    `rebalance_every_s` it looks whether partitions should move to another shard.
+    `rebalance_every_s` it looks whether partitions should move to another shard. An hour of the
+    machines that train and pre-label costs `machine_price_per_hour`, in the currency of the
+    workers' prices: a model is trained again once that is less than the answers it should save.
     """
 
     refit_every_s: float = Field(1.0, gt=0)
@@ -170,13 +177,18 @@ class AskingSettings(_Branch):
     patience_s: float = Field(10.0, ge=0)
     delivery_rows_min: int = Field(64, ge=1)
     rebalance_every_s: float = Field(10.0, gt=0)
+    machine_price_per_hour: float = Field(0.5, ge=0)
 
 
 class RaySettings(_Branch):
-    """The cluster to join; without an address one is started on this machine, with `cpus`."""
+    """The cluster to join; without an address one is started on this machine, with `cpus`.
+
+    That one exports metrics at `metrics_port`, or at any free port.
+    """
 
     address: str = ""
     cpus: float | None = Field(None, gt=0)
+    metrics_port: int | None = Field(None, ge=1, le=65_535)
     log_to_driver: bool = False
 
 
@@ -216,13 +228,76 @@ class PrelabelSettings(_Branch):
 
 
 class LearningSettings(_Branch):
-    """When and how a job's model is trained on the crowd's consensus."""
+    """When and how a job's model is trained on the crowd's consensus.
+
+    A run has `workers`, or as many as there is room for from `workers_min` up, if that is set.
+    `shard_weights` spreads the weights of a model too large for one worker over all of them. Where
+    a node is announced to go a run is saved, and stays until `preemption_grace_s` after it went.
+
+    With `search`, better recipes are looked for: up to `search_trials`, so many at a time, each on
+    as much as a worker takes, for `search_time_s` and, where a trial's hour has a price, until
+    `search_spend` is spent.
+    """
 
     enabled: bool = True
     workers: int = Field(2, ge=1)
+    workers_min: int | None = Field(None, ge=1)
     cpus_per_worker: float = Field(0.25, ge=0)
     gpus_per_worker: float = Field(0.0, ge=0)
+    shard_weights: bool = False
+    preemption_grace_s: float = Field(0.0, ge=0)
+    mlflow_uri: str = ""
     trainings_max: int = Field(6, ge=0)
+    search: bool = False
+    search_trials: int = Field(16, ge=1)
+    search_trials_at_once: int = Field(2, ge=1)
+    search_time_s: float = Field(1_800.0, gt=0)
+    search_spend: float | None = Field(None, ge=0)
+    search_trial_hour_price: float = Field(0.0, ge=0)
+
+
+class RolloutSettings(_Branch):
+    """How a version that has passed its audit gate comes to answer online requests.
+
+    While its line is asked online (a request within `traffic_window_s`), it first answers
+    `shadow_share` of the requests unseen, until it has had `shadow_items_min` items, then
+    `canary_share` of them for real, until `canary_items_min`; either for `phase_s_max` at most. A
+    share of 0 leaves the phase out. It is rejected where audit answers show at `confidence` that it
+    is worse, where it fails on more items, or takes over `slower_max` times as long as the live
+    version; and a live version is rolled back on the same evidence, where `rollback` says so.
+    Answers are looked at every `look_every_s`.
+    """
+
+    shadow_share: float = Field(0.1, ge=0, le=1)
+    shadow_items_min: int = Field(200, ge=1)
+    canary_share: float = Field(0.1, ge=0, le=1)
+    canary_items_min: int = Field(200, ge=1)
+    traffic_window_s: float = Field(3_600.0, ge=0)
+    phase_s_max: float = Field(86_400.0, gt=0)
+    confidence: float = Field(0.95, ge=0.5, lt=1)
+    slower_max: float = Field(5.0, gt=1)
+    rollback: bool = True
+    look_every_s: float = Field(10.0, gt=0)
+
+
+class LogSettings(_Branch):
+    """Lines of the log: from which level on, and whether each is a JSON object."""
+
+    level: Level = "INFO"
+    as_json: bool = False
+
+
+class TraceSettings(_Branch):
+    """Where spans are sent by OTLP over HTTP (`http://collector:4318/v1/traces`); nowhere if empty.
+
+    Of requests that come without a trace, `share` are traced; of others, those whose caller says.
+    """
+
+    otlp_url: str = ""
+    share: float = Field(0.01, ge=0, le=1)
+
+
+EncryptionKey = Annotated[str, Field(min_length=32)]
 
 
 class Settings(BaseSettings):
@@ -230,7 +305,8 @@ class Settings(BaseSettings):
 
     `allowed_roots` lists the folders (`file:///data`) and buckets (`s3://bucket/prefix`, `gs://…`)
     that jobs may read from; uploads and inline items need none. `lease_secret` signs lease tokens;
-    where it is empty one is made and kept in `data_dir`.
+    where it is empty one is made and kept in `data_dir`. So are `encryption_keys`, texts of 32
+    random characters or more under which secrets of tenants are stored: the first seals, all open.
     """
 
     model_config = SettingsConfigDict(
@@ -242,6 +318,7 @@ class Settings(BaseSettings):
     objects_uri: str = ""
     allowed_roots: tuple[str, ...] = ()
     lease_secret: str = ""
+    encryption_keys: tuple[EncryptionKey, ...] = ()
     http: HttpSettings = HttpSettings()
     rates: RateSettings = RateSettings()
     streams: StreamSettings = StreamSettings()
@@ -257,6 +334,9 @@ class Settings(BaseSettings):
     runner: RunnerSettings = RunnerSettings()
     prelabel: PrelabelSettings = PrelabelSettings()
     learning: LearningSettings = LearningSettings()
+    rollout: RolloutSettings = RolloutSettings()
+    logs: LogSettings = LogSettings()
+    traces: TraceSettings = TraceSettings()
 
     @property
     def database(self) -> str:
@@ -267,6 +347,21 @@ class Settings(BaseSettings):
     def objects(self) -> str:
         """The URI of the object store; a folder in `data_dir` unless set."""
         return self.objects_uri or f"file://{self.data_dir.absolute() / 'objects'}"
+
+
+def environment_settings() -> Settings:
+    """Return the settings of this process's environment.
+
+    Raises InvalidField for a variable that means nothing or cannot be parsed, and pydantic's
+    ValidationError for a value out of its bounds.
+    """
+    unknown = unknown_variables(os.environ)
+    if unknown:
+        raise InvalidField("environment", f"no setting is called {', '.join(unknown)}")
+    try:
+        return Settings()
+    except SettingsError as error:
+        raise InvalidField("environment", str(error)) from None
 
 
 def unknown_variables(names: Iterable[str]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The leaves of the error tree (`cluster.errors`) that concern what a tenant keeps here."""
 
-from cluster.domain.ids import JobId, TenantId
-from cluster.errors import BadInput, Conflict, Denied, NotFound
+from cluster.domain.ids import JobId, ModelName, TenantId
+from cluster.errors import BadInput, Conflict, Denied, Fault, NotFound
 
 
 class ForbiddenUrl(BadInput):
@@ -28,6 +28,14 @@ class WebhookNotFound(NotFound):
         self.tenant_id, self.webhook_id = tenant_id, webhook_id
 
 
+class NoEarlierVersion(Conflict):
+    """No other version was live before the one that is."""
+
+    def __init__(self, name: ModelName, version: int) -> None:
+        super().__init__(f"version {version} of model {name} has none before it to go back to")
+        self.name, self.version = name, version
+
+
 class WebhookDisabled(Conflict):
     """The webhook is not sent to any more."""
 
@@ -42,3 +50,11 @@ class QuotaExceeded(Denied):
     def __init__(self, name: str, used: int, limit: int) -> None:
         super().__init__(f"quota {name} is {limit:,}, and {used:,} are used")
         self.name, self.used, self.limit = name, used, limit
+
+
+class SecretUnreadable(Fault):
+    """A stored secret cannot be opened with the encryption keys there are."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"the secret of {place} cannot be read: {reason}")
+        self.place, self.reason = place, reason

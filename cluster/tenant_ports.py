@@ -1,4 +1,4 @@
-"""What Muster needs of storage for its tenants: quotas, what expires, webhooks.
+"""What Muster needs of storage for its tenants: quotas, uploads, what expires, webhooks, acts.
 
 See `cluster.ports`, which holds the rest of it.
 """
@@ -6,10 +6,11 @@ See `cluster.ports`, which holds the rest of it.
 from collections.abc import Sequence
 from typing import Protocol
 
+from cluster.domain.audit import Act, AuditEntry
 from cluster.domain.ids import JobId, TenantId, UnixSeconds
 from cluster.domain.jobs import Job
 from cluster.domain.quotas import Quotas, Usage
-from cluster.domain.uploads import Upload
+from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
 from cluster.domain.webhooks import Delivery, Verdict, Webhook
 
 
@@ -24,7 +25,7 @@ class QuotaStore(Protocol):
         """Return how a tenant's quotas differ from everybody's; all None where they do not."""
         ...
 
-    def set_exception(self, tenant_id: TenantId, quotas: Quotas) -> None:
+    def set_exception(self, tenant_id: TenantId, quotas: Quotas, act: Act | None = None) -> None:
         """Let a tenant's quotas differ from everybody's, in place of how they did before."""
         ...
 
@@ -49,10 +50,49 @@ class RetentionStore(Protocol):
         ...
 
 
+class UploadStore(Protocol):
+    """Uploads in pieces: how far each has come, and where its parts lie."""
+
+    def create(self, upload: Upload, tenant_bytes_max: int, act: Act | None = None) -> None:
+        """Store a new upload, of which nothing has arrived, or all of it in one object.
+
+        Raises QuotaExceeded where its tenant's uploads would have more bytes than that in all.
+        """
+        ...
+
+    def get(self, tenant_id: TenantId, upload_id: str) -> Upload:
+        """Return a tenant's upload; raises UploadNotFound."""
+        ...
+
+    def append(self, upload: Upload, parts: Sequence[UploadPart]) -> Upload:
+        """Add parts to an upload read at `upload.received_bytes`, all or none, and return it.
+
+        `upload.expires_at` is stored with them. Raises UploadOffsetConflict where it has come
+        further since and UploadNotFound where it is gone.
+        """
+        ...
+
+    def parts(self, upload_id: str) -> tuple[UploadPart, ...]:
+        """Return an upload's parts in order."""
+        ...
+
+    def unfinished(self, tenant_id: TenantId) -> UnfinishedUploads:
+        """Return what a tenant's uploads that are not whole come to."""
+        ...
+
+    def remove(self, tenant_id: TenantId, upload_id: str) -> tuple[UploadPart, ...]:
+        """Forget an upload and return what its parts were; raises UploadNotFound."""
+        ...
+
+    def remove_expired(self, now: UnixSeconds, limit: int) -> tuple[UploadPart, ...]:
+        """Forget up to `limit` uploads that ran out before they were whole; return their parts."""
+        ...
+
+
 class WebhookStore(Protocol):
     """Where each tenant wants to be told of events."""
 
-    def add(self, webhook: Webhook, most: int) -> None:
+    def add(self, webhook: Webhook, most: int, act: Act | None = None) -> None:
         """Store a new webhook; raises QuotaExceeded where its tenant has `most` already."""
         ...
 
@@ -65,7 +105,12 @@ class WebhookStore(Protocol):
         ...
 
     def rotate(
-        self, tenant_id: TenantId, webhook_id: str, secret: str, old_until: UnixSeconds
+        self,
+        tenant_id: TenantId,
+        webhook_id: str,
+        secret: str,
+        old_until: UnixSeconds,
+        act: Act | None = None,
     ) -> Webhook:
         """Give a webhook another secret; the one it had signs, too, until a time.
 
@@ -73,11 +118,11 @@ class WebhookStore(Protocol):
         """
         ...
 
-    def enable(self, tenant_id: TenantId, webhook_id: str) -> Webhook:
+    def enable(self, tenant_id: TenantId, webhook_id: str, act: Act | None = None) -> Webhook:
         """Send to a webhook again from now on, and return it; raises WebhookNotFound."""
         ...
 
-    def remove(self, tenant_id: TenantId, webhook_id: str) -> None:
+    def remove(self, tenant_id: TenantId, webhook_id: str, act: Act | None = None) -> None:
         """Forget a webhook and what was on its way to it; raises WebhookNotFound."""
         ...
 
@@ -101,10 +146,29 @@ class DeliveryQueue(Protocol):
         """
         ...
 
+    def overdue(self, since: UnixSeconds) -> int:
+        """Return how many webhooks have had a delivery due since before a time."""
+        ...
+
     def settle(self, delivery: Delivery, verdict: Verdict) -> None:
         """Store what came of a claimed delivery and end its claim.
 
         Where its webhook is disabled by that, all that was on its way there is forgotten. Does
         nothing where the webhook is gone.
         """
+        ...
+
+
+class AuditLog(Protocol):
+    """Acts of consequence, each tied to all before it by a hash (`cluster.audit`).
+
+    Other stores append the acts they are given with what these change.
+    """
+
+    def append(self, act: Act) -> AuditEntry:
+        """Record an act that changes no store, such as a download, and return its entry."""
+        ...
+
+    def read(self, after_seq: int, limit: int) -> tuple[AuditEntry, ...]:
+        """Return up to `limit` entries numbered above `after_seq`, in order."""
         ...

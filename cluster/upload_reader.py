@@ -9,10 +9,11 @@ from typing import BinaryIO, cast
 from pydantic import TypeAdapter
 
 from cluster import paths
+from cluster.domain.audit import Act
 from cluster.domain.ids import TenantId
 from cluster.domain.uploads import UploadPart
 from cluster.errors import ObjectMissing
-from cluster.ports import ObjectStore, UploadStore
+from cluster.ports import ObjectStore, Stores
 
 UPLOAD_SCHEME = "upload://"
 
@@ -43,18 +44,17 @@ def open_upload(objects: ObjectStore, tenant_id: TenantId, upload_id: str) -> Bi
     return cast("BinaryIO", io.BufferedReader(parts, _BUFFER_BYTES))
 
 
-def remove_upload(
-    uploads: UploadStore, objects: ObjectStore, tenant_id: TenantId, upload_id: str
-) -> None:
+def remove_upload(stores: Stores, tenant_id: TenantId, upload_id: str, act: Act) -> None:
     """Delete an upload and its bytes; raises UploadNotFound.
 
-    What names it goes first, so that nobody opens half of it.
+    The act is recorded first. What names the upload goes next, so that nobody opens half of it.
     """
-    uploads.get(tenant_id, upload_id)
-    objects.delete(paths.upload_manifest(tenant_id, upload_id))
-    objects.delete(paths.upload(tenant_id, upload_id))
-    for part in uploads.remove(tenant_id, upload_id):
-        objects.delete(part.path)
+    stores.uploads.get(tenant_id, upload_id)
+    stores.audit.append(act)
+    stores.objects.delete(paths.upload_manifest(tenant_id, upload_id))
+    stores.objects.delete(paths.upload(tenant_id, upload_id))
+    for part in stores.uploads.remove(tenant_id, upload_id):
+        stores.objects.delete(part.path)
 
 
 class _Parts(io.RawIOBase):

@@ -15,7 +15,7 @@ _CONTENT_BYTES_MAX = 4 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Columns:
-    """Rows by column, not yet checked: where each stands, its id and its text.
+    """Rows by column, not yet checked: where each stands, its id and its text, or two texts.
 
     `starts` says at which of the source's bytes each row begins, 0 where nobody knows. `ids` are
     text or integers; text may be of any type that holds bytes, and not UTF-8. `row` returns the
@@ -27,6 +27,7 @@ class Columns:
     ids: pa.Array
     texts: pa.Array
     row: Callable[[int], Row | RejectedRow]
+    seconds: pa.Array | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,8 +56,8 @@ def blocks_of(
         if row.line < from_line:
             continue
         run.append(row)
-        content = row.content if isinstance(row, Row) else None
-        size += len(content) if isinstance(content, str | bytes) else 0
+        contents = (row.content, row.second) if isinstance(row, Row) else ()
+        size += sum(len(content) for content in contents if isinstance(content, str | bytes))
         if len(run) == rows_max or size >= _CONTENT_BYTES_MAX:
             yield partial(Block, rows=run, starts=[0] * len(run))
             run, size = [], 0

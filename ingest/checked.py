@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pat
 
 from cluster.domain.items import Modality, RejectedRow
+from cluster.domain.pairs import SEPARATOR
 from ingest.blocks import Block, Columns
 from ingest.digests import Digests, digests_of
 from ingest.rows import Candidate, Row
@@ -47,7 +48,7 @@ class BlockCheck:
                 ("line", pa.int64()),
                 ("start", pa.int64()),
                 ("item_id", pa.string()),
-                ("content", pa.string() if modality == "text" else pa.binary()),
+                ("content", pa.binary() if modality == "image" else pa.string()),
             ]
         )
 
@@ -74,13 +75,20 @@ class BlockCheck:
         """Return the rows that are certainly sound, and the places of all others."""
         try:
             ids, texts = _as_text(columns.ids), _as_text(columns.texts)
+            seconds = None if columns.seconds is None else _as_text(columns.seconds)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             return self._schema.empty_table(), np.arange(len(columns.lines))
-        sound = _within(ids, ID_CHARS_MAX) & _within(texts, self._text_bytes_max) & _filled(texts)
+        sound = _within(ids, ID_CHARS_MAX) & self._sound(texts)
+        if seconds is not None:
+            sound &= self._sound(seconds) & _undivided(texts) & _undivided(seconds)
+            texts = pc.binary_join_element_wise(texts, seconds, SEPARATOR)
         table = pa.Table.from_arrays(
             [pa.array(columns.lines), pa.array(columns.starts), ids, texts], schema=self._schema
         )
         return (table if sound.all() else table.filter(sound)), np.flatnonzero(~sound)
+
+    def _sound(self, texts: pa.Array) -> npt.NDArray[np.bool_]:
+        return _within(texts, self._text_bytes_max) & _filled(texts)
 
     def _judged(self, rows: Sequence[Row | RejectedRow], starts: Sequence[int]) -> list[Judged]:
         check = self._validator.check
@@ -122,6 +130,12 @@ def _filled(texts: pa.Array) -> npt.NDArray[np.bool_]:
     """Tell which texts hold more than white space, which is to Arrow what it is to Python."""
     blank = pc.utf8_is_space(texts).fill_null(True)  # noqa: FBT003
     return np.asarray(pc.invert(blank).to_numpy(zero_copy_only=False))
+
+
+def _undivided(texts: pa.Array) -> npt.NDArray[np.bool_]:
+    """Tell which texts can be one of a pair."""
+    divided = pc.match_substring(texts, SEPARATOR).fill_null(True)  # noqa: FBT003
+    return np.asarray(pc.invert(divided).to_numpy(zero_copy_only=False))
 
 
 def _in_order(tables: Sequence[pa.Table]) -> pa.Table:

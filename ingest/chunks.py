@@ -19,7 +19,7 @@ _BOOKMARK = b"muster.bookmark"
 
 def items_schema(modality: Modality) -> pa.Schema:
     """Return the columns of a chunk's object, as `cluster.domain.items.Chunk` promises them."""
-    content = pa.string() if modality == "text" else pa.binary()
+    content = pa.binary() if modality == "image" else pa.string()
     return pa.schema(
         [
             pa.field("position", pa.int64(), nullable=False),
@@ -50,7 +50,7 @@ def write_chunk(objects: ObjectStore, job_id: JobId, draft: Draft, modality: Mod
         pq.write_table(
             columns.select(schema.names).cast(schema),
             stream,
-            compression="zstd" if modality == "text" else "none",
+            compression="none" if modality == "image" else "zstd",
             use_dictionary=False,
             write_statistics=False,
             column_encoding={"position": "DELTA_BINARY_PACKED", "line": "DELTA_BINARY_PACKED"},

@@ -56,12 +56,17 @@ def parquet_blocks(stream: BinaryIO, layout: Layout, place: Place) -> Iterator[U
 def _block(batches: Sequence[pa.RecordBatch], first: int, layout: Layout) -> Block:
     table = pa.Table.from_batches(batches)
     ids, texts = (_whole(table[name]) for name in (layout.id_field, layout.content_field))
+    seconds = None if layout.pair_field is None else _whole(table[layout.pair_field])
+    texts_of = (texts,) if seconds is None else (texts, seconds)
     columns = Columns(
         lines=np.arange(first, first + len(ids)),
         starts=np.zeros(len(ids), np.int64),
         ids=ids,
         texts=texts,
-        row=lambda index: Row(first + index, _value(ids, index), _value(texts, index)),
+        seconds=seconds,
+        row=lambda index: Row(
+            first + index, _value(ids, index), *(_value(column, index) for column in texts_of)
+        ),
     )
     return Block(columns=[columns])
 
@@ -141,9 +146,14 @@ def _leaves(schema: pa.Schema, layout: Layout) -> list[str]:
         parts = (name for name in ("bytes", "path") if content_type.get_field_index(name) >= 0)
         return [layout.id_field, *(f"{content}.{part}" for part in parts)]
     if not (_is_text(content_type) or pat.is_null(content_type)):
-        wanted = "text" if layout.modality == "text" else "binary or a struct with bytes"
+        wanted = "binary or a struct with bytes" if layout.modality == "image" else "text"
         raise InvalidField("source.content_field", _misfit(content, content_type, wanted))
-    return list(dict.fromkeys([layout.id_field, content]))
+    if layout.pair_field is not None:
+        pair_type = _type_of(schema, layout.pair_field, layout)
+        if not (_is_text(pair_type) or pat.is_null(pair_type)):
+            reason = _misfit(layout.pair_field, pair_type, "text")
+            raise InvalidField("source.pair_field", reason)
+    return list(layout.fields)
 
 
 def _type_of(schema: pa.Schema, name: str, layout: Layout) -> pa.DataType:
@@ -236,8 +246,11 @@ def _rows(batch: pa.RecordBatch, first: int, layout: Layout) -> Iterator[Row]:
         contents = [value and value.decode(errors="replace") for value in _plain(column)]
     else:
         contents = _plain(column)
-    for line, (item_id, content) in enumerate(zip(ids, contents, strict=True), first):
-        yield Row(line, item_id, content)
+    columns = [ids, contents]
+    if layout.pair_field is not None:
+        columns.append(_plain(batch.column(layout.pair_field)))
+    for line, values in enumerate(zip(*columns, strict=True), first):
+        yield Row(line, *values)
 
 
 def _plain(column: pa.Array) -> list[Any]:

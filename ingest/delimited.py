@@ -27,8 +27,8 @@ def csv_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row | RejectedRow]:
     if header is None:
         return
     names = _header(header, layout)
-    id_index = _index(names, layout.id_field, layout.uri)
-    content_index = _index(names, layout.content_field, layout.uri)
+    wanted = (layout.id_field, layout.content_field, layout.pair_field)
+    places = [_index(names, name, layout.uri) for name in wanted if name is not None]
     for number, record in enumerate(records, 1):
         fields = _fields(record, layout.record_bytes_max)
         if isinstance(fields, Problem):
@@ -37,7 +37,7 @@ def csv_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row | RejectedRow]:
             detail = f"the record has {len(fields)} fields; the header has {len(names)}"
             yield Problem(None, Code.CSV_FIELD_COUNT, detail).at(number)
         else:
-            yield Row(number, fields[id_index], fields[content_index])
+            yield Row(number, *(fields[place] for place in places))
 
 
 def read_records(stream: BinaryIO, bytes_max: int) -> Iterator[Line]:

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InlineItem:
-    """One item of a request: its id, and a text or an image (base64 or URI)."""
+    """One item of a request: its id, and a text, two, or an image (base64 or URI)."""
 
     id: str | int
     text: str | None = None
     image: str | None = None
+    text_pair: str | None = None
 
 
 def inline_to_jsonl(items: Iterable[InlineItem]) -> bytes:
-    """Return items as JSON Lines with the fields `id` and `text` or `image`.
+    """Return items as JSON Lines with the fields `id` and `text`, `text` and `text_pair`, or
+    `image`.
 
     The n-th item is line n, so rejected rows name the item's place in the request. Nothing is
     checked here: the ingest of the file does it, as for any other.
@@ -24,6 +26,11 @@ def inline_to_jsonl(items: Iterable[InlineItem]) -> bytes:
 
 
 def _line(item: InlineItem) -> bytes:
-    fields = {"id": item.id, "text": item.text, "image": item.image}
+    fields = {
+        "id": item.id,
+        "text": item.text,
+        "text_pair": item.text_pair,
+        "image": item.image,
+    }
     present = {name: value for name, value in fields.items() if value is not None}
     return json.dumps(present).encode() + b"\n"

@@ -58,8 +58,8 @@ def parse_object(line: int, content: bytes) -> dict[str, object] | RejectedRow:
 
 
 def _row(line: int, found: Mapping[str, object], layout: Layout) -> Row:
-    absent = Absent.ABSENT
-    return Row(line, found.get(layout.id_field, absent), found.get(layout.content_field, absent))
+    names = (layout.id_field, layout.content_field, layout.pair_field)
+    return Row(line, *(found.get(name, Absent.ABSENT) for name in names if name is not None))
 
 
 def parse_json(content: bytes) -> object:

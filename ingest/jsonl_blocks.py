@@ -83,9 +83,10 @@ class _Parsing:
 
     def _parsed(self, lines: Integers) -> Columns | None:
         text = self._text(lines)
-        names = list(dict.fromkeys([self.layout.id_field, self.layout.content_field]))
-        fields = [pa.field(name, pa.string()) for name in names]
-        if len(names) == 2 and self._has_integer_id(int(lines[0])):
+        layout = self.layout
+        fields = [pa.field(name, pa.string()) for name in layout.fields]
+        is_id_alone = layout.id_field not in (layout.content_field, layout.pair_field)
+        if is_id_alone and self._has_integer_id(int(lines[0])):
             fields[0] = fields[0].with_type(pa.int64())
         table = _parse(text, pa.schema(fields))
         if table is None or table.num_rows != len(lines):
@@ -93,8 +94,9 @@ class _Parsing:
         return Columns(
             lines=self.span.place.line + lines,
             starts=self._begin(lines),
-            ids=_whole(table.column(0)),
-            texts=_whole(table.column(table.num_columns - 1)),
+            ids=_whole(table[layout.id_field]),
+            texts=_whole(table[layout.content_field]),
+            seconds=None if layout.pair_field is None else _whole(table[layout.pair_field]),
             row=lambda index: self._strictly(int(lines[index])),
         )
 
@@ -129,7 +131,7 @@ def _parse(text: bytes | memoryview, schema: pa.Schema) -> pa.Table | None:
     """Return the fields of a schema of one object a line, or None where Arrow refuses any."""
     offsets = pa.py_buffer(np.array([0, len(text)], np.int64))
     try:
-        # Arrow's parser copies any bytes; all of a line must be UTF-8, not its two fields alone.
+        # Arrow's parser copies any bytes; all of a line must be UTF-8, not the fields alone.
         pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(text)]).validate(
             full=True
         )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ class Code(StrEnum):
     FIELD_TYPE = "field-type"
     FIELD_EMPTY = "field-empty"
     FIELD_TOO_LARGE = "field-too-large"
+    SEPARATOR_RESERVED = "separator-reserved"
     ID_TOO_LONG = "id-too-long"
     ID_DUPLICATE = "id-duplicate"
     BASE64_INVALID = "base64-invalid"
@@ -64,11 +65,15 @@ class Place(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One record of a source with its two fields as they came, not yet checked."""
+    """One record of a source with its fields as they came, not yet checked.
+
+    `second` is the second text of a pair, and absent of all else.
+    """
 
     line: int
     item_id: object
     content: object
+    second: object = Absent.ABSENT
 
 
 class Problem(NamedTuple):
@@ -99,6 +104,7 @@ class Layout:
 
     `record_bytes_max` bounds one line of JSONL or record of CSV, `page_bytes_max` one unpacked
     page of Parquet and one batch of rows, `decoded_bytes_max` all that a source may unpack to.
+    Where items are pairs, and only there, `pair_field` has the second text of each.
     Lines that name labels of their own must name `labels`, under `label_field`.
     """
 
@@ -110,17 +116,24 @@ class Layout:
     record_bytes_max: int
     decoded_bytes_max: int
     page_bytes_max: int = 256 * 2**20
+    pair_field: str | None = None
     labels: tuple[str, ...] = ()
     label_field: str | None = None
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What to read of a record, each name once."""
+        names = (self.id_field, self.content_field, self.pair_field)
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
 
 def layout_of(spec: JobSpec, limits: Limits) -> Layout:
-    """Return how a job's source is to be read; the content is in "text" or "image" by default.
+    """Return how a job's source is to be read, with the fields that are its modality's by default.
 
-    A record may hold a whole image in base64 (4 bytes for 3) beside its other fields.
+    Beside its other fields a record may hold a whole image in base64 (4 bytes for 3), or a second
+    text as long as the first.
     """
     source = spec.source
-    image_bytes = limits.image_bytes_max * 4 // 3 if spec.modality == "image" else 0
     id_field, content_field = _fields(source, spec.modality)
     return Layout(
         uri=source.uri,
@@ -128,11 +141,24 @@ def layout_of(spec: JobSpec, limits: Limits) -> Layout:
         modality=spec.modality,
         id_field=id_field,
         content_field=content_field,
-        record_bytes_max=limits.row_bytes_max + image_bytes,
+        record_bytes_max=limits.row_bytes_max + _more_bytes(spec.modality, limits),
         decoded_bytes_max=limits.source_bytes_max,
+        pair_field=(source.pair_field or "text_pair") if spec.modality == "text_pair" else None,
         labels=spec.label_set.names,
         label_field=source.label_field,
     )
+
+
+def _more_bytes(modality: Modality, limits: Limits) -> int:
+    match modality:
+        case "text":
+            return 0
+        case "image":
+            return limits.image_bytes_max * 4 // 3
+        case "text_pair":
+            return limits.row_bytes_max
+        case _:
+            assert_never(modality)
 
 
 def _fields(source: Source, modality: Modality) -> tuple[str, str]:
@@ -143,7 +169,8 @@ def _fields(source: Source, modality: Modality) -> tuple[str, str]:
         case "manifest":
             return "line", "source" if modality == "text" else "source-ref"
         case _:
-            return source.id_field, source.content_field or modality
+            by_default = "image" if modality == "image" else "text"
+            return source.id_field, source.content_field or by_default
 
 
 def shown(names: Sequence[str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from cluster.domain.ids import ItemId
 from cluster.domain.items import RejectedRow
+from cluster.domain.pairs import SEPARATOR, joined
 from cluster.settings import Limits
 from ingest.images import Fetch, check_image, image_bytes
 from ingest.rows import Absent, Candidate, Code, Layout, Problem, Row
@@ -20,15 +21,22 @@ class Validator:
         item_id = check_id(row.item_id, self._layout.id_field)
         if isinstance(item_id, Problem):
             return item_id.at(row.line)
-        content = self._content(row.content)
+        content = self._content(row)
         if isinstance(content, Problem):
             return content.at(row.line, ItemId(item_id))
         return Candidate(row.line, ItemId(item_id), content)
 
-    def _content(self, value: object) -> str | bytes | Problem:
-        if self._layout.modality == "text":
-            return check_text(value, self._layout.content_field, self._limits.row_bytes_max)
-        return self._image(value)
+    def _content(self, row: Row) -> str | bytes | Problem:
+        layout, bytes_max = self._layout, self._limits.row_bytes_max
+        if layout.modality == "image":
+            return self._image(row.content)
+        if layout.pair_field is None:
+            return check_text(row.content, layout.content_field, bytes_max)
+        first = check_side(row.content, layout.content_field, bytes_max)
+        if isinstance(first, Problem):
+            return first
+        second = check_side(row.second, layout.pair_field, bytes_max)
+        return second if isinstance(second, Problem) else joined(first, second)
 
     def _image(self, value: object) -> bytes | Problem:
         field = self._layout.content_field
@@ -68,6 +76,16 @@ def check_text(value: object, field: str, bytes_max: int) -> str | Problem:
     if size > bytes_max:
         detail = f"{field!r} has {size:,} bytes; the limit is {bytes_max:,}"
         return Problem(field, Code.FIELD_TOO_LARGE, detail)
+    return text
+
+
+def check_side(value: object, field: str, bytes_max: int) -> str | Problem:
+    """Return a text as `check_text` does, which can also be one of a pair."""
+    text = check_text(value, field, bytes_max)
+    if isinstance(text, str) and SEPARATOR in text:
+        at = text.index(SEPARATOR) + 1
+        detail = f"character {at:,} of {field!r} is U+001F, which no text of a pair may hold"
+        return Problem(field, Code.SEPARATOR_RESERVED, detail)
     return text
 
 

@@ -89,7 +89,7 @@ def every_lane() -> tuple[Lane, ...]:
         Lane(name="contracts", commands=((_beside_python("lint-imports"),),)),
         Lane(name="unit", commands=((*parallel, "tests/unit", "tests/tidy"),)),
         Lane(name="conformance", commands=((*parallel, "tests/conformance"),)),
-        Lane(name="simulation", commands=((*parallel, "tests/simulation"),)),
+        Lane(name="simulation", commands=((*parallel, "tests/simulation", "tests/fuzz"),)),
         # A process each: Serve's threads outlive its cluster, and would start the next one.
         Lane(name="ray", commands=tuple((*pytest, name) for name in _files("tests/ray"))),
         Lane(name="browser", commands=((*pytest, "tests/browser"),), lacks=lacks_chromium),

@@ -1,8 +1,13 @@
-"""Builds training snapshots: joins a round's consensus with features and folds, chunk by chunk."""
+"""Builds training snapshots: joins a round's consensus with features and folds, chunk by chunk.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+Behind the job's own rows come some of the line's earlier jobs (`training.earlier`); a content that
+any job of the line audits is among neither (`training.held_out`).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +21,12 @@ from cluster.errors import ModelNotFound, ObjectMissing, TrainingFailed
 from cluster.ports import ObjectStore, Stores
 from training.config import Recipe
 from training.consensus import Consensus
-from training.recipes import recipe_for
+from training.drift import SAMPLE_ROWS, drift
+from training.earlier import Earlier, earlier_rows
+from training.held_out import keep_out
+from training.recipes import recipe_of
 from training.snapshot import (
+    Replayed,
     Snapshot,
     SnapshotFile,
     digest_of,
@@ -30,6 +39,10 @@ from training.tables import lists_of, matrix_of
 
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
+Hashes = frozenset[bytes]
+
+SAMPLE_CHUNKS = 4
+"""The items of so many chunks at most, spread evenly, tell whether a job is like others."""
 
 SHARDS_WANTED = 32
 SHARD_ROWS_MAX = 1_024
@@ -80,22 +93,27 @@ def _read_consensus(objects: ObjectStore, job: Job, round_number: int) -> Consen
 def _write(stores: Stores, job: Job, round_number: int, consensus: Consensus) -> Snapshot:
     """Write the files of a snapshot and return its manifest."""
     objects, folder = stores.objects, paths.snapshot(job.job_id, round_number)
-    recipe = recipe_for(job.spec.modality, job.spec.base_model)
+    recipe = recipe_of(job.spec)
     chunks = stores.chunks.chunks(job.job_id)
     source = _Source(objects, job, recipe, run_name(job.job_id, round_number))
     width = source.width(chunks[0])
+    held_out = keep_out(stores, job, consensus.held_out)
     train_part, audit_part = _train_part(consensus, recipe), _audit_part(consensus)
-    shard_rows = min(SHARD_ROWS_MAX, max(1, len(train_part.positions) // SHARDS_WANTED))
+    replayed = _replay(stores, job, source, held_out, train_part.schema(width))
+    rows = len(train_part.positions) + sum(len(each.rows) for each in replayed)
+    shard_rows = min(SHARD_ROWS_MAX, max(1, rows // SHARDS_WANTED))
     with (
         _sheet(objects, f"{folder}/train.parquet", train_part.schema(width), shard_rows) as train,
         _sheet(objects, f"{folder}/audit.parquet", audit_part.schema(width)) as audit,
     ):
         for chunk in chunks:
-            parts = [(train, train_part.within(chunk)), (audit, audit_part.within(chunk))]
-            if any(len(part.positions) for _, part in parts):
+            learnt, judged = train_part.within(chunk), audit_part.within(chunk)
+            if len(learnt.positions) or len(judged.positions):
                 features = source.read(chunk)
-                for sheet, part in parts:
-                    sheet.write(part.join(features))
+                train.write(learnt.join(features, held_out))
+                audit.write(judged.join(features))
+        for each in replayed:
+            train.write(each.rows)
     return Snapshot(
         job_id=job.job_id,
         round=round_number,
@@ -103,18 +121,70 @@ def _write(stores: Stores, job: Job, round_number: int, consensus: Consensus) ->
         labels=job.spec.label_set.names,
         features=width,
         folds=recipe.folds,
+        inputs=recipe.inputs,
         train=_described(objects, folder, "train.parquet"),
         audit=_described(objects, folder, "audit.parquet"),
+        replayed=tuple(each.said for each in replayed),
     ).sealed()
+
+
+class _Again(NamedTuple):
+    """Rows of an earlier job, and what the manifest says of them."""
+
+    rows: pa.Table
+    said: Replayed
+
+
+def _replay(
+    stores: Stores, job: Job, source: "_Source", held_out: Hashes, schema: pa.Schema
+) -> list[_Again]:
+    """Return the rows of earlier jobs with their features; a job that is being deleted has none."""
+    found: list[_Again] = []
+    now = source.sample(stores.chunks.chunks(job.job_id))
+    for earlier in earlier_rows(stores, job, job.spec.seed):
+        other = replace(source, job=earlier.job, name=run_name(earlier.job.job_id, earlier.round))
+        chunks = stores.chunks.chunks(earlier.job.job_id)
+        with suppress(ObjectMissing, TrainingFailed):
+            rows = _rejoined(other, chunks, earlier, held_out)
+            before = other.sample(chunks)
+            if len(rows) and rows.schema.equals(schema):
+                said = Replayed(
+                    job_id=earlier.job.job_id,
+                    round=earlier.round,
+                    rows=len(rows),
+                    drift_p_value=drift(before, now, job.spec.seed).p_value,
+                )
+                found.append(_Again(rows, said))
+    return found
+
+
+def _rejoined(
+    source: "_Source", chunks: Sequence[Chunk], earlier: Earlier, held_out: Hashes
+) -> pa.Table:
+    weights = earlier.weights * balance_weights(earlier.targets, source.recipe.balance)
+    columns = {"target": lists_of(earlier.targets, pa.float32()), "weight": pa.array(weights)}
+    part = _Part(earlier.positions, pa.table(columns))
+    parts = ((chunk, part.within(chunk)) for chunk in chunks)
+    tables = [
+        within.join(source.read(chunk), held_out)
+        for chunk, within in parts
+        if len(within.positions)
+    ]
+    return pa.concat_tables(tables) if tables else pa.table({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Features:
-    """One chunk's features: float16 (rows, D), which rows have any, and their folds (rows,)."""
+    """One chunk's features: float16 (rows, D), which rows have any, and their folds (rows,).
+
+    `contents` (rows,) are binary, all null where the recipe reads none.
+    """
 
     chunk: Chunk
+    contents: pa.Array
     matrix: Floats
     usable: npt.NDArray[np.bool_]
+    hashes: list[bytes]
     folds: npt.NDArray[np.int16]
 
 
@@ -138,18 +208,35 @@ class _Source:
         with self.objects.open_input(self._path(chunk)) as stream:
             table = pq.read_table(stream)
         with self.objects.open_input(chunk.items_path) as stream:
-            hashes = pq.read_table(stream, columns=["content_hash"])["content_hash"].to_pylist()
+            items = pq.read_table(stream, columns=["content_hash", *self._content_column()])
         expected = np.arange(chunk.first_position, chunk.first_position + chunk.rows)
         if not np.array_equal(table["position"].to_numpy(), expected):
             raise TrainingFailed(self.name, f"the features of chunk {chunk.number} do not fit it")
         matrix = matrix_of(table["features"])
         failed = ~table["failure"].is_null().to_numpy()
+        hashes = items["content_hash"].to_pylist()
         return _Features(
             chunk=chunk,
+            contents=self._contents(items),
             matrix=matrix,
             usable=~failed & np.isfinite(matrix).all(axis=1),
+            hashes=hashes,
             folds=np.array([fold_of(each, self.recipe.folds) for each in hashes], np.int16),
         )
+
+    def _content_column(self) -> list[str]:
+        return [] if self.recipe.inputs == "features" else ["content"]
+
+    def _contents(self, items: pa.Table) -> pa.Array:
+        if not self._content_column():
+            return pa.nulls(len(items), pa.binary())
+        return items["content"].combine_chunks().cast(pa.binary())
+
+    def sample(self, chunks: Sequence[Chunk]) -> Floats:
+        """Return the features of some of a job's items, whatever is known of them."""
+        some = chunks[:: max(1, -(-len(chunks) // SAMPLE_CHUNKS))]
+        read = (self.read(chunk) for chunk in some)
+        return np.concatenate([found.matrix[found.usable][:SAMPLE_ROWS] for found in read])
 
     def _path(self, chunk: Chunk) -> str:
         return paths.features(self.job.job_id, self.job.spec.base_model, chunk.number)
@@ -167,6 +254,7 @@ class _Part:
         joined = [
             pa.field("position", pa.int64()),
             pa.field("features", pa.list_(pa.float16(), width)),
+            pa.field("content", pa.binary()),
             pa.field("fold", pa.int16()),
         ]
         return pa.schema([*joined, *self.columns.schema])
@@ -177,14 +265,19 @@ class _Part:
         start, stop = (int(end) for end in np.searchsorted(self.positions, ends))
         return _Part(self.positions[start:stop], self.columns.slice(start, stop - start))
 
-    def join(self, features: _Features) -> pa.Table:
-        """Return the rows of one chunk with its features; rows without any are left out."""
+    def join(self, features: _Features, held_out: Hashes = frozenset()) -> pa.Table:
+        """Return the rows of one chunk with its features.
+
+        Left out are rows without any, and those whose content is held out.
+        """
         rows = self.positions - features.chunk.first_position
-        kept = np.flatnonzero(features.usable[rows])
+        free = np.array([features.hashes[row] not in held_out for row in rows], dtype=np.bool_)
+        kept = np.flatnonzero(features.usable[rows] & free)
         rows = rows[kept]
         joined = {
             "position": pa.array(self.positions[kept]),
             "features": lists_of(features.matrix[rows], pa.float16()),
+            "content": features.contents.take(pa.array(rows)),
             "fold": pa.array(features.folds[rows]),
         }
         columns = self.columns.take(kept)

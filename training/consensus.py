@@ -24,12 +24,14 @@ class Consensus:
 
     `train_targets` (n, K) are the posteriors to learn at `train_positions` (n,), `audit_posterior`
     (m, K) what independent audit answers say at `audit_positions` (m,); the two never share one.
+    `held_out` are all items that are or will be audited.
     """
 
     train_positions: Positions
     train_targets: Floats
     audit_positions: Positions
     audit_posterior: Floats
+    held_out: Positions
 
     @property
     def classes(self) -> int:
@@ -51,6 +53,7 @@ class Consensus:
             train_targets=matrix_of(table["target"].take(train)),
             audit_positions=positions[judged],
             audit_posterior=matrix_of(table["audit_posterior"].take(judged)),
+            held_out=positions[np.flatnonzero(audit)],
         )
 
 

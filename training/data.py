@@ -1,5 +1,6 @@
 """The rows a training run sees, as arrays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,26 +14,30 @@ class TrainingData:
     """Rows to learn from, or one worker's share of them.
 
     `features` (n, D); `targets` (n, K) the consensus posterior of each row; `weights` (n,) what
-    each row counts in the loss; `folds` (n,) the head that must not see it.
+    each row counts in the loss; `folds` (n,) the head that must not see it; `contents` (n,) the
+    items themselves, texts or encoded images, empty for recipes that read features alone.
     """
 
     features: Floats
     targets: Floats
     weights: Floats
     folds: npt.NDArray[np.int64]
+    contents: Sequence[str | bytes] = ()
 
     def __len__(self) -> int:
         return len(self.features)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class AuditData:
-    """Rows that are never learnt from.
+class JudgedData:
+    """Rows that a model is judged on, each by its member that has not seen it.
 
-    `positions` (n,) in the job; `posterior` (n, K) from independent audit answers alone.
+    `positions` (n,) in the job, rising; `posterior` (n, K) what their answers say, of audited rows
+    the audit answers alone; `contents` as in `TrainingData`.
     """
 
     positions: npt.NDArray[np.int64]
     features: Floats
     folds: npt.NDArray[np.int64]
     posterior: Floats
+    contents: Sequence[str | bytes] = ()

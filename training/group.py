@@ -29,16 +29,21 @@ class Group(Protocol):
         ...
 
     def replicate(self, module: nn.Module) -> nn.Module:
-        """Return the module with gradients that are averaged over the workers."""
+        """Return the module with gradients that are averaged over the workers.
+
+        The module's parameters may be spread over the workers from then on.
+        """
         ...
 
 
 class Alone:
-    """A group of one."""
+    """A group of one, on a processor unless told otherwise."""
 
     rank = 0
     size = 1
-    device = torch.device("cpu")
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        self.device = device or torch.device("cpu")
 
     def total(self, tensor: Tensor) -> Tensor:
         """Return the tensor."""

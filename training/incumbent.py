@@ -19,32 +19,41 @@ Positions = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Incumbent:
-    """The model a job has been pre-labelled by, and its probabilities (n, K) of the items."""
+    """The model a job has been pre-labelled by, and its probabilities (n, K) of some items.
+
+    `sureness` (items,) is its highest probability of each item of the job.
+    """
 
     version: int
     probabilities: Floats
+    sureness: Floats
 
 
 def incumbent_on(stores: Stores, job_id: JobId, positions: Positions, classes: int) -> Incumbent:
     """Return the newest predictions of a job for rising positions (n,).
 
-    The version is the oldest that any chunk has. Raises ObjectMissing where a chunk has none.
+    The version is the one that was chosen first of all that any chunk has. Raises ObjectMissing
+    where a chunk has none.
     """
     predictions = {each.number: each for each in stores.chunks.predictions(job_id)}
-    parts = [np.empty((0, classes), np.float32)]
-    versions = []
+    parts, sureness = [np.empty((0, classes), np.float32)], [np.empty(0, np.float32)]
     for chunk in stores.chunks.chunks(job_id):
         if chunk.number not in predictions:
             raise ObjectMissing(paths.predictions(job_id, ZERO_SHOT, chunk.number))
-        versions.append(predictions[chunk.number].model_version)
+        said = read_probabilities(stores.objects, predictions[chunk.number].predictions_path)
+        sureness.append(said.max(axis=1))
         ends = (chunk.first_position, chunk.first_position + chunk.rows)
         start, stop = np.searchsorted(positions, ends)
-        if start < stop:
-            rows = positions[start:stop] - chunk.first_position
-            parts.append(_read(stores.objects, predictions[chunk.number].predictions_path)[rows])
-    return Incumbent(version=min(versions), probabilities=np.concatenate(parts))
+        parts.append(said[positions[start:stop] - chunk.first_position])
+    first = min(predictions.values(), key=lambda prediction: prediction.line_revision)
+    return Incumbent(
+        version=first.model_version,
+        probabilities=np.concatenate(parts),
+        sureness=np.concatenate(sureness),
+    )
 
 
-def _read(objects: ObjectStore, path: str) -> Floats:
+def read_probabilities(objects: ObjectStore, path: str) -> Floats:
+    """Return what a version said of a chunk's items, (rows, K); raises ObjectMissing."""
     with objects.open_input(path) as stream:
         return matrix_of(pq.read_table(stream, columns=["probabilities"])["probabilities"])

@@ -1,14 +1,16 @@
 """One training run as a Ray Train job: the same step as in one process, on several workers.
 
 The run's name and storage are those of its plan, so that a run started again, in another process
-or after the death of this one, goes on from the last checkpoint that was stored.
+or after the death of this one, goes on from the last checkpoint that was stored. The workers reduce
+over gloo, or over NCCL where each has a GPU.
 """
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 import numpy as np
 import pyarrow.fs as pafs
@@ -17,13 +19,15 @@ import torch
 from ray.train import (
     Checkpoint,
     CheckpointConfig,
-    FailureConfig,
+    CheckpointUploadMode,
     RunConfig,
-    ScalingConfig,
     WorkerGroupError,
 )
 from ray.train import TrainingFailedError as RunFailedError
 from ray.train.torch import TorchTrainer, get_device, prepare_model
+
+# To a type checker, `ray.train` still has the configurations of its first version.
+from ray.train.v2.api.config import FailureConfig, ScalingConfig
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 from torch import Tensor, nn
@@ -32,30 +36,46 @@ from cluster.errors import TrainingFailed
 from cluster.ports import ObjectStore
 from cluster.settings import LearningSettings, Settings
 from cluster.stores.objects import open_objects
-from training.minibatch import RunState
 from training.plan import TrainedModel, TrainingPlan
-from training.snapshot import read_audit, read_training
+from training.progress import Progress
+from training.run_state import RunState
+from training.sharding import shard
+from training.snapshot import read_judged, read_training
 from training.step import Fitted, train
+from training.tracking import Tracker, open_trackers, require_mlflow
 
-MODEL_FILE, AUDIT_FILE, STATE_FILE = "model.safetensors", "audit.safetensors", "state.safetensors"
+MODEL_FILE, JUDGED_FILE, STATE_FILE = "model.safetensors", "judged.safetensors", "state.safetensors"
 
 FAILURES_MAX = 3
 """How often a run goes on after it lost a worker."""
+
+PREEMPTIONS_MAX = 100
+"""How often it goes on after a node was taken away that had been announced to go."""
+
+STARTS_MAX = 60
+"""How often its workers may fail to start; where there is no room, a try takes a minute."""
 
 _logger = logging.getLogger(__name__)
 
 
 def run_on_ray(plan: TrainingPlan, settings: Settings) -> TrainedModel:
     """Run a plan to its end; raises TrainingFailed."""
+    learning = settings.learning
+    require_mlflow(learning.mlflow_uri, plan.name)
     filesystem, root = pafs.FileSystem.from_uri(settings.objects)
     trainer = TorchTrainer(
-        WorkerLoop(plan, settings.objects),
-        scaling_config=_scaling(settings.learning, plan),
+        WorkerLoop(plan, settings.objects, learning),
+        scaling_config=_scaling(learning, plan),
         run_config=RunConfig(
             name=plan.name,
             storage_path=f"{root}/{plan.snapshot.folder}/runs",
             storage_filesystem=filesystem,
-            failure_config=FailureConfig(max_failures=FAILURES_MAX),
+            failure_config=FailureConfig(
+                max_failures=FAILURES_MAX,
+                max_preemption_failures=PREEMPTIONS_MAX,
+                preemption_grace_s=learning.preemption_grace_s,
+                controller_failure_limit=STARTS_MAX,
+            ),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
@@ -76,16 +96,19 @@ class WorkerLoop:
 
     plan: TrainingPlan
     objects_uri: str
+    learning: LearningSettings
 
     def __call__(self) -> None:
         """Train on this worker's shards; the first worker stores what came out."""
-        objects, group = open_objects(self.objects_uri), WorkerGroup()
+        objects = open_objects(self.objects_uri)
+        group = WorkerGroup(shard_weights=self.learning.shard_weights)
         resume = None
         if (checkpoint := ray.train.get_checkpoint()) is not None:
             with checkpoint.as_directory() as folder:
                 if (Path(folder) / MODEL_FILE).exists():
                     return
                 resume = RunState.load((Path(folder) / STATE_FILE).read_bytes())
+        diary = _Diary(group, self._trackers(objects) if group.rank == 0 else ())
         fitted = train(
             self.plan.recipe,
             read_training(objects, self.plan.snapshot, group.rank, group.size),
@@ -93,20 +116,24 @@ class WorkerLoop:
             group,
             run_name=self.plan.name,
             resume=resume,
-            on_checkpoint=lambda state, loss: _report(
-                group, {"loss": loss, "epochs": float(state.epochs)}, {STATE_FILE: state.save()}
-            ),
+            on_progress=diary.note,
         )
+        diary.close(fitted.metrics)
         _report(group, fitted.metrics, _result_files(self.plan, objects, fitted))
+
+    def _trackers(self, objects: ObjectStore) -> tuple[Tracker, ...]:
+        folder = f"{self.plan.snapshot.folder}/tensorboard/{self.plan.name}"
+        return open_trackers(objects, folder, self.learning.mlflow_uri, self.plan.name)
 
 
 class WorkerGroup:
     """The workers of this run, from inside one of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shard_weights: bool) -> None:
         context = ray.train.get_context()
         self.rank, self.size = context.get_world_rank(), context.get_world_size()
         self.device = get_device()
+        self._shard_weights = shard_weights
 
     def total(self, tensor: Tensor) -> Tensor:
         """Return the sum of every worker's tensor, the same bits to each."""
@@ -116,47 +143,105 @@ class WorkerGroup:
 
     def replicate(self, module: nn.Module) -> nn.Module:
         """Return the module with gradients that are averaged over the workers."""
-        return prepare_model(module)
+        if self._shard_weights and self.size > 1:
+            return shard(module, self.size, self.device)
+        # Some base models have weights that nothing here depends on.
+        options = {"find_unused_parameters": True}
+        return prepare_model(module, parallel_strategy_kwargs=options)
+
+
+class _Diary:
+    """What one worker tells of its run on the way, and saves of it."""
+
+    def __init__(self, group: WorkerGroup, trackers: tuple[Tracker, ...]) -> None:
+        self._group, self._trackers = group, trackers
+        self._epochs, self._looked_at_s = 0.0, time.perf_counter()
+
+    def note(self, progress: Progress) -> None:
+        """Track progress; save the run where that is due, or where a node is about to go.
+
+        Every worker must call after the same steps.
+        """
+        now_s = time.perf_counter()
+        metrics = {
+            "loss": progress.loss,
+            "rows_per_s": progress.rows / (now_s - self._looked_at_s),
+            "workers": float(self._group.size),
+        }
+        self._epochs = progress.epochs
+        self._log(metrics)
+        leaving = ray.train.get_preemption_info() is not None
+        if leaving or progress.due:
+            self._flush()
+            files = {STATE_FILE: progress.state()}
+            # Where there is time, the next epoch does not wait for the upload.
+            mode = CheckpointUploadMode.SYNC if leaving else CheckpointUploadMode.ASYNC
+            _report(self._group, {**metrics, "epochs": progress.epochs}, files, mode)
+        self._looked_at_s = time.perf_counter()
+
+    def close(self, metrics: Mapping[str, float]) -> None:
+        """Track how the run ended."""
+        self._log(metrics)
+        self._flush()
+
+    def _log(self, metrics: Mapping[str, float]) -> None:
+        for tracker in self._trackers:
+            tracker.log(round(self._epochs), metrics, time.time())
+
+    def _flush(self) -> None:
+        for tracker in self._trackers:
+            tracker.flush()
 
 
 def _scaling(learning: LearningSettings, plan: TrainingPlan) -> ScalingConfig:
     resources = {"CPU": learning.cpus_per_worker}
     if learning.gpus_per_worker > 0:
         resources["GPU"] = learning.gpus_per_worker
+    most = plan.workers(learning.workers)
+    least = min(most, learning.workers_min or most)
     return ScalingConfig(
-        num_workers=plan.workers(learning.workers),
+        num_workers=most if least == most else (least, most),
         use_gpu=learning.gpus_per_worker > 0,
         resources_per_worker=resources,
     )
 
 
-def _report(group: WorkerGroup, metrics: Mapping[str, float], files: Mapping[str, bytes]) -> None:
+def _report(
+    group: WorkerGroup,
+    metrics: Mapping[str, float],
+    files: Mapping[str, bytes],
+    mode: CheckpointUploadMode = CheckpointUploadMode.SYNC,
+) -> None:
     """Report metrics, with a checkpoint from the first worker; every worker must call."""
-    if group.rank > 0:
-        ray.train.report(dict(metrics))
-        return
-    with TemporaryDirectory() as folder:
+    checkpoint = None
+    if group.rank == 0:
+        folder = Path(mkdtemp(prefix="muster-checkpoint-"))
         for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
-        ray.train.report(dict(metrics), checkpoint=Checkpoint.from_directory(folder))
+            (folder / name).write_bytes(content)
+        checkpoint = Checkpoint.from_directory(folder)
+    ray.train.report(
+        dict(metrics),
+        checkpoint=checkpoint,
+        checkpoint_upload_mode=mode,
+        delete_local_checkpoint_after_upload=True,
+    )
 
 
 def _result_files(plan: TrainingPlan, objects: ObjectStore, fitted: Fitted) -> Mapping[str, bytes]:
-    """Return the model file and what the model says of the audit items."""
-    audit = read_audit(objects, plan.snapshot)
-    probabilities = fitted.model.predict(audit.features, audit.folds)
+    """Return the model file and what the model says of the items it is judged on."""
+    probabilities = fitted.model.judged(read_judged(objects, plan.snapshot))
     return {
         MODEL_FILE: fitted.model.save(),
-        AUDIT_FILE: save_arrays({"probabilities": probabilities}),
+        JUDGED_FILE: save_arrays({"probabilities": probabilities}),
     }
 
 
 def _trained(folder: Path, metrics: Mapping[str, float]) -> TrainedModel:
-    audit = load_arrays((folder / AUDIT_FILE).read_bytes())
+    judged = load_arrays((folder / JUDGED_FILE).read_bytes())
     return TrainedModel(
         weights=(folder / MODEL_FILE).read_bytes(),
         metrics={name: float(value) for name, value in metrics.items()},
-        audit_probabilities=audit["probabilities"].astype(np.float32),
+        judged_probabilities=judged["probabilities"].astype(np.float32),
     )
 
 

@@ -3,7 +3,7 @@
 from cluster.ports import ObjectStore
 from training.group import Alone
 from training.plan import TrainedModel, TrainingPlan
-from training.snapshot import read_audit, read_training
+from training.snapshot import read_judged, read_training
 from training.step import train
 
 
@@ -16,10 +16,10 @@ class LocalTrainer:
     def fit(self, plan: TrainingPlan) -> TrainedModel:
         """Train on the whole snapshot; raises TrainingFailed."""
         data = read_training(self._objects, plan.snapshot)
-        audit = read_audit(self._objects, plan.snapshot)
+        judged = read_judged(self._objects, plan.snapshot)
         fitted = train(plan.recipe, data, plan.seed, Alone(), run_name=plan.name)
         return TrainedModel(
             weights=fitted.model.save(),
             metrics=fitted.metrics,
-            audit_probabilities=fitted.model.predict(audit.features, audit.folds),
+            judged_probabilities=fitted.model.judged(judged),
         )

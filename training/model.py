@@ -17,6 +17,7 @@ from safetensors.torch import save as save_tensors
 
 from cluster.errors import ModelUnusable
 from training.config import Shape
+from training.data import JudgedData
 from training.heads import Heads, LinearHeads
 from training.resnet import ResNetHeads
 from training.weights import metadata_of, shape_of
@@ -28,10 +29,12 @@ BATCH_ROWS = 1_024
 
 
 def build_heads(shape: Shape) -> Heads:
-    """Return freshly initialised heads of an architecture."""
+    """Return freshly initialised heads of an architecture; raises ValueError for an encoder."""
     if shape.kind == "linear":
         return LinearHeads(shape)
-    return ResNetHeads(shape)
+    if shape.kind == "resnet":
+        return ResNetHeads(shape)
+    raise ValueError(f"a {shape.kind} version reads contents, no features")
 
 
 class CrossFitted:
@@ -78,6 +81,10 @@ class CrossFitted:
         if not np.isfinite(probabilities).all():
             raise ModelUnusable(self.shape.kind, "it gives probabilities that are not finite")
         return probabilities
+
+    def judged(self, rows: JudgedData) -> Floats:
+        """Return what it says of rows (m, K), each by the head of its own fold."""
+        return self.predict(rows.features, rows.folds)
 
     def _batches(self, features: Floats, folds: Folds | None) -> Iterator[Floats]:
         for start in range(0, len(features), BATCH_ROWS):

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cluster.domain.ids import ModelName
 from training.config import Recipe
 from training.snapshot import Snapshot
 
@@ -34,15 +35,15 @@ class TrainingPlan:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TrainedModel:
-    """A model file, how the run went, and what the model says of the audit items.
+    """A model file, how the run went, and what the model says of the items it is judged on.
 
-    `audit_probabilities` (m, K) are in the order of the snapshot's audit rows, each by the head of
-    its own fold.
+    `judged_probabilities` (m, K) are in the order of `training.snapshot.read_judged`, each by the
+    head of its own fold.
     """
 
     weights: bytes
     metrics: Mapping[str, float]
-    audit_probabilities: Floats
+    judged_probabilities: Floats
 
 
 class Trainer(Protocol):
@@ -51,3 +52,19 @@ class Trainer(Protocol):
     def fit(self, plan: TrainingPlan) -> TrainedModel:
         """Run a plan to its end; raises TrainingFailed."""
         ...
+
+
+class Tuner(Protocol):
+    """Knows better recipes than the default ones, or looks for them."""
+
+    def tuned(self, line: ModelName, plan: TrainingPlan) -> TrainingPlan:
+        """Return the plan with the recipe to train a model line with; that of the plan at worst."""
+        ...
+
+
+class Untuned:
+    """A `Tuner` that leaves every recipe as it is."""
+
+    def tuned(self, line: ModelName, plan: TrainingPlan) -> TrainingPlan:  # noqa: ARG002
+        """Return the plan."""
+        return plan

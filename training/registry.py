@@ -1,4 +1,4 @@
-"""Model versions: immutable, each with its lineage, and one of each line live."""
+"""Model versions: immutable, each with its lineage."""
 
 import json
 from dataclasses import asdict
@@ -8,7 +8,6 @@ from cluster import paths
 from cluster.domain.ids import ModelName, UnixSeconds
 from cluster.domain.jobs import Job
 from cluster.domain.models import ZERO_SHOT, Lineage, ModelRecord, ModelSpec
-from cluster.errors import StaleRevision
 from cluster.ports import ModelRegistry, ObjectStore, Stores
 from training.plan import TrainedModel
 from training.weights import shape_of
@@ -39,20 +38,6 @@ def register(
             ModelRecord(spec=spec, lineage=lineage, metrics=trained.metrics, created_at=now)
         )
     return registered
-
-
-def promote(models: ModelRegistry, name: ModelName, version: int, over: int) -> bool:
-    """Make a version live in place of the one it was compared with, and say whether it is live.
-
-    False where another one is live by now: the comparison does not speak of that one.
-    """
-    if models.live(name).spec.version == version:
-        return True
-    try:
-        models.promote(name, version, expected_live=over)
-    except StaleRevision:
-        return False
-    return True
 
 
 def _find(models: ModelRegistry, name: ModelName, lineage: Lineage) -> ModelRecord | None:

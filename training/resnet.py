@@ -1,10 +1,14 @@
 """Small residual networks on 3 x 32 x 32 pixels: one network a fold."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from training.config import Shape
+from training.augmentation import shift
+from training.config import ResNetHead, Shape
 from training.heads import Heads
+from training.tensors import Rows
 
 CHANNELS, SIDE = 3, 32
 
@@ -53,3 +57,31 @@ class _Net(nn.Module):
         pooled = self.backbone(pixels * 4.0 - 2.0).pooler_output
         logits: Tensor = self.classifier(pooled.flatten(1))
         return logits
+
+
+class ResNetLearner:
+    """Networks as the minibatch loop sees them, over rows of pixels."""
+
+    def __init__(self, config: ResNetHead, network: ResNetHeads, rows: Rows) -> None:
+        self.network = network
+        self._shift_pixels, self._rows = config.shift_pixels, rows
+
+    @property
+    def members(self) -> Sequence[nn.Module]:
+        """The network of each fold."""
+        return list(self.network.nets)
+
+    @property
+    def sizes(self) -> Tensor:
+        """All alike (n,)."""
+        return torch.ones_like(self._rows.folds)
+
+    def logits(self, replica: nn.Module, index: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the logits (b, F, K) of some rows, each moved a little."""
+        images = self._rows.features[index].view(-1, CHANNELS, SIDE, SIDE)
+        logits: Tensor = replica(shift(images, self._shift_pixels, generator).flatten(1))
+        return logits
+
+    def own(self, index: Tensor) -> Tensor:
+        """Return the logits (b, K) of some rows, each by the network of its own fold."""
+        return self.network.own(self._rows.features[index], self._rows.folds[index])

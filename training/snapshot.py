@@ -1,19 +1,22 @@
 """Training snapshots: the rows of one round, immutable, each file under its SHA-256.
 
 A snapshot is a folder of `train.parquet` (position int64, features fixed_size_list<float16>[D],
-target fixed_size_list<float>[K], weight float, fold int16), `audit.parquet` (position, features,
-fold, audit_posterior fixed_size_list<float>[K]) and `manifest.json`, which is written last: a
-folder without it is no snapshot yet.
+content binary, target fixed_size_list<float>[K], weight float, fold int16), `audit.parquet`
+(position, features, content, fold, audit_posterior fixed_size_list<float>[K]) and `manifest.json`,
+which is written last: a folder without it is no snapshot yet. Its `inputs` say what the recipe
+reads; a content, a text in UTF-8 or an encoded image, is null where that is features alone. Rows of
+earlier jobs come behind the job's own; their positions are those in their own job.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,7 +24,9 @@ from cluster import paths
 from cluster.domain.ids import JobId
 from cluster.errors import ObjectMissing, TrainingFailed
 from cluster.ports import ObjectStore
-from training.data import AuditData, TrainingData
+from training.config import Inputs
+from training.data import JudgedData, TrainingData
+from training.judging import thinned
 from training.tables import matrix_of
 
 _READ_BYTES = 2**20
@@ -38,8 +43,24 @@ class SnapshotFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """How many rows are those of another job of the line, as it believed them in a round.
+
+    `drift_p_value` says how probably items alike would differ as much as those of the two jobs do.
+    """
+
+    job_id: JobId
+    round: int
+    rows: int
+    drift_p_value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A manifest: what was learnt from, enough to tell two snapshots apart by `hash`."""
+    """A manifest: what was learnt from, enough to tell two snapshots apart by `hash`.
+
+    The last rows of `train` are those of `replayed`, in its order.
+    """
 
     job_id: JobId
     round: int
@@ -49,7 +70,14 @@ class Snapshot:
     folds: int
     train: SnapshotFile
     audit: SnapshotFile
+    inputs: Inputs = "features"
+    replayed: tuple[Replayed, ...] = ()
     hash: str = ""
+
+    @property
+    def own_rows(self) -> int:
+        """How many rows to learn from are the job's own."""
+        return self.train.rows - sum(each.rows for each in self.replayed)
 
     @property
     def folder(self) -> str:
@@ -63,20 +91,35 @@ class Snapshot:
 
     def sealed(self) -> Self:
         """Return the manifest with its hash over everything else it says."""
-        return replace(self, hash=sha256(replace(self, hash="").to_json()).hexdigest())
+        return replace(self, hash=_seal(asdict(self)))
 
     def to_json(self) -> bytes:
         """Return the manifest as it is stored; equal manifests give equal bytes."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True).encode()
+        return _json(asdict(self))
 
     @classmethod
     def of_json(cls, content: bytes) -> Self:
-        """Return a stored manifest; raises ValueError, KeyError or TypeError for anything else."""
+        """Return a stored manifest; raises ValueError, KeyError or TypeError for anything else.
+
+        The hash is that of what is stored: older manifests say less.
+        """
         fields = json.loads(content)
+        if fields["hash"] != _seal(fields):
+            raise ValueError("its hash is not that of what it says")
         fields["train"] = SnapshotFile(**fields["train"])
         fields["audit"] = SnapshotFile(**fields["audit"])
         fields["labels"] = tuple(fields["labels"])
+        fields["replayed"] = tuple(Replayed(**each) for each in fields.get("replayed", ()))
         return cls(**fields)
+
+
+def _seal(fields: Mapping[str, Any]) -> str:
+    """Return the hash over all that a manifest says but its hash."""
+    return sha256(_json({**fields, "hash": ""})).hexdigest()
+
+
+def _json(fields: Mapping[str, Any]) -> bytes:
+    return json.dumps(fields, indent=2, sort_keys=True).encode()
 
 
 def run_name(job_id: JobId, round_number: int) -> str:
@@ -98,8 +141,6 @@ def find_snapshot(objects: ObjectStore, job_id: JobId, round_number: int) -> Sna
         snapshot = Snapshot.of_json(content)
     except (ValueError, KeyError, TypeError):
         raise TrainingFailed(name, "the manifest of its snapshot is corrupt") from None
-    if snapshot != snapshot.sealed():
-        raise TrainingFailed(name, "the manifest of its snapshot is corrupt")
     for file in (snapshot.train, snapshot.audit):
         with _readable(snapshot, file.name):
             if digest_of(objects, f"{snapshot.folder}/{file.name}") != file.sha256:
@@ -127,18 +168,60 @@ def read_training(
         targets=matrix_of(table["target"]),
         weights=table["weight"].to_numpy().copy(),
         folds=table["fold"].to_numpy().astype(np.int64),
+        contents=_contents(snapshot, table),
     )
 
 
-def read_audit(objects: ObjectStore, snapshot: Snapshot) -> AuditData:
-    """Return the rows a model is judged on; raises TrainingFailed like `read_training`."""
+def read_audit(objects: ObjectStore, snapshot: Snapshot) -> JudgedData:
+    """Return the audited rows, never learnt from; raises TrainingFailed like `read_training`."""
+    return _judged(snapshot, _audited(objects, snapshot))
+
+
+def read_judged(objects: ObjectStore, snapshot: Snapshot) -> JudgedData:
+    """Return the rows that tell a candidate from the live model: `training.judging` says why.
+
+    They are the audited ones and the job's own that were learnt from, or an even part of those.
+    Raises TrainingFailed like `read_training`.
+    """
+    taught = _taught(objects, snapshot, thinned(np.arange(snapshot.own_rows)))
+    table = pa.concat_tables([_audited(objects, snapshot), taught])
+    return _judged(snapshot, table.sort_by("position"))
+
+
+def _audited(objects: ObjectStore, snapshot: Snapshot) -> pa.Table:
     table = _read_shards(objects, snapshot, snapshot.audit, range(snapshot.audit.shards))
-    return AuditData(
+    return table.rename_columns({"audit_posterior": "posterior"})
+
+
+def _taught(objects: ObjectStore, snapshot: Snapshot, rows: npt.NDArray[np.int64]) -> pa.Table:
+    """Return some of the rows to learn from, shard by shard, with what is believed of them."""
+    parts, first = [], 0
+    for shard in range(snapshot.train.shards):
+        table = _read_shards(objects, snapshot, snapshot.train, range(shard, shard + 1))
+        start, stop = np.searchsorted(rows, (first, first + len(table)))
+        parts.append(table.take(rows[start:stop] - first).drop_columns(["weight"]))
+        first += len(table)
+    return pa.concat_tables(parts).rename_columns({"target": "posterior"})
+
+
+def _judged(snapshot: Snapshot, table: pa.Table) -> JudgedData:
+    return JudgedData(
         positions=table["position"].to_numpy(),
         features=matrix_of(table["features"]),
         folds=table["fold"].to_numpy().astype(np.int64),
-        posterior=matrix_of(table["audit_posterior"]),
+        posterior=matrix_of(table["posterior"]),
+        contents=_contents(snapshot, table),
     )
+
+
+def _contents(snapshot: Snapshot, table: pa.Table) -> Sequence[str | bytes]:
+    if snapshot.inputs == "features":
+        return ()
+    contents = table["content"]
+    found: list[str | bytes] = (
+        contents.cast(pa.string()) if snapshot.inputs == "texts" else contents
+    ).to_pylist()
+    return found
 
 
 def digest_of(objects: ObjectStore, path: str) -> str:

@@ -1,34 +1,52 @@
 """The learning stage of a job: train on the newest consensus, and promote what is better."""
 
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from cluster.domain.ids import UnixSeconds
 from cluster.domain.jobs import Job, JobState
-from cluster.domain.models import Lineage, ModelRecord
-from cluster.errors import ModelUnusable, ObjectMissing, TrainingFailed
+from cluster.domain.lines import TRIALS, Stage
+from cluster.domain.models import Lineage, ModelRecord, ModelSpec
+from cluster.errors import ModelUnusable, ObjectMissing, TrainingFailed, Unavailable
 from cluster.ports import Stores
 from cluster.runner import JobDesk
+from cluster.settings import RolloutSettings
 from training.building import build_snapshot
-from training.consensus import audit_weights
 from training.incumbent import Incumbent, incumbent_on
-from training.plan import Trainer, TrainingPlan
+from training.judging import chances
+from training.lines import admit, version_for
+from training.plan import Trainer, TrainingPlan, Tuner, Untuned
 from training.promotion import PromotionDecision, decide
-from training.recipes import recipe_for
-from training.registry import promote, register
-from training.snapshot import Snapshot, read_audit
+from training.recipes import recipe_of
+from training.registry import register
+from training.rollout import Why
+from training.snapshot import Snapshot, read_judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
-    """How a round of learning ended; `promoted` tells whether the candidate is live now.
+    """How a round of learning ended; `stage` is where the candidate stands now.
 
-    `outdated` tells that the live model is newer than the job's pre-labels, whoever promoted it.
+    `outdated` tells that the job is to be pre-labelled by another version than it was, whoever
+    promoted that or rolled it back.
     """
 
     snapshot: Snapshot
     candidate: ModelRecord
     decision: PromotionDecision
-    promoted: bool
+    stage: Stage
     outdated: bool
+
+
+_VERDICTS: Mapping[Stage, str] = MappingProxyType(
+    {
+        Stage.LIVE: "promoted",
+        Stage.SHADOW: "it answers online requests beside the live version first",
+        Stage.CANARY: "it answers a share of the online requests first",
+    }
+)
 
 
 class LearnStage:
@@ -38,11 +56,21 @@ class LearnStage:
     first one made. Whatever goes wrong, the live model stays and the job goes on asking.
     """
 
-    def __init__(self, stores: Stores, trainer: Trainer, code_version: str) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        trainer: Trainer,
+        code_version: str,
+        rollout: RolloutSettings,
+        warm: Callable[[ModelSpec], None],
+        tuner: Tuner | None = None,
+    ) -> None:
+        """Take `warm` to load a version on the replicas before anybody is answered by it."""
         self._stores, self._trainer, self._code_version = stores, trainer, code_version
+        self._rollout, self._warm, self._tuner = rollout, warm, tuner or Untuned()
 
     def run(self, desk: JobDesk) -> JobState:
-        """Learn from the newest round; PRELABELLING is next where a newer model is live then."""
+        """Learn from the newest round; PRELABELLING is next where another version serves then."""
         desk.check()
         started_at = desk.clock.now()
         try:
@@ -55,33 +83,49 @@ class LearnStage:
         return JobState.PRELABELLING if outcome.outdated else JobState.ASKING
 
     def _learn(self, desk: JobDesk) -> _Outcome:
-        job, models = desk.job, self._stores.models
+        job = desk.job
         snapshot = build_snapshot(self._stores, job, job.progress.rounds)
-        recipe = recipe_for(job.spec.modality, job.spec.base_model)
-        plan = TrainingPlan(snapshot=snapshot, recipe=recipe, seed=job.spec.seed)
+        recipe = recipe_of(job.spec)
+        default = TrainingPlan(snapshot=snapshot, recipe=recipe, seed=job.spec.seed)
+        plan = self._tuner.tuned(job.model_name, default)
         trained = self._trainer.fit(plan)
         desk.check()
-        audit = read_audit(self._stores.objects, snapshot)
-        incumbent = incumbent_on(self._stores, job.job_id, audit.positions, len(snapshot.labels))
+        judged = read_judged(self._stores.objects, snapshot)
+        incumbent = incumbent_on(self._stores, job.job_id, judged.positions, len(snapshot.labels))
         decision = decide(
             incumbent.probabilities,
-            trained.audit_probabilities,
-            audit.posterior,
-            weights=audit_weights(self._stores.objects, job.job_id, audit.positions),
+            trained.judged_probabilities,
+            judged.posterior,
+            chances=chances(incumbent.sureness, judged.positions),
         )
         lineage = self._lineage(job, plan, incumbent)
         candidate = register(self._stores, job, trained, lineage, desk.clock.now())
-        version = candidate.spec.version
-        promoted = decision.promote and promote(
-            models, job.model_name, version, over=incumbent.version
-        )
+        stage = Stage.REGISTERED
+        if decision.promote:
+            stage = self._admit(job, candidate, incumbent.version, decision, desk.clock.now())
+        serving, _ = version_for(self._stores, job)
         return _Outcome(
             snapshot=snapshot,
             candidate=candidate,
             decision=decision,
-            promoted=promoted,
-            outdated=models.live(job.model_name).spec.version > incumbent.version,
+            stage=stage,
+            outdated=serving.spec.version != incumbent.version,
         )
+
+    def _admit(
+        self,
+        job: Job,
+        candidate: ModelRecord,
+        over: int,
+        decision: PromotionDecision,
+        now: UnixSeconds,
+    ) -> Stage:
+        with suppress(Unavailable):  # whoever answers first loads it then
+            self._warm(candidate.spec)
+        reason = f"better than version {over} on {decision.n:,} items"
+        why = Why(by=job.job_id, reason=reason, at=now, p_value=decision.p_value)
+        version = candidate.spec.version
+        return admit(self._stores, job.model_name, version, over, self._rollout, why)
 
     def _lineage(self, job: Job, plan: TrainingPlan, incumbent: Incumbent) -> Lineage:
         return Lineage(
@@ -98,17 +142,18 @@ class LearnStage:
 
 def _record(desk: JobDesk, outcome: _Outcome, seconds: float) -> None:
     decision, version = outcome.decision, outcome.candidate.spec.version
-    verdict = "promoted" if outcome.promoted else f"not promoted, {decision.reason}"
+    verdict = _VERDICTS.get(outcome.stage, f"not promoted, {decision.reason}")
     desk.record(
         "learn.done",
         f"version {version} learnt from {outcome.snapshot.train.rows:,} items: {verdict}",
         round=outcome.snapshot.round,
         seconds=seconds,
         train_items=outcome.snapshot.train.rows,
-        audit_items=decision.n,
+        judged_items=decision.n,
         candidate_score=decision.candidate_score,
         incumbent_score=decision.incumbent_score,
         p_value=decision.p_value,
-        promoted=float(outcome.promoted),
+        promoted=float(outcome.stage is Stage.LIVE),
+        on_trial=float(outcome.stage in TRIALS),
         version=version,
     )

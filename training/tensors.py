@@ -1,14 +1,14 @@
-"""The rows of one worker as tensors, and the noise-aware loss on them."""
+"""The rows of one worker as tensors."""
 
 from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from training.data import TrainingData
 from training.group import Group
+from training.losses import soft_cross_entropy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,12 +46,3 @@ class Rows:
         losses = soft_cross_entropy(logits, self.targets)
         sums = group.total(torch.stack([(losses * self.weights).sum(), self.weights.sum()]))
         return float(sums[0] / sums[1])
-
-
-def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross entropy (...,) of logits (..., K) against posteriors (..., K).
-
-    The target is what the crowd's answers say, not their most voted label: an item they are unsure
-    of teaches that it is unsure (Peterson et al. 2019, doi:10.1109/ICCV.2019.00971).
-    """
-    return -(targets * functional.log_softmax(logits, dim=-1)).sum(-1)

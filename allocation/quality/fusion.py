@@ -20,9 +20,6 @@ from allocation.quality.calibration import fit_temperature, normalised, scaled
 from allocation.quality.opinion_pool import DOUBT_MIN, Opinions, believe
 from allocation.quality.votes import Floats, Votes
 
-AUDITED_ENOUGH = 30
-"""Audited items from which on the model is calibrated on them alone."""
-
 REVIEWER_ERROR = 0.01
 """What a reviewer's word is taken for: right but for this."""
 
@@ -115,12 +112,11 @@ def _calibrated(
     if witnesses.model is None:
         base_rates = np.log(np.maximum(alone.class_prior, DOUBT_MIN))
         return np.tile(normalised(base_rates[None]), (votes.n_items, 1)), 1.0
-    audited = witnesses.audit_votes.answers_per_item() > 0
-    evidence = _evidence(witnesses.audit_votes, alone) if reference is None else reference
-    if audited.sum() < AUDITED_ENOUGH:
-        evidence = evidence + _evidence(votes, alone)
-        audited |= votes.answers_per_item() > 0
-    temperature = fit_temperature(witnesses.model[audited], evidence[audited])
+    audit_votes = witnesses.audit_votes
+    checked = _evidence(audit_votes, alone) if reference is None else reference
+    evidence = _evidence(votes, alone) + checked
+    answered = (votes.answers_per_item() > 0) | (audit_votes.answers_per_item() > 0)
+    temperature = fit_temperature(witnesses.model[answered], evidence[answered])
     return scaled(witnesses.model, temperature), temperature
 
 

@@ -33,9 +33,9 @@ class OnlineTruth:
 
     def __init__(self, *, n_items: int, n_workers: int, pseudo_counts: Floats) -> None:
         k = len(pseudo_counts)
-        self._pseudo_counts = pseudo_counts
+        # A worker's K rows of counts, [answer, truth], and below them their sums: one cache line.
+        self._unknown = np.vstack([pseudo_counts.T, pseudo_counts.sum(axis=1)])
         self._counts = np.empty((0, k))
-        self._totals = np.empty((0, k))
         self._class_mass = np.ones(k)
         self._newest = np.full(n_items, _NONE, dtype=np.int32)
         self._earlier = np.empty(_ANSWERS_AT_FIRST, dtype=np.int32)
@@ -49,12 +49,7 @@ class OnlineTruth:
 
     def add_workers(self, count: int) -> None:
         """Make room for so many workers more, of whom nothing is known."""
-        k = len(self._pseudo_counts)
-        unknown = np.tile(self._pseudo_counts.T, (count, 1))
-        self._counts = np.concatenate([self._counts, unknown])
-        self._totals = np.concatenate(
-            [self._totals, np.tile(self._pseudo_counts.sum(axis=1), (count, 1)).reshape(-1, k)]
-        )
+        self._counts = np.concatenate([self._counts, np.tile(self._unknown, (count, 1))])
 
     def take(self, items: Indices, workers: Indices, labels: Indices) -> None:
         """Take answers in their order; codes are dense, as those of `Votes`."""
@@ -66,7 +61,6 @@ class OnlineTruth:
             self._earlier,
             self._cells,
             self._counts,
-            self._totals,
             self._class_mass,
             self.posterior,
         )
@@ -74,8 +68,9 @@ class OnlineTruth:
 
     def log_confusion(self) -> Floats:
         """Return log P(answer | truth) as [worker, truth, answer], (workers, K, K)."""
-        workers, k = self._totals.shape
-        by_answer = self._counts.reshape(workers, k, k) / self._totals[:, None, :]
+        rows, k = self._unknown.shape
+        by_worker = self._counts.reshape(-1, rows, k)
+        by_answer = by_worker[:, :k] / by_worker[:, k:]
         log_confusion: Floats = np.log(by_answer)
         return log_confusion.transpose(0, 2, 1)
 
@@ -103,15 +98,15 @@ def _take_of(n_labels: int) -> Take:
         earlier: Indices,
         cells: Indices,
         counts: Floats,
-        totals: Floats,
         belief: Floats,
     ) -> None:
         """Multiply `belief` (K,) by the likelihood of an answer and all earlier ones; normalise."""
         while answer != _NONE:
             cell = cells[answer]
+            total = cell - cell % (k + 1) + k
             largest = 0.0
             for truth in range(k):
-                belief[truth] *= counts[cell, truth] / totals[cell // k, truth]
+                belief[truth] *= counts[cell, truth] / counts[total, truth]
                 largest = max(largest, belief[truth])
             if largest < _PRODUCT_MIN:
                 belief /= largest
@@ -126,7 +121,6 @@ def _take_of(n_labels: int) -> Take:
         earlier: Indices,
         cells: Indices,
         counts: Floats,
-        totals: Floats,
         class_mass: Floats,
         posterior: Reals,
     ) -> None:
@@ -134,24 +128,27 @@ def _take_of(n_labels: int) -> Take:
         belief, change = np.empty(k), np.empty(k)
         for index in range(len(items)):
             item, answer = items[index], size + index
-            cells[answer] = workers[index] * k + labels[index]
+            total = workers[index] * (k + 1) + k
+            cells[answer] = total - k + labels[index]
             earlier[answer] = newest[item]
             newest[item] = answer
             belief[:] = class_mass
-            believe(answer, earlier, cells, counts, totals, belief)
+            believe(answer, earlier, cells, counts, belief)
             # The newest answer was not counted before, nor the item if it is its first.
             known = 1.0 if earlier[answer] != _NONE else 0.0
             for truth in range(k):
                 counts[cells[answer], truth] += belief[truth]
-                totals[workers[index], truth] += belief[truth]
+                counts[total, truth] += belief[truth]
                 change[truth] = belief[truth] - posterior[item, truth]
                 class_mass[truth] += belief[truth] - known * posterior[item, truth]
                 posterior[item, truth] = belief[truth]
             before = earlier[answer]
             while before != _NONE:
+                cell = cells[before]
+                total = cell - cell % (k + 1) + k
                 for truth in range(k):
-                    counts[cells[before], truth] += change[truth]
-                    totals[cells[before] // k, truth] += change[truth]
+                    counts[cell, truth] += change[truth]
+                    counts[total, truth] += change[truth]
                 before = earlier[before]
 
     return take

@@ -1,13 +1,12 @@
-"""The service's SQLite database, read from outside and never written."""
+"""The service's database, read from outside and never written."""
 
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
+from sqlalchemy import NullPool, create_engine, text
 
 from cluster.domain.jobs import JobState, Progress
 
@@ -47,10 +46,13 @@ class StoredAnswer:
 
 
 class Book:
-    """Reads one job's rows; every call sees what is committed at its time."""
+    """Reads one job's rows; every call sees what is committed at its time.
 
-    def __init__(self, data_dir: Path, job_id: str) -> None:
-        self._uri, self._job_id = f"file:{data_dir / 'muster.db'}?mode=ro", job_id
+    Where the server is away calls raise SQLAlchemy's DBAPIError.
+    """
+
+    def __init__(self, url: str, job_id: str) -> None:
+        self._engine, self._job_id = create_engine(url, poolclass=NullPool), job_id
 
     def standing(self) -> Standing:
         """Return where the job stands."""
@@ -91,5 +93,10 @@ class Book:
         return tuple(StoredAnswer(position=row[0], worker_id=row[1], label=row[2]) for row in rows)
 
     def _rows(self, query: str) -> Sequence[Any]:
-        with closing(sqlite3.connect(self._uri, uri=True, timeout=30.0)) as connection:
-            return connection.execute(query, {"job": self._job_id}).fetchall()
+        with self._engine.connect() as connection:
+            return connection.execute(text(query), {"job": self._job_id}).fetchall()
+
+
+def sqlite_url(data_dir: Path) -> str:
+    """Return the address of a service's SQLite database, opened for reading alone."""
+    return f"sqlite:///file:{data_dir / 'muster.db'}?mode=ro&uri=true"

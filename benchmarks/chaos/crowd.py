@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Self
 
 from benchmarks.chaos.corpus import LABELS, Corpus
-from benchmarks.chaos.door import Door
+from benchmarks.chaos.door import Door, Reply
 from serve_apps.gateway.schemas.work import (
     AnswerResult,
     AnswerResults,
@@ -36,6 +36,8 @@ class Crew:
 class Lease:
     """An item leased to a worker, by a claim sent and answered at these times (monotonic)."""
 
+    token: str
+    worker_id: str
     position: int
     asked_at: float
     given_at: float
@@ -45,15 +47,18 @@ class Lease:
 class Told:
     """What a worker was told of one answer in the end, at what time (monotonic).
 
-    `verdict` is `accepted`, `replayed` or the type of the problem. `lost` tells that the answer
-    was sent at least once without a definite reply, so that it may have been stored all the same.
+    `verdict` is `accepted`, `replayed` or the type of the problem; the request that brought it was
+    sent at `sent_at`. `lost` tells that the answer was sent at least once without a definite reply,
+    so that it may have been stored all the same.
     """
 
+    token: str
     worker_id: str
     position: int
     label: str
     verdict: str
     lost: bool
+    sent_at: float
     at: float
 
     @property
@@ -90,32 +95,42 @@ class Worker:
         offers = OfferList.model_validate_json(reply.content).offers
         given_at = monotonic()
         self.diary.leases += [
-            Lease(position=self.position(offer), asked_at=asked_at, given_at=given_at)
+            Lease(
+                token=offer.token,
+                worker_id=self.worker_id,
+                position=self.position(offer),
+                asked_at=asked_at,
+                given_at=given_at,
+            )
             for offer in offers
         ]
         return offers
 
-    def answer(self, offers: Sequence[OfferView]) -> list[Told]:
-        """Answer offers, again and again until each is settled, and note what came of them."""
+    def answer(self, offers: Sequence[OfferView], *, turned: bool = False) -> list[Told]:
+        """Answer offers, again and again until each is settled, and note what came of them.
+
+        A `turned` answer is another one than this worker would give.
+        """
         open_offers, lost, settled = {offer.token: offer for offer in offers}, False, []
         pause = Event()
-        while True:
-            results, lost_now = self._send(list(open_offers.values()))
-            lost = lost or lost_now
+        while open_offers:
+            results, reply = self._send(list(open_offers.values()), turned=turned)
+            lost = lost or reply.lost > 0
             settled += [
-                replace(told, lost=lost)
+                replace(told, lost=lost, sent_at=reply.sent_at)
                 for result in results
-                if (told := self._told(open_offers[result.token], result)) is not None
+                if (told := self._told(open_offers[result.token], result, turned=turned))
+                is not None
             ]
             open_offers = {
                 result.token: open_offers[result.token] for result in results if _is_open(result)
             }
-            if not open_offers:
-                self.diary.told += settled
-                return settled
-            lost = True
-            self.diary.resent += 1
-            pause.wait(RESEND_AFTER_S)
+            if open_offers:
+                lost = True
+                self.diary.resent += 1
+                pause.wait(RESEND_AFTER_S)
+        self.diary.told += settled
+        return settled
 
     def position(self, offer: OfferView) -> int:
         """Return which item of the corpus an offer shows."""
@@ -129,28 +144,35 @@ class Worker:
         others = [label for label in LABELS if label != truth]
         return others[int(self._unit(f"wrong {position}") * len(others))]
 
-    def _send(self, offers: Sequence[OfferView]) -> tuple[Sequence[AnswerResult], bool]:
+    def _send(
+        self, offers: Sequence[OfferView], *, turned: bool
+    ) -> tuple[Sequence[AnswerResult], Reply]:
         body = {
             "answers": [
-                {"token": offer.token, "label": self.opinion(self.position(offer))}
+                {"token": offer.token, "label": self._label(offer, turned=turned)}
                 for offer in offers
             ]
         }
         reply = self._door.post(f"/v1/workers/{self.worker_id}/answers", body)
         self.diary.resent += reply.lost
-        return AnswerResults.model_validate_json(reply.content).results, reply.lost > 0
+        return AnswerResults.model_validate_json(reply.content).results, reply
 
-    def _told(self, offer: OfferView, result: AnswerResult) -> Told | None:
+    def _label(self, offer: OfferView, *, turned: bool) -> str:
+        label = self.opinion(self.position(offer))
+        return LABELS[LABELS.index(label) - 1] if turned else label
+
+    def _told(self, offer: OfferView, result: AnswerResult, *, turned: bool) -> Told | None:
         """Return what a result settles; None where the answer is to be sent again."""
         if _is_open(result):
             return None
-        position = self.position(offer)
         return Told(
+            token=offer.token,
             worker_id=self.worker_id,
-            position=position,
-            label=self.opinion(position),
+            position=self.position(offer),
+            label=self._label(offer, turned=turned),
             verdict=result.status if result.problem is None else result.problem.type,
             lost=False,
+            sent_at=0.0,
             at=monotonic(),
         )
 

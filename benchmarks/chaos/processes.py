@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,10 +36,13 @@ def titled(session: int, title: str) -> tuple[Process, ...]:
 
 def kill(pid: int) -> None:
     """End a process with SIGKILL; one that is gone already is as good."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+    send(pid, signal.SIGKILL)
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process; one that is gone already is as good."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def is_alive(pid: int, session: int) -> bool:

@@ -47,7 +47,9 @@ class MusterUp:
         self.data_dir = folder / "data"
         self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._settings, self._log = dict(settings), folder / "muster.log"
+        self.metrics_port = _free_port()
+        self._settings = {"MUSTER_RAY__METRICS_PORT": str(self.metrics_port), **settings}
+        self._log = folder / "muster.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

@@ -27,11 +27,13 @@ class Submitted:
     mismatch: bool
 
 
-def submit(door: Door, body: Mapping[str, object], key: str) -> Submitted:
+def submit(
+    door: Door, body: Mapping[str, object], key: str, copies_sent: int = COPIES
+) -> Submitted:
     """Submit a job many times at once and once more, then something else under its key."""
     headers = {"Idempotency-Key": key}
-    with ThreadPoolExecutor(COPIES) as senders:
-        copies = [senders.submit(door.post, "/v1/jobs", body, headers) for _ in range(COPIES)]
+    with ThreadPoolExecutor(copies_sent) as senders:
+        copies = [senders.submit(door.post, "/v1/jobs", body, headers) for _ in range(copies_sent)]
         replies = [copy.result() for copy in copies]
     replies.append(door.post("/v1/jobs", body, headers))
     ids = {JobView.model_validate_json(reply.content).id for reply in replies}

@@ -5,12 +5,15 @@ from typing import Literal
 
 from cluster.domain.ids import ItemId, JobId, Position
 
-Modality = Literal["text", "image"]
+Modality = Literal["text", "image", "text_pair"]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to label: UTF-8 text, or the encoded bytes of an image."""
+    """One thing to label: UTF-8 text, the encoded bytes of an image, or two texts as one.
+
+    `cluster.domain.pairs` says how two texts are one content.
+    """
 
     position: Position
     item_id: ItemId
@@ -40,12 +43,14 @@ class ChunkPrediction:
 
     Columns: `position int64, probabilities fixed_size_list<float>[K]`, one row an item of the
     chunk in position order. Probabilities are the model's own, before calibration. A poison item's
-    row is uniform.
+    row is uniform. `line_revision` is how far the history of the model's line had come when the
+    version was chosen: later choices replace earlier ones, also where the version is an older one.
     """
 
     job_id: JobId
     number: int
     model_version: int
+    line_revision: int
     predictions_path: str
 
 

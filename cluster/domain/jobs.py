@@ -36,18 +36,24 @@ SourceFormat = Literal["jsonl", "csv", "parquet", "openai-batch", "manifest"]
 """How a source is written: tables, batch files of chat completions, Ground Truth manifests."""
 
 
+RecipeName = Literal["auto", "head", "lora", "full"]
+"""What of a job's model is trained: a head on the frozen base model, adapters in it, all of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where a job's items are read from: a URI the service may open, and how to read it.
 
-    Uploads and inline items are stored first and referred to by an `upload://` URI. `label_field`
-    is the name under which answers hold the label, in the formats that have answers of their own.
+    Uploads and inline items are stored first and referred to by an `upload://` URI. `pair_field`
+    has the second text of a pair. `label_field` is the name under which answers hold the label, in
+    the formats that have answers of their own.
     """
 
     uri: str
     format: SourceFormat
     id_field: str = "id"
     content_field: str | None = None
+    pair_field: str | None = None
     label_field: str | None = None
 
 
@@ -126,10 +132,10 @@ class JobSpec:
     """What the client asked for; never changes after submit.
 
     `base_model` names the encoder that pre-labels (`minilm`, `resnet`, `fake`, or a Hugging Face
-    id); `weight` is the job's share of the crowd beside other jobs. A `dedicated` job has replicas
-    of its own to pre-label it.
-    id); `weight` is the job's share of the crowd beside other jobs. So long after its end the job
-    expires, and its items and results are deleted; None stands for never.
+    id) and `recipe` what of it is trained; `auto` leaves that to the service. A `dedicated` job has
+    replicas of its own to pre-label it. `weight` is the job's share of the crowd beside other jobs.
+    So long after its end the job expires, and its items and results are deleted; None stands for
+    never. `traceparent` is the span of the submit (W3C Trace Context), below which the job's are.
     """
 
     name: str
@@ -140,10 +146,12 @@ class JobSpec:
     budget: Budget = field(default_factory=Budget)
     crowd: CrowdTerms = field(default_factory=CrowdTerms)
     base_model: str = "minilm"
+    recipe: RecipeName = "auto"
     dedicated: bool = False
     weight: float = 1.0
     seed: int = 0
     expires_after_s: float | None = None
+    traceparent: str | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.weight <= 1_000.0:
@@ -191,7 +199,9 @@ class Progress:
     `rounds` numbers the newest stored consensus, `trainings` counts the models trained so far and
     `trained_items` the items the last of them learned from. `reachable_accuracy` is about what the
     certificate can say in the end, at best, with the audit that is planned. `open_questions` counts
-    those that are out or that would be asked next, as far as is known.
+    those that are out or that would be asked next, as far as is known. `learning_since` tells when
+    the crowd began to wait for a model, None while it does not, and `learning_s` how long it waited
+    the last time.
     """
 
     items: int = 0
@@ -212,6 +222,8 @@ class Progress:
     open_questions: int = 0
     expected_accuracy: float | None = None
     reachable_accuracy: float | None = None
+    learning_since: UnixSeconds | None = None
+    learning_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

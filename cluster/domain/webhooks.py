@@ -18,6 +18,7 @@ class WebhookKind(StrEnum):
     JOB_RESUMED = "job.resumed"
     JOB_GOAL_AT_RISK = "job.goal_at_risk"
     MODEL_PROMOTED = "model.promoted"
+    MODEL_ROLLED_BACK = "model.rolled_back"
     PING = "ping"
 
 
@@ -116,7 +117,12 @@ _ENDS = {
     JobState.CANCELLED: WebhookKind.JOB_CANCELLED,
     JobState.EXPIRED: WebhookKind.JOB_EXPIRED,
 }
-_WISHES = {"paused": WebhookKind.JOB_PAUSED, "resumed": WebhookKind.JOB_RESUMED}
+_TOLD = {
+    "paused": WebhookKind.JOB_PAUSED,
+    "resumed": WebhookKind.JOB_RESUMED,
+    "model.promoted": WebhookKind.MODEL_PROMOTED,
+    "model.rolled_back": WebhookKind.MODEL_ROLLED_BACK,
+}
 
 
 def kind_of(event: JobEvent, state: JobState | None) -> WebhookKind | None:
@@ -130,4 +136,4 @@ def kind_of(event: JobEvent, state: JobState | None) -> WebhookKind | None:
         return WebhookKind.JOB_GOAL_AT_RISK
     if event.kind == "learn.done" and event.figures.get("promoted"):
         return WebhookKind.MODEL_PROMOTED
-    return _WISHES.get(event.kind)
+    return _TOLD.get(event.kind)

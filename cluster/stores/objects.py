@@ -13,14 +13,18 @@ from threading import Lock
 from typing import BinaryIO, cast
 
 import pyarrow.fs as pafs
+from typing_extensions import Buffer
 
 from cluster.domain.ids import UnixSeconds
-from cluster.errors import ForbiddenUri, InvalidField, ObjectMissing, StorageFull
+from cluster.errors import ForbiddenUri, InvalidField, ObjectMissing
 from cluster.ports import ObjectStore
+from cluster.storage_errors import StorageFull, StorageUnreachable
 
 _COPY_BYTES = 4 * 2**20
 _ABANDONED_AFTER_S = 86_400.0
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_BUCKET_HAS_NO_ROOM = "HTTP status 507"
+"""What Arrow's message holds then; it has no codes for what a bucket says."""
 
 
 def open_objects(uri: str) -> ObjectStore:
@@ -124,7 +128,11 @@ class FolderObjects:
 
 
 class BucketObjects:
-    """An `ObjectStore` in a bucket, where a single upload appears whole or not at all."""
+    """An `ObjectStore` in a bucket, where a single upload appears whole or not at all.
+
+    Arrow sends a request again for some seconds where it failed for a while; after that, here and
+    in what is opened here, StorageUnreachable is raised.
+    """
 
     def __init__(self, filesystem: pafs.FileSystem, root: str) -> None:
         self._filesystem = filesystem
@@ -132,7 +140,8 @@ class BucketObjects:
 
     def write(self, path: str, content: bytes) -> None:
         """Store bytes under a path, replacing what was there."""
-        with self._filesystem.open_output_stream(self._key(path)) as upload:
+        key = self._key(path)
+        with _reached(path), self._filesystem.open_output_stream(key) as upload:
             upload.write(content)
 
     def read(self, path: str) -> bytes:
@@ -142,10 +151,10 @@ class BucketObjects:
 
     def open_input(self, path: str) -> BinaryIO:
         """Open an object for random access; raises ObjectMissing."""
-        try:
-            return cast("BinaryIO", self._filesystem.open_input_file(self._key(path)))
-        except FileNotFoundError:
-            raise ObjectMissing(path) from None
+        key = self._key(path)
+        with _reached(path):
+            opened = self._filesystem.open_input_file(key)
+        return cast("BinaryIO", _Download(opened, path))
 
     @contextmanager
     def open_output(self, path: str) -> Iterator[BinaryIO]:
@@ -159,26 +168,66 @@ class BucketObjects:
             collected = Path(folder) / "object"
             with collected.open("wb") as stream:
                 yield stream
-            with collected.open("rb") as whole, self._filesystem.open_output_stream(key) as upload:
+            with (
+                _reached(path),
+                collected.open("rb") as whole,
+                self._filesystem.open_output_stream(key) as upload,
+            ):
                 shutil.copyfileobj(whole, upload, _COPY_BYTES)
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the paths below a folder, sorted."""
         folder = self._key(prefix.rstrip("/")) if prefix else self._root
         selector = pafs.FileSelector(folder, recursive=True, allow_not_found=True)
+        with _reached(prefix):
+            found = self._filesystem.get_file_info(selector)
         yield from sorted(
-            found.path.removeprefix(f"{self._root}/")
-            for found in self._filesystem.get_file_info(selector)
-            if found.type == pafs.FileType.File
+            each.path.removeprefix(f"{self._root}/")
+            for each in found
+            if each.type == pafs.FileType.File
         )
 
     def delete(self, path: str) -> None:
         """Remove an object; removing a missing one changes nothing."""
-        with suppress(FileNotFoundError):
-            self._filesystem.delete_file(self._key(path))
+        key = self._key(path)
+        with suppress(ObjectMissing), _reached(path):
+            self._filesystem.delete_file(key)
 
     def _key(self, path: str) -> str:
         return f"{self._root}/{checked(path)}"
+
+
+class _Download(io.RawIOBase):
+    """An opened object of a bucket, whose reads raise StorageUnreachable."""
+
+    def __init__(self, opened: BinaryIO, path: str) -> None:
+        self._opened, self._path = opened, path
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return self._opened.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._opened.tell()
+
+    def read(self, size: int = -1, /) -> bytes:
+        with _reached(self._path):
+            return self._opened.read(size) if size >= 0 else self._opened.read()
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        content = self.read(len(view))
+        view[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        self._opened.close()
+        super().close()
 
 
 class MemoryObjects:
@@ -246,6 +295,19 @@ def _room_for(path: str) -> Iterator[None]:
         if error.errno in _NO_ROOM:
             raise StorageFull(path) from error
         raise
+
+
+@contextmanager
+def _reached(path: str) -> Iterator[None]:
+    """Raise what an error of a bucket comes to; some it has told only as their message."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise ObjectMissing(path) from None
+    except OSError as error:
+        if error.errno in _NO_ROOM or _BUCKET_HAS_NO_ROOM in str(error):
+            raise StorageFull(path) from error
+        raise StorageUnreachable(path) from error
 
 
 def _make_folder(folder: Path) -> None:

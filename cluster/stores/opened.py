@@ -8,8 +8,11 @@ from pathlib import Path
 from cluster.ports import Stores
 from cluster.settings import Settings
 from cluster.stores.objects import open_objects
+from cluster.stores.sealing import Seals
+from cluster.stores.secrets import encryption_keys
 from cluster.stores.sql import sql_stores
 from cluster.stores.sql.engine import Database
+from cluster.stores.sql.webhooks import seal_anew
 from cluster.stores.upgrade import upgrade
 
 
@@ -19,19 +22,24 @@ def open_stores(settings: Settings) -> Stores:
     Cheap, so that every process opens its own; many may do so at once. The stores are for many
     threads, but never for two sides of a fork.
     """
-    return sql_stores(_migrated(settings), open_objects(settings.objects))
+    seals = Seals(encryption_keys(settings))
+    return sql_stores(_migrated(settings, seals), open_objects(settings.objects), seals)
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database to this code's schema; does nothing where it is there already."""
-    _migrated(settings).close()
+    """Bring the database to this code's schema, and its secrets under the first key.
+
+    Does nothing where they are there already.
+    """
+    _migrated(settings, Seals(encryption_keys(settings))).close()
 
 
-def _migrated(settings: Settings) -> Database:
+def _migrated(settings: Settings, seals: Seals) -> Database:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database)
     with _alone(settings.data_dir / "migrate.lock"):
         upgrade(database)
+        seal_anew(database, seals)
     return database
 
 

@@ -1,4 +1,4 @@
-"""The secret that signs lease tokens, shared by every process of a deployment."""
+"""Secrets that every process of a deployment shares: what signs leases, what seals secrets."""
 
 import os
 import secrets
@@ -19,7 +19,20 @@ def lease_secret(settings: Settings) -> bytes:
     """
     if settings.lease_secret:
         return settings.lease_secret.encode()
-    path = settings.data_dir / "lease.secret"
+    return _kept(settings.data_dir / "lease.secret")
+
+
+def encryption_keys(settings: Settings) -> tuple[bytes, ...]:
+    """Return the configured keys, the first seals, or the random one kept in `data_dir`.
+
+    The latter is made as the lease secret is.
+    """
+    if settings.encryption_keys:
+        return tuple(key.encode() for key in settings.encryption_keys)
+    return (_kept(settings.data_dir / "encryption.key"),)
+
+
+def _kept(path: Path) -> bytes:
     if not path.exists():
         _make(path)
     return path.read_bytes()

@@ -6,7 +6,7 @@ truth.parquet    item_id, label                   optional: without it accuracy 
 meta.json        labels                           optional: their order
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,23 @@ class Recording:
     truth: Codes
     contents: tuple[Content, ...] | None
     modality: Modality
+
+    def part(self, positions: Codes) -> "Recording":
+        """Return the recording of some of its items, each once, and of all its workers."""
+        place = np.full(len(self.item_ids), -1, dtype=np.int64)
+        place[positions] = np.arange(len(positions))
+        kept = place[self.items] >= 0
+        return replace(
+            self,
+            item_ids=tuple(self.item_ids[position] for position in positions),
+            items=place[self.items[kept]],
+            workers=self.workers[kept],
+            labels=self.labels[kept],
+            truth=self.truth[positions],
+            contents=None
+            if self.contents is None
+            else tuple(self.contents[position] for position in positions),
+        )
 
 
 def read_recording(folder: Path) -> Recording:

@@ -7,14 +7,14 @@ truth inference, learning and stopping are its own code.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from allocation.campaign import Campaign
-from allocation.conclusions import Standing
+from allocation.conclusions import Consensus, Standing
 from allocation.ports import PartitionReport, Submission
 from allocation.quality.directions import leading, placed
 from allocation.service import ShardService
@@ -22,8 +22,9 @@ from cluster.domain.ids import JobId, KeyId, ShardId, WorkerId
 from cluster.domain.jobs import Certificate
 from cluster.domain.work import Partition, WorkerProfile
 from cluster.ports import AnswerLog
-from serve_apps.backtest.learner import Learner
+from serve_apps.backtest.learner import Learner, Legacy, ModelInUse
 from serve_apps.backtest.recording import Recording
+from training.judging import chances, thinned
 from training.promotion import decide
 
 CLAIM_COUNT = 5
@@ -49,7 +50,7 @@ class FrontierPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestResult:
-    """How a replay ended."""
+    """How a replay ended; `legacy` is what the next job of its line begins with."""
 
     items: int
     labels: npt.NDArray[np.int64]
@@ -59,6 +60,8 @@ class BacktestResult:
     standing: Standing
     certificate: Certificate
     frontier: tuple[FrontierPoint, ...]
+    consensus: Consensus
+    legacy: Legacy | None
 
 
 class VirtualClock:
@@ -118,14 +121,13 @@ class Replay:
         self._recording, self._campaign, self._shard = recording, campaign, shard
         self._log, self._partition, self._clock, self._learner = log, partition, clock, learner
         self._seed, self._rng = seed, np.random.default_rng(seed)
-        self._model: npt.NDArray[np.float64] | None = None
+        self._model: ModelInUse | None = None
         self._answerers = answerers
         self._frontier: list[FrontierPoint] = []
         self._seq = 0
-        self._version = 0
         if learner is not None:
             campaign.set_features(placed(learner.features, leading(learner.features)))
-            self._set_model(learner.zero_shot)
+            self._set_model(learner.first)
 
     def run(self, on_point: Callable[[FrontierPoint], None]) -> BacktestResult:
         """Buy answers until the campaign is done; `on_point` hears of every refit."""
@@ -202,31 +204,36 @@ class Replay:
         if self._learner is None:
             return
         consensus = self._campaign.consensus()
-        candidate = self._learner.train(consensus, self._seed)
-        judged = np.flatnonzero(consensus.audited)
-        if candidate is not None and self._is_better(candidate, consensus.audit_posterior, judged):
+        candidate = self._learner.train(consensus, self._next_version, self._seed)
+        if candidate is not None and candidate.trained is not None:
+            past = self._campaign.past
+            self._campaign.past = replace(past, trained=(*past.trained, candidate.trained))
+        if candidate is not None and self._is_better(candidate, consensus):
             self._set_model(candidate)
 
-    def _is_better(
-        self,
-        candidate: npt.NDArray[np.float64],
-        audit_posterior: npt.NDArray[np.float64],
-        judged: npt.NDArray[np.int64],
-    ) -> bool:
+    @property
+    def _next_version(self) -> int:
+        return 1 if self._model is None else self._model.version + 1
+
+    def _is_better(self, candidate: ModelInUse, consensus: Consensus) -> bool:
         """Return whether the service's own gate would promote the candidate."""
         if self._model is None:
             return True
+        before, taught = self._model.probabilities, np.flatnonzero(consensus.trainable)
+        judged = np.union1d(np.flatnonzero(consensus.audited), thinned(taught))
+        audited = consensus.audited[judged, None]
+        said = np.where(audited, consensus.audit_posterior[judged], consensus.target[judged])
         decision = decide(
-            self._model[judged].astype(np.float32),
-            candidate[judged].astype(np.float32),
-            audit_posterior[judged].astype(np.float32),
+            before[judged].astype(np.float32),
+            candidate.probabilities[judged].astype(np.float32),
+            said.astype(np.float32),
+            chances=chances(before.max(axis=1), judged),
         )
         return decision.promote
 
-    def _set_model(self, probabilities: npt.NDArray[np.float64]) -> None:
-        self._model = probabilities
-        self._campaign.set_model(self._version, probabilities)
-        self._version += 1
+    def _set_model(self, model: ModelInUse) -> None:
+        self._model = model
+        self._campaign.set_model(model.version, model.probabilities)
 
     def _settled(self, report: PartitionReport, *, quiet: bool) -> PartitionReport:
         """Return the report, with nothing wanted where no recorded answer can satisfy it."""
@@ -251,7 +258,7 @@ class Replay:
             expected_accuracy=standing.expected_accuracy,
             model_accuracy=None
             if self._model is None
-            else self._accuracy(self._model.argmax(axis=1)),
+            else self._accuracy(self._model.probabilities.argmax(axis=1)),
             trainings=self._campaign.trainings,
         )
 
@@ -278,7 +285,15 @@ class Replay:
             standing=self._campaign.standing(),
             certificate=self._campaign.certificate(),
             frontier=tuple(self._frontier),
+            consensus=self._campaign.consensus(),
+            legacy=self._legacy(),
         )
+
+    def _legacy(self) -> Legacy | None:
+        if self._learner is None or self._model is None:
+            return None
+        trained = self._campaign.past.trained
+        return self._learner.bequest(self._campaign.consensus(), self._model, trained)
 
 
 class RecordedAnswers:

@@ -2,20 +2,23 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from allocation.campaign import Campaign
+from allocation.retraining import Past
+from allocation.sampling import AuditPlan, doubting_plan, uniform_plan
 from allocation.service import ShardService
 from allocation.terms import Rules
 from cluster.domain.ids import JobId, ModelName, ShardId, TenantId
 from cluster.domain.jobs import Budget, CrowdTerms, Goal, Job, JobSpec, JobState, Source
+from cluster.domain.models import ZERO_SHOT
 from cluster.settings import LearningSettings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import open_objects
-from serve_apps.backtest.learner import Learner
-from serve_apps.backtest.recording import Recording, read_recording
+from serve_apps.backtest.learner import Learner, Legacy
+from serve_apps.backtest.recording import Codes, Recording, read_recording
 from serve_apps.backtest.replay import (
     Answerers,
     BacktestResult,
@@ -29,6 +32,9 @@ from serve_apps.prelabel.loading import ModelLoader
 
 THREADS = 2
 
+TRAINING_S = 10.0
+"""What a training is taken to last, in a replay's own seconds: it costs some fifty answers."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Prepared:
@@ -36,6 +42,17 @@ class Prepared:
 
     recording: Recording
     learner: Learner | None
+
+    def part(self, positions: Codes) -> "Prepared":
+        """Return a job over some of the items, each once."""
+        learner = None if self.learner is None else self.learner.rows(positions)
+        return Prepared(recording=self.recording.part(positions), learner=learner)
+
+    def after(self, legacy: Legacy | None) -> "Prepared":
+        """Return the job as it runs once earlier jobs of its line have left something."""
+        if self.learner is None or legacy is None:
+            return self
+        return replace(self, learner=self.learner.after(legacy))
 
 
 def prepare(folder: Path) -> Prepared:
@@ -52,9 +69,13 @@ def backtest(
     seed: int,
     crowd: CrowdTerms | None = None,
     answerers: Answerers | None = None,
+    trainings_max: int | None = None,
     on_point: Callable[[FrontierPoint], None] = lambda _: None,
 ) -> BacktestResult:
-    """Replay a recorded crowd towards a target; `answerers` may answer in its stead."""
+    """Replay a recorded crowd towards a target; `answerers` may answer in its stead.
+
+    Models are trained as often as the service does it, or `trainings_max` times at most.
+    """
     recording, learner = prepared.recording, prepared.learner
     spec = JobSpec(
         name=recording.name,
@@ -74,8 +95,14 @@ def backtest(
         clock = VirtualClock()
         shard = ShardService(ShardId(0), stores, clock, b"backtest" * 4, Rules())
         shard.open(partition.job_id, 0)
-        trainings_max = LearningSettings().trainings_max if learner is not None else 0
-        campaign = Campaign(spec, partition.items, trainings_max=trainings_max)
+        plan = _audit_plan(learner, spec, partition.items)
+        campaign = Campaign(
+            spec,
+            partition.items,
+            trainings_max=_trainings_max(learner, trainings_max),
+            audit_plan=plan,
+            past=_past(learner),
+        )
         replay = Replay(
             recording,
             answerers or RecordedAnswers(recording),
@@ -95,6 +122,26 @@ def _learner(recording: Recording) -> Learner | None:
         return None
     loader = ModelLoader(threads=THREADS, image_pixels_max=50_000_000, pause=time.sleep)
     return Learner.over(recording.contents, recording.modality, recording.label_set, loader)
+
+
+def _trainings_max(learner: Learner | None, wanted: int | None) -> int:
+    if learner is None:
+        return 0
+    return LearningSettings().trainings_max if wanted is None else wanted
+
+
+def _past(learner: Learner | None) -> Past:
+    if learner is None:
+        return Past(training_s=TRAINING_S)
+    return Past(trained=learner.trained, earlier_rows=learner.earlier_rows, training_s=TRAINING_S)
+
+
+def _audit_plan(learner: Learner | None, spec: JobSpec, items: int) -> AuditPlan:
+    """Return the plan that the service would draw: by the doubts of a trained model."""
+    if learner is None or learner.first.version == ZERO_SHOT:
+        return uniform_plan(items, spec.crowd, spec.seed)
+    believed = learner.first.probabilities.max(axis=1)
+    return doubting_plan(believed, spec.goal.accuracy, spec.crowd, spec.seed)
 
 
 def _job(spec: JobSpec, job_id: JobId) -> Job:

@@ -14,10 +14,11 @@ from cluster.errors import TooLarge
 from serve_apps.answer_tables import ColumnNames
 from serve_apps.cli.inferred import Inferred, chosen
 from serve_apps.prelabel.encode import encode
-from serve_apps.prelabel.loading import MINILM, ModelLoader
+from serve_apps.prelabel.loading import ModelLoader
 from serve_apps.prelabel.turns import Turns
 from serve_apps.structured import rasa, rover
 from serve_apps.structured_tables import TextTable, read_text_truth, read_texts
+from training.config import MINILM
 
 METHODS = ("rover", "rasa")
 WORDS_MAX = 1_000

@@ -67,13 +67,22 @@ GROUPS: Mapping[str, tuple[str, Commands]] = MappingProxyType(
             },
         ),
         "models": (
-            "What pre-labels your jobs: list, versions, live.",
+            "What pre-labels your jobs: list, versions, live, history, promote, rollback.",
             {
                 "list": ("models:list_models", "List your model lines."),
                 "versions": ("models:list_versions", "List the versions of a model line."),
                 "live": (
                     "models:live_version",
                     "Show the version of a model line that pre-labels now.",
+                ),
+                "history": (
+                    "models:show_history",
+                    "Show how a model line came to its live version, newest step first.",
+                ),
+                "promote": ("models:make_live", "Make a version of a model line live."),
+                "rollback": (
+                    "models:roll_back",
+                    "Make the version live again that was so before the live one.",
                 ),
             },
         ),
@@ -114,6 +123,19 @@ GROUPS: Mapping[str, tuple[str, Commands]] = MappingProxyType(
                 "revoke": (
                     "keys:revoke_key",
                     "Make an API key useless from now on (with an admin key).",
+                ),
+            },
+        ),
+        "audit": (
+            "Who did what, and whether the record of it is whole: list, verify.",
+            {
+                "list": (
+                    "audit:list_entries",
+                    "List who did what, in order (with an admin key); as JSON one entry a line.",
+                ),
+                "verify": (
+                    "audit:verify",
+                    "Check every entry; print the head to keep elsewhere, or exit with 1.",
                 ),
             },
         ),

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from cluster.domain.items import Modality
-from cluster.domain.jobs import SourceFormat
+from cluster.domain.jobs import RecipeName, SourceFormat
 from cluster.errors import InvalidField
 from serve_apps.cli.follow import finish, follow
 from serve_apps.cli.options import DEFAULT_URL, AsJson, Key, Url, checked, connected
@@ -41,8 +41,12 @@ FileFormat = Annotated[
     SourceFormat | None, typer.Option("--format", help="How to read it (by the file's suffix)")
 ]
 ContentField = Annotated[str | None, typer.Option(help="Field of the content (text or image)")]
+PairField = Annotated[str | None, typer.Option(help="Field of a pair's second text (text_pair)")]
 BaseModelName = Annotated[
     str | None, typer.Option(help="minilm, resnet or a Hugging Face id (by modality)")
+]
+Recipe = Annotated[
+    RecipeName, typer.Option(help="What is trained of the base model (a head on it)")
 ]
 Dedicated = Annotated[
     bool, typer.Option("--dedicated", help="Pre-label on replicas of the job's own")
@@ -65,11 +69,13 @@ def submit(
     deadline_s: Annotated[float | None, typer.Option(help="Seconds the job may take")] = None,
     id_field: Annotated[str, typer.Option(help="Field of the item id")] = "id",
     content_field: ContentField = None,
+    pair_field: PairField = None,
     instructions: Annotated[str, typer.Option(help="What workers are told")] = "",
     skill: Annotated[list[str] | None, typer.Option(help="A skill workers must have")] = None,
     audit_skill: Annotated[list[str] | None, typer.Option(help="A skill auditors have")] = None,
     audit_share: Annotated[float, typer.Option(help="Share of items to audit")] = 0.05,
     base_model: BaseModelName = None,
+    recipe: Recipe = "auto",
     dedicated: Dedicated = False,
     weight: Annotated[float, typer.Option(help="Share of the crowd beside other jobs")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of everything random in the job")] = 0,
@@ -94,6 +100,7 @@ def submit(
                 instructions=instructions,
             ),
             base_model=base_model,
+            recipe=recipe,
             dedicated=dedicated,
             weight=weight,
             seed=seed,
@@ -101,6 +108,7 @@ def submit(
             format=file_format or _format_of(source),
             id_field=id_field,
             content_field=content_field,
+            pair_field=pair_field,
         )
         if not _is_uri(source) and not Path(source).is_file():
             raise InvalidField("source", f"there is no file {source}")

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic_settings import SettingsError
 from rich.console import Console
 
 from cluster.clock import SystemClock
 from cluster.domain.ids import TenantId
-from cluster.errors import InvalidField
-from cluster.settings import Settings, unknown_variables
+from cluster.settings import Settings, environment_settings
 from cluster.stores.opened import open_stores
 from serve_apps.cli.exclusive import sole_user_of, usable_port
 from serve_apps.cli.options import checked
@@ -76,13 +74,7 @@ def _announce(console: Console, settings: Settings, made: tuple[MintedKey, ...])
 
 def _settings(data_dir: Path | None, port: int | None) -> Settings:
     """Return the settings of the environment and the options; raises InvalidField for others."""
-    unknown = unknown_variables(os.environ)
-    if unknown:
-        raise InvalidField("environment", f"no setting is called {', '.join(unknown)}")
-    try:
-        settings = Settings()
-    except SettingsError as error:
-        raise InvalidField("environment", str(error)) from None
+    settings = environment_settings()
     chosen = settings.data_dir if data_dir is None else data_dir
     settings = settings.model_copy(update={"data_dir": chosen.absolute()})
     return settings if port is None else _at_port(settings, port)

@@ -16,7 +16,16 @@ from serve_apps.gateway.etags import etag_of
 from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest
 from serve_apps.gateway.schemas.jobs import EventPage, EventView, JobPage, JobView
-from serve_apps.gateway.schemas.models import ModelPage, ModelView, VersionList, VersionView
+from serve_apps.gateway.schemas.models import (
+    LiveRequest,
+    ModelPage,
+    ModelView,
+    RollbackRequest,
+    StepPage,
+    StepView,
+    VersionList,
+    VersionView,
+)
 from serve_apps.gateway.schemas.predictions import PredictionList, PredictionRequest
 from serve_apps.gateway.schemas.quotas import QuotaView
 from serve_apps.gateway.schemas.results import (
@@ -231,6 +240,30 @@ class AsyncMuster:
     async def live_model(self, name: str) -> VersionView:
         """Return the version of a line that pre-labels now."""
         return await self._calls.get(VersionView, f"/v1/models/{name}/live")
+
+    async def model_history(self, name: str) -> AsyncIterator[StepView]:
+        """Yield how a line came to its live version, newest step first."""
+        async for page in self._calls.pages(StepPage, f"/v1/models/{name}/history"):
+            for step in page.steps:
+                yield step
+
+    async def make_live(
+        self, name: str, version: int, *, expected_live: int | None = None, reason: str = ""
+    ) -> StepView:
+        """Make a version of a line live; with `expected_live` only if that one is now."""
+        request = LiveRequest(version=version, expected_live=expected_live, reason=reason)
+        return await self._calls.post(StepView, f"/v1/models/{name}/live", request)
+
+    async def roll_back(
+        self, name: str, *, expected_live: int | None = None, reason: str = ""
+    ) -> StepView:
+        """Make the version live again that was so before the live one.
+
+        Not repeated where the answer is lost, for that could go back twice.
+        """
+        request = RollbackRequest(expected_live=expected_live, reason=reason)
+        path = f"/v1/models/{name}/rollback"
+        return await self._calls.post(StepView, path, request, repeatable=False)
 
     async def predict(self, name: str, items: Sequence[ItemBody]) -> PredictionList:
         """Label a few items now by the live version of a line."""

@@ -24,6 +24,7 @@ from serve_apps.client.downloads import save
 from serve_apps.client.happenings import Happening, HappeningReader
 from serve_apps.client.resumable import TUS_HEADERS, upload_in_pieces
 from serve_apps.gateway.etags import etag_of
+from serve_apps.gateway.schemas.audit import AuditPage, EntryView
 from serve_apps.gateway.schemas.formats import Format
 from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest
@@ -35,7 +36,16 @@ from serve_apps.gateway.schemas.jobs import (
     UploadView,
 )
 from serve_apps.gateway.schemas.keys import KeyRequest, KeyView
-from serve_apps.gateway.schemas.models import ModelPage, ModelView, VersionList, VersionView
+from serve_apps.gateway.schemas.models import (
+    LiveRequest,
+    ModelPage,
+    ModelView,
+    RollbackRequest,
+    StepPage,
+    StepView,
+    VersionList,
+    VersionView,
+)
 from serve_apps.gateway.schemas.predictions import PredictionList, PredictionRequest
 from serve_apps.gateway.schemas.quotas import QuotaRequest, QuotaView
 from serve_apps.gateway.schemas.results import (
@@ -278,6 +288,29 @@ class MusterClient:
         """Return the version of a line that pre-labels now."""
         return self._calls.get(VersionView, f"/v1/models/{name}/live")
 
+    def model_history(self, name: str) -> Iterator[StepView]:
+        """Yield how a line came to its live version, newest step first."""
+        for page in self._calls.pages(StepPage, f"/v1/models/{name}/history"):
+            yield from page.steps
+
+    def make_live(
+        self, name: str, version: int, *, expected_live: int | None = None, reason: str = ""
+    ) -> StepView:
+        """Make a version of a line live; with `expected_live` only if that one is now."""
+        request = LiveRequest(version=version, expected_live=expected_live, reason=reason)
+        return self._calls.post(StepView, f"/v1/models/{name}/live", request)
+
+    def roll_back(
+        self, name: str, *, expected_live: int | None = None, reason: str = ""
+    ) -> StepView:
+        """Make the version live again that was so before the live one.
+
+        Not repeated where the answer is lost, for that could go back twice.
+        """
+        request = RollbackRequest(expected_live=expected_live, reason=reason)
+        path = f"/v1/models/{name}/rollback"
+        return self._calls.post(StepView, path, request, repeatable=False)
+
     def predict(self, name: str, items: Sequence[ItemBody]) -> PredictionList:
         """Label a few items now by the live version of a line."""
         request = PredictionRequest(items=list(items))
@@ -333,6 +366,12 @@ class MusterClient:
     def revoke_key(self, key_id: str) -> None:
         """Make a key useless from now on (with an admin key)."""
         self._calls.send("DELETE", f"/v1/keys/{key_id}")
+
+    def audit(self, after: int = 0) -> Iterator[EntryView]:
+        """Yield who did what, in order, after an entry's number (admin)."""
+        while (page := self._calls.get(AuditPage, "/v1/audit", {"after": after})).entries:
+            yield from page.entries
+            after = page.next_after
 
 
 def _blocks(file: Path) -> Iterator[bytes]:

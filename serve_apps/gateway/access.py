@@ -1,6 +1,7 @@
 """What routes depend on: the services, the caller, and the role a route needs."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated, cast
 
 from fastapi import Depends, Request, Security
@@ -8,7 +9,6 @@ from fastapi.security import HTTPBearer
 
 from cluster.domain.access import Caller, Role
 from cluster.errors import Unauthenticated, WrongRole
-from serve_apps.gateway.gate import OPEN_PATHS
 from serve_apps.gateway.services import Services
 
 BEARER = HTTPBearer(
@@ -20,8 +20,12 @@ BEARER = HTTPBearer(
 
 
 async def services_of(request: Request) -> Services:
-    """Return the services of the app that handles a request."""
-    return cast("Services", request.app.state.services)
+    """Return the services of the app that handles a request; a client's see its tenant alone."""
+    services = cast("Services", request.app.state.services)
+    caller = getattr(request.state, "caller", None)
+    if not isinstance(caller, Caller) or caller.role != "client":
+        return services
+    return replace(services, stores=services.stores.for_tenant(caller.tenant_id))
 
 
 async def caller_of(request: Request) -> Caller:
@@ -30,9 +34,8 @@ async def caller_of(request: Request) -> Caller:
 
 
 async def require_key(request: Request, _documented: Annotated[object, Security(BEARER)]) -> None:
-    """Refuse a request without a caller; stands at the root router, so before every route."""
-    if request.url.path not in OPEN_PATHS:
-        _caller(request)
+    """Refuse a request without a caller; stands at the root router, so before all its routes."""
+    _caller(request)
 
 
 def require_role(*roles: Role) -> Callable[[Request], Awaitable[None]]:

@@ -18,10 +18,13 @@ from serve_apps.gateway.bounds import BodyBounds
 from serve_apps.gateway.feed import EventFeed
 from serve_apps.gateway.gate import KeyGate
 from serve_apps.gateway.handlers import add_handlers
+from serve_apps.gateway.inert import InertAnswers
 from serve_apps.gateway.known_keys import KnownKeys
+from serve_apps.gateway.measured import Measured
 from serve_apps.gateway.problems import PROBLEM_MEDIA_TYPE
 from serve_apps.gateway.resumable import ResumableUploads
 from serve_apps.gateway.routes import (
+    audit,
     health,
     jobs,
     keys,
@@ -48,6 +51,8 @@ _PROBLEM = {
     "description": "A problem document (RFC 9457)",
     "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
+# The schema itself is among the components because answers are refused with problems too.
+_RESPONSES: dict[int | str, dict[str, Any]] = {"default": _PROBLEM, 422: _PROBLEM}
 
 
 def build_api(services: Services) -> FastAPI:
@@ -61,7 +66,8 @@ def build_api(services: Services) -> FastAPI:
     slots = UploadSlots(limits.upload_streams_max, settings.quotas.upload_streams_max)
     app.state.resumable = ResumableUploads(services, slots)
     app.state.whole_uploads = WholeUploads(services, slots)
-    # The one added last stands outermost: form of the answer, key, rate, size, then the body.
+    # The one added last stands outermost: figures, headers, form of the answer, key, rate, size,
+    # the body.
     app.add_middleware(
         BodyBounds,
         bytes_max=limits.request_bytes_max,
@@ -71,6 +77,13 @@ def build_api(services: Services) -> FastAPI:
     app.add_middleware(KeyGate, keys=app.state.known_keys)
     app.add_middleware(TusAnswers, folder=UPLOADS)
     app.add_middleware(Dialects, dialects=DIALECTS)
+    app.add_middleware(InertAnswers)
+    app.add_middleware(
+        Measured,
+        telemetry=services.telemetry,
+        tracing=services.tracing,
+        new_id=services.new_id,
+    )
     return app
 
 
@@ -85,17 +98,16 @@ def unwired_api() -> FastAPI:
         redirect_slashes=False,
         lifespan=_lifespan,
     )
+    app.include_router(health.router, responses=_RESPONSES)
     app.include_router(_root_router())
     add_handlers(app)
     return app
 
 
 def _root_router() -> APIRouter:
-    # The schema itself is among the components because answers are refused with problems too.
-    responses: dict[int | str, dict[str, Any]] = {"default": _PROBLEM, 422: _PROBLEM}
-    root = APIRouter(dependencies=[Depends(require_key)], responses=responses)
+    """Return every route that asks for a key."""
+    root = APIRouter(dependencies=[Depends(require_key)], responses=_RESPONSES)
     resources = (
-        health,
         uploads,
         jobs,
         streams,
@@ -106,6 +118,7 @@ def _root_router() -> APIRouter:
         predictions,
         keys,
         quotas,
+        audit,
     )
     for resource in resources:
         root.include_router(resource.router)

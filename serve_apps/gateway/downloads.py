@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 BLOCK_BYTES = 2**20
@@ -18,7 +19,8 @@ def download(
     """Return a stored file, or the one range of it that a request asks for, block by block.
 
     `version` is part of its strong ETag; where If-Range names another one the whole file is sent.
-    Several ranges at once are answered with the whole file too, as the RFC allows.
+    Several ranges at once are answered with the whole file too, as the RFC allows. Raises
+    HTTPException (416) where the file has nothing of the range.
     """
     size = stored.seek(0, os.SEEK_END)
     etag = f'"{version}-{size:x}"'
@@ -30,8 +32,7 @@ def download(
         first, last = _bounds(wanted[1], wanted[2], size)
         if first > last:
             stored.close()
-            sent = {**sent, "Content-Range": f"bytes */{size}"}
-            return Response(status_code=416, headers=sent)
+            raise HTTPException(416, headers={"Content-Range": f"bytes */{size}"})
         sent["Content-Range"] = f"bytes {first}-{last}/{size}"
         status = 206
     sent["Content-Length"] = str(last - first + 1)

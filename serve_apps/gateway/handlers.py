@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from cluster.errors import Fault, MalformedBody, MusterError
+from serve_apps.gateway.inert import HEADERS
 from serve_apps.gateway.problems import (
     internal_problem,
     invalid_request,
@@ -65,7 +66,9 @@ async def _disconnected(request: Request, error: Exception) -> Response:
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem_response(internal_problem(request.url.path))
+    response = problem_response(internal_problem(request.url.path))
+    response.headers.update(HEADERS)  # for this handler stands outside of all middleware
+    return response
 
 
 def field_error(error: Mapping[str, Any]) -> FieldError:

@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import get_args
 
 from cluster.domain.access import Caller, KeyRecord, Role
+from cluster.domain.audit import MUSTER, Act
 from cluster.domain.ids import KeyId, TenantId, UnixSeconds
 from cluster.errors import Unauthenticated
 from cluster.ports import KeyStore
@@ -95,7 +96,8 @@ def ensure_development_keys(
         key_id = KeyId(f"dev-{tenant_id}-{role}")
         if keys.find(key_id) is None:
             made.append(mint(key_id, tenant_id, role, now, random_bytes(SECRET_BYTES)))
-            keys.add(made[-1].record)
+            act = Act(at=now, tenant_id=tenant_id, actor=MUSTER, action="key.issue", subject=key_id)
+            keys.add(made[-1].record, act)
     return tuple(made)
 
 

@@ -7,8 +7,10 @@ from http import HTTPStatus
 from types import MappingProxyType
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from cluster import errors as e
+from cluster import storage_errors as se
 from cluster import tenant_errors as te
 from cluster import upload_errors as up
 from serve_apps.gateway.schemas.base import FieldError, Problem
@@ -61,6 +63,7 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.StaleRevision: Kind(409, "stale-revision", "Somebody else changed it first"),
         e.PreconditionFailed: Kind(412, "precondition-failed", "It has changed since it was read"),
         e.StaleEpoch: Kind(409, "stale-epoch", "The partition has a newer owner"),
+        te.NoEarlierVersion: Kind(409, "no-earlier-version", "There is no version to go back to"),
         te.WebhookDisabled: Kind(409, "webhook-disabled", "The webhook is not sent to"),
         up.UploadOffsetConflict: Kind(409, "upload-offset", "The upload is at another offset"),
         e.AlreadyAnswered: Kind(409, "already-answered", "The worker has answered this item"),
@@ -69,12 +72,14 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.LeaseInvalid: Kind(422, "lease-invalid", "Not a lease token of this service"),
         e.ShardUnavailable: Kind(503, "shard-unavailable", "An allocator shard is restarting"),
         e.StoreBusy: Kind(503, "store-busy", "The database is busy"),
-        e.StorageFull: Kind(507, "storage-full", "The object store has no room left"),
+        se.StorageFull: Kind(507, "storage-full", "The object store has no room left"),
+        se.StorageUnreachable: Kind(503, "storage-unreachable", "The object store does not answer"),
         e.ReplicaLost: Kind(503, "replica-lost", "A model replica was lost"),
         e.RateLimited: Kind(429, "rate-limited", "Too much at a time"),
         e.Overloaded: Kind(503, "overloaded", "A queue is full"),
         e.ModelUnusable: Kind(500, "model-unusable", "A model cannot be used"),
         e.ObjectMissing: Kind(500, "object-missing", "A stored object is missing"),
+        te.SecretUnreadable: Kind(500, "secret-unreadable", "A stored secret cannot be read"),
         e.JobCancelled: Kind(409, "job-cancelled", "The job was cancelled"),
         e.JobPaused: Kind(409, "job-paused", "The job is paused"),
         e.TrainingFailed: Kind(500, "training-failed", "A training run failed"),
@@ -126,6 +131,17 @@ def pointer_to(*steps: str | int) -> str:
     return "#" + "".join(f"/{step}" for step in escaped)
 
 
+class ProblemResponse(Response):
+    """A problem document; whoever measures requests finds its slug in `scope["state"]`."""
+
+    slug: str = ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the document."""
+        scope.setdefault("state", {})["problem"] = self.slug
+        await super().__call__(scope, receive, send)
+
+
 def problem_response(problem: Problem) -> Response:
     """Return a problem document as an HTTP response, with the headers its status asks for."""
     headers = {}
@@ -133,12 +149,14 @@ def problem_response(problem: Problem) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(math.ceil(problem.retry_after_s))
-    return Response(
+    response = ProblemResponse(
         problem.model_dump_json(exclude_none=True, exclude_defaults=True),
         status_code=problem.status,
         media_type=PROBLEM_MEDIA_TYPE,
         headers=headers,
     )
+    response.slug = problem.type.rpartition(":")[2]
+    return response
 
 
 def _plain(

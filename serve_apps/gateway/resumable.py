@@ -29,6 +29,7 @@ from cluster.errors import (
 )
 from cluster.upload_errors import ChecksumMismatch, UploadNotFound, UploadOffsetConflict
 from cluster.upload_reader import remove_upload, write_manifest
+from serve_apps.gateway.acting import Actor
 from serve_apps.gateway.pieces import Pieces
 from serve_apps.gateway.quotas import quotas_of
 from serve_apps.gateway.services import Services
@@ -48,9 +49,9 @@ class ResumableUploads:
         self._limits = services.settings.limits
         self._store, self._objects = services.stores.uploads, services.stores.objects
 
-    def create(self, tenant_id: TenantId, length_bytes: int, metadata: str) -> Upload:
+    def create(self, actor: Actor, length_bytes: int, metadata: str) -> Upload:
         """Store a new upload; raises EmptySource, TooLarge and QuotaExceeded."""
-        limits, now = self._limits, self._services.clock.now()
+        limits, now, tenant_id = self._limits, self._services.clock.now(), actor.tenant_id
         upload_id = f"upl-{self._services.new_id()}"
         if not length_bytes:
             raise EmptySource(f"upload://{upload_id}")
@@ -73,20 +74,23 @@ class ResumableUploads:
             metadata=metadata,
             expires_at=now + limits.upload_ttl_s,
         )
-        self._store.create(upload, quotas_of(self._services, tenant_id).upload_bytes_max)
+        bytes_max = quotas_of(self._services, tenant_id).upload_bytes_max
+        self._store.create(upload, bytes_max, actor.act("upload.create", upload_id))
         return upload
 
     async def create_with(
-        self, created: Upload, body: AsyncIterator[bytes], checksum: Checksum | None
+        self,
+        actor: Actor,
+        created: Upload,
+        body: AsyncIterator[bytes],
+        checksum: Checksum | None,
     ) -> Upload:
         """Store the body that came with a creation; where it is refused the upload is gone.
 
         For nobody was told of it. Raises what `receive` raises.
         """
         async with AsyncExitStack() as unless_kept:
-            unless_kept.push_async_callback(
-                _shielded, self.remove, created.tenant_id, created.upload_id
-            )
+            unless_kept.push_async_callback(_shielded, self.remove, actor, created.upload_id)
             grown = await self.receive(created, 0, body, checksum)
             unless_kept.pop_all()
         return grown
@@ -97,16 +101,18 @@ class ResumableUploads:
         Whoever is told that an upload is whole can use it, so one whose last part was stored by a
         gateway that died right then is finished here.
         """
-        upload = self._store.get(tenant_id, upload_id)
+        upload = self._services.stores.for_tenant(tenant_id).uploads.get(tenant_id, upload_id)
         if upload.is_whole and upload.parts:
             self._finish_if_not(upload)
         elif not upload.is_whole and upload.expires_at <= self._services.clock.now():
             raise UploadNotFound(tenant_id, upload_id)
         return upload
 
-    def remove(self, tenant_id: TenantId, upload_id: str) -> None:
+    def remove(self, actor: Actor, upload_id: str) -> None:
         """Delete an upload and its bytes; raises UploadNotFound."""
-        remove_upload(self._store, self._objects, tenant_id, upload_id)
+        act = actor.act("upload.delete", upload_id)
+        stores = self._services.stores.for_tenant(actor.tenant_id)
+        remove_upload(stores, actor.tenant_id, upload_id, act)
 
     async def receive(
         self, upload: Upload, offset: int, body: AsyncIterator[bytes], checksum: Checksum | None

@@ -1,5 +1,6 @@
 """Turns an accepted submit request into a stored job."""
 
+from dataclasses import replace
 from hashlib import sha256
 
 from cluster import paths
@@ -8,17 +9,19 @@ from cluster.domain.ids import JobId
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent, Source
 from cluster.domain.models import model_name_of
 from cluster.errors import ObjectMissing, TooLarge
+from cluster.tracing import current_traceparent
 from cluster.upload_errors import UploadNotFound
 from cluster.upload_reader import open_upload
 from ingest.inline import InlineItem, inline_to_jsonl
 from ingest.sources import Sources
+from serve_apps.gateway.acting import Actor
 from serve_apps.gateway.quotas import check_room_for_job, quotas_of
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest, check, spec_of
 from serve_apps.gateway.services import Services
 
 
 def submit(
-    request: JobRequest, caller: Caller, services: Services, idempotency: IdempotencyKey | None
+    request: JobRequest, actor: Actor, services: Services, idempotency: IdempotencyKey | None
 ) -> tuple[Job, bool]:
     """Store a job and return it, and whether it was there already under its retry key.
 
@@ -26,6 +29,7 @@ def submit(
     BadInput where the request cannot become a job, UploadNotFound, QuotaExceeded and
     IdempotencyMismatch.
     """
+    caller = actor.caller
     if idempotency is not None:
         first = services.stores.jobs.find(caller.tenant_id, idempotency)
         if first is not None:
@@ -34,7 +38,8 @@ def submit(
     items = 1 if request.items is None else len(request.items)
     check_room_for_job(services, caller.tenant_id, items)
     expires_after_s = request.expires_after_s or services.settings.retention.job_ttl_s
-    spec = spec_of(request, _source(request, caller, services), expires_after_s)
+    asked = spec_of(request, _source(request, caller, services), expires_after_s)
+    spec = replace(asked, traceparent=current_traceparent())
     now = services.clock.now()
     job = Job(
         job_id=JobId(f"job-{services.new_id()}"),
@@ -45,7 +50,8 @@ def submit(
         updated_at=now,
     )
     unfinished_max = quotas_of(services, caller.tenant_id).jobs_unfinished_max
-    stored = services.stores.jobs.create(job, idempotency, unfinished_max)
+    act = actor.act("job.submit", job.job_id, request)
+    stored = services.stores.jobs.create(job, idempotency, unfinished_max, act)
     replayed = stored.job_id != job.job_id
     if not replayed:
         event = JobEvent(job_id=job.job_id, kind="submitted", at=now, message="the job is queued")
@@ -70,6 +76,7 @@ def _source(request: JobRequest, caller: Caller, services: Services) -> Source:
         format=request.format or "jsonl",
         id_field=request.id_field,
         content_field=request.content_field,
+        pair_field=request.pair_field,
         label_field=request.label_field,
     )
 
@@ -80,7 +87,8 @@ def _store_inline(items: list[ItemBody], caller: Caller, services: Services) -> 
     if len(items) > items_max:
         raise TooLarge("items", len(items), items_max, "entries")
     lines = inline_to_jsonl(
-        InlineItem(id=item.id, text=item.text, image=item.image) for item in items
+        InlineItem(id=item.id, text=item.text, text_pair=item.text_pair, image=item.image)
+        for item in items
     )
     upload_id = f"inline-{sha256(lines).hexdigest()[:40]}"
     services.stores.objects.write(paths.upload(caller.tenant_id, upload_id), lines)

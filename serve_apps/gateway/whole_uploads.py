@@ -9,10 +9,12 @@ from anyio import CancelScope
 from fastapi.concurrency import run_in_threadpool
 
 from cluster import paths
+from cluster.domain.audit import Act
 from cluster.domain.ids import TenantId
 from cluster.domain.uploads import Upload
 from cluster.errors import EmptySource
 from cluster.tenant_errors import QuotaExceeded
+from serve_apps.gateway.acting import Actor
 from serve_apps.gateway.pieces import Pieces
 from serve_apps.gateway.quotas import check_room_for_bytes, quotas_of
 from serve_apps.gateway.services import Services
@@ -28,7 +30,7 @@ class WholeUploads:
         self._store, self._objects = services.stores.uploads, services.stores.objects
 
     async def receive(
-        self, tenant_id: TenantId, body: AsyncIterator[bytes], promised_bytes: int
+        self, actor: Actor, body: AsyncIterator[bytes], promised_bytes: int
     ) -> Upload:
         """Store a body as an upload; `promised_bytes` are its length as far as it is known, else 0.
 
@@ -36,7 +38,7 @@ class WholeUploads:
         Raises QuotaExceeded, RateLimited, Overloaded, MalformedBody, TooLarge, EmptySource and what
         reading the body raises.
         """
-        room_for = max(promised_bytes, 1)
+        tenant_id, room_for = actor.tenant_id, max(promised_bytes, 1)
         await run_in_threadpool(check_room_for_bytes, self._services, tenant_id, room_for)
         upload_id = f"upl-{self._services.new_id()}"
         with self._slots.take(tenant_id):
@@ -51,7 +53,7 @@ class WholeUploads:
             expires_at=self._services.clock.now(),
         )
         with CancelScope(shield=True):
-            await run_in_threadpool(self._record, upload)
+            await run_in_threadpool(self._record, upload, actor.act("upload.create", upload_id))
         return upload
 
     async def _stored(self, tenant_id: TenantId, upload_id: str, body: AsyncIterator[bytes]) -> int:
@@ -75,10 +77,10 @@ class WholeUploads:
                 raise EmptySource(f"upload://{upload_id}")
         return size_bytes
 
-    def _record(self, upload: Upload) -> None:
+    def _record(self, upload: Upload, act: Act) -> None:
         try:
             most = quotas_of(self._services, upload.tenant_id).upload_bytes_max
-            self._store.create(upload, most)
+            self._store.create(upload, most, act)
         except QuotaExceeded:
             self._objects.delete(paths.upload(upload.tenant_id, upload.upload_id))
             raise

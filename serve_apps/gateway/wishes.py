@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from cluster.domain.access import Caller
+from pydantic import BaseModel
+
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import Amendment, Budget, Job, JobEvent
 from cluster.errors import InvalidField, PreconditionFailed, StaleRevision, StoreBusy
+from serve_apps.gateway.acting import Actor
 from serve_apps.gateway.etags import etag_of, expected
 from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.services import Services
@@ -41,27 +43,33 @@ RESUMED = Told(kind="resumed", message="the job goes on")
 
 def grant(
     services: Services,
-    caller: Caller,
+    actor: Actor,
     job_id: JobId,
     wish: Wish,
+    action: str,
     told: Told | None = None,
     if_match: str | None = None,
+    asked: BaseModel | None = None,
 ) -> Job:
-    """Store a wish, with an event that tells of it where it changes the job, and return the job.
+    """Store a wish with what tells of it, where it changes the job, and return the job.
 
     It is tried again where the runner saves at the same moment. Raises PreconditionFailed where
     the job's tag is not among those of `if_match`, and StoreBusy where it never comes through.
     """
     jobs = services.stores.jobs
     for _ in range(ATTEMPTS_MAX):
-        job = jobs.get(caller.tenant_id, job_id)
+        job = jobs.get(actor.tenant_id, job_id)
         if not expected(if_match, etag_of(job.revision)):
             raise PreconditionFailed(f"job {job_id}", etag_of(job.revision))
         wished = wish(job)
         if replace(wished, updated_at=job.updated_at) == job:
             return job
         try:
-            return jobs.save(wished, [] if told is None else [_event(services, wished, told)])
+            return jobs.save(
+                wished,
+                [] if told is None else [_event(services, wished, told)],
+                actor.act(action, job_id, asked),
+            )
         except StaleRevision:
             continue
     raise StoreBusy(f"changing job {job_id}")

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from importlib.metadata import version
 from threading import Event
@@ -22,17 +22,27 @@ from cluster.domain.ids import JobId
 from cluster.domain.jobs import JobState
 from cluster.egress import EgressGuard
 from cluster.errors import Unavailable
+from cluster.logs import bound, set_up_logs
 from cluster.runner import JobDesk, JobRunner
+from cluster.runtime import ACTOR_CPUS
 from cluster.settings import Settings
 from cluster.stores.opened import open_stores
+from cluster.telemetry.catalogue import RUNNERS_LOST, SUPERVISOR_AT
+from cluster.telemetry.runtime import RayTelemetry
+from cluster.tracing import open_tracing
+from serve_apps.gateway.readiness import Readiness, parts_of
 from serve_apps.jobs.chores import Chores
+from serve_apps.jobs.meter import Meter
+from serve_apps.jobs.rollout import Rollouts
 from serve_apps.jobs.stages import job_stages
 from serve_apps.jobs.sweep import sweep
+from serve_apps.jobs.traced import traced
 from serve_apps.jobs.turns import next_in_turn
-from serve_apps.prelabel.deployment import PRELABEL_APP, RemotePredictor
+from serve_apps.jobs.watch import WATCH_EVERY_S, Watch
+from serve_apps.prelabel.deployment import PRELABEL_APP, RemotePredictor, prelabel_runs
 from serve_apps.prelabel.job import dedicated
 from serve_apps.webhooks.courier import Courier
-from training.trainer import RayTrainer
+from training.trainer import RayTrainer, RayTuner
 
 SUPERVISOR = "supervisor"
 LOOK_EVERY_S = 0.5
@@ -54,8 +64,14 @@ class JobActor:
 
         Raises Unavailable where a part cannot be reached.
         """
+        set_up_logs(level=settings.logs.level, as_json=settings.logs.as_json)
+        with bound(job_id=job_id):
+            return self._run(job_id, settings)
+
+    def _run(self, job_id: JobId, settings: Settings) -> bool:
         stores, clock, shards = open_stores(settings), SystemClock(), _shards(settings)
         predictor = RemotePredictor(serve.get_app_handle(PRELABEL_APP), settings.prelabel)
+        tracing = open_tracing(settings.traces, "runner")
         stages = job_stages(
             stores,
             settings,
@@ -63,17 +79,28 @@ class JobActor:
             dedicated=dedicated(settings),
             shards=shards,
             trainer=RayTrainer(settings),
+            tuner=RayTuner(settings, stores.objects),
             clock=clock,
             wait=_waiter(),
             code_version=version("muster"),
+            warm=predictor.warm,
         )
         try:
             dismiss = partial(dismiss_crowd, stores, shards)
             hold = partial(hold_crowd, stores, shards)
-            runner = JobRunner(stores.jobs, stores.events, stages, clock, dismiss, hold)
+            runner = JobRunner(
+                stores.jobs,
+                stores.events,
+                traced(stages, tracing),
+                clock,
+                dismiss,
+                hold,
+                RayTelemetry(),
+            )
             return runner.run(job_id).state.is_terminal
         finally:
             predictor.close()
+            tracing.close()
 
 
 class Supervisor:
@@ -83,18 +110,28 @@ class Supervisor:
     started anew goes on where the last one died. Its actors die with it: a job never has two. A
     paused job is run once, to keep its crowd from being asked, and then not until it is resumed.
     The next job's actor is started before there is a job, as that takes seconds.
-    Beside the jobs it keeps the deployment's chores going: webhooks, and deleting what expires.
+    Beside the jobs it keeps the deployment's chores going: webhooks, deleting what expires, and the
+    trials of model versions.
     """
 
     def __init__(self, settings: Settings) -> None:
+        set_up_logs(level=settings.logs.level, as_json=settings.logs.as_json)
         self._settings = settings
         self._stores = open_stores(settings)
+        self._telemetry = RayTelemetry()
+        self._meter = Meter(self._telemetry, self._stores.jobs.load)
         self._running: dict[ray.ObjectRef[Any], tuple[JobId, ActorHandle[Any]]] = {}
         self._crashes: Counter[JobId] = Counter()
         self._held: set[JobId] = set()
         self._spare = _job_actor()
         self._chores = Chores(
-            {"webhooks": self._deliver_webhooks, "sweep": self._sweep}, SystemClock()
+            {
+                "webhooks": self._deliver_webhooks,
+                "sweep": self._sweep,
+                "rollout": self._roll_out,
+                "watch": self._watch,
+            },
+            SystemClock(),
         )
 
     def run(self) -> None:
@@ -112,7 +149,9 @@ class Supervisor:
 
     def _deliver_webhooks(self) -> None:
         guard = EgressGuard(self._settings.egress)
-        courier = Courier(self._stores, self._settings.webhooks, guard, SystemClock())
+        courier = Courier(
+            self._stores, self._settings.webhooks, guard, SystemClock(), self._telemetry
+        )
         asyncio.run(courier.run())
 
     def _sweep(self) -> None:
@@ -122,15 +161,37 @@ class Supervisor:
                 sweep(self._stores, settings, SystemClock())
             wait(settings.sweep_every_s)
 
+    def _roll_out(self) -> None:
+        wait, settings = _waiter(), self._settings
+        with closing(
+            RemotePredictor(serve.get_app_handle(PRELABEL_APP), settings.prelabel)
+        ) as predictor:
+            rollouts = Rollouts(self._stores, settings.rollout, SystemClock(), predictor.warm)
+            while True:
+                with suppress(Unavailable):
+                    rollouts.look()
+                wait(settings.rollout.look_every_s)
+
+    def _watch(self) -> None:
+        wait, stores, shards = _waiter(), self._stores, _shards(self._settings)
+        data_dir = self._settings.data_dir
+        readiness = Readiness(parts_of(stores, shards, data_dir, prelabel_runs))
+        watch = Watch(stores, readiness, data_dir, SystemClock(), self._telemetry)
+        while True:
+            watch.look()
+            wait(WATCH_EVERY_S)
+
     def _start_missing(self) -> None:
+        now = SystemClock().now()
+        self._telemetry.set(SUPERVISOR_AT, now)
         try:
             unfinished = self._stores.jobs.unfinished()
+            self._meter.look(unfinished, now, running=len(self._running))
         except Unavailable:
             return
         self._held.intersection_update(job.job_id for job in unfinished if job.paused)
         running = {job_id for job_id, _ in self._running.values()}
         room = max(self._settings.runner.jobs_max - len(running), 0)
-        now = SystemClock().now()
         waiting = next_in_turn(unfinished, now, running=running, held=self._held)
         for job_id in waiting[:room]:
             handle = self._spare
@@ -145,11 +206,14 @@ class Supervisor:
                 self._held.add(job_id)
         except (RayActorError, Unavailable):
             _logger.warning("the runner of job %s was lost; it is started again", job_id)
+            self._telemetry.count(RUNNERS_LOST, why="killed")
         except RayTaskError:
             _logger.exception("the runner of job %s broke down", job_id)
+            self._telemetry.count(RUNNERS_LOST, why="broken")
             self._crashes[job_id] += 1
             if self._crashes[job_id] >= CRASHES_MAX:
-                self._fail(job_id)
+                with suppress(Unavailable):  # else it fails, and is failed, once more
+                    self._fail(job_id)
         ray.kill(actor)
 
     def _fail(self, job_id: JobId) -> None:
@@ -171,7 +235,7 @@ def start_supervisor(settings: Settings) -> ActorHandle[Any]:
         namespace=NAMESPACE,
         max_restarts=-1,
         max_task_retries=-1,
-        num_cpus=0,
+        num_cpus=ACTOR_CPUS,
     )
     handle: Any = actor.remote(settings)
     handle.run.remote()
@@ -179,7 +243,7 @@ def start_supervisor(settings: Settings) -> ActorHandle[Any]:
 
 
 def _job_actor() -> Any:
-    return _actor(JobActor, num_cpus=0, max_restarts=0).remote()
+    return _actor(JobActor, num_cpus=ACTOR_CPUS, max_restarts=0).remote()
 
 
 def _actor(plain: type, **options: object) -> Any:

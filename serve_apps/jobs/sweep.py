@@ -11,6 +11,7 @@ from itertools import groupby
 
 from cluster import paths
 from cluster.clock import Clock
+from cluster.domain.audit import MUSTER, Act
 from cluster.domain.ids import JobId, UnixSeconds
 from cluster.domain.jobs import Job, JobEvent, JobState
 from cluster.errors import StaleRevision
@@ -36,21 +37,25 @@ def sweep(stores: Stores, settings: RetentionSettings, clock: Clock) -> None:
 
 def _expire(stores: Stores, job: Job, now: UnixSeconds) -> None:
     if job.state is not JobState.EXPIRED:
-        job = stores.jobs.save(expire(job, now), [_expired(job.job_id, now)])
+        expired = _expired(job.job_id, now)
+        job = stores.jobs.save(
+            expire(job, now), [expired], _act("job.expire", job, job.job_id, now)
+        )
     _delete(stores, stores.objects.list(paths.job(job.job_id)))
     stores.retention.drop_contents(job.job_id)
-    _drop_source(stores, job)
+    _drop_source(stores, job, now)
     stores.jobs.save(replace(job, expires_at=None))
 
 
-def _drop_source(stores: Stores, job: Job) -> None:
+def _drop_source(stores: Stores, job: Job, now: UnixSeconds) -> None:
     """Delete the upload that a job was read from, unless another job was read from it, too."""
     uri = job.spec.source.uri
     if not uri.startswith(UPLOAD_SCHEME) or stores.retention.is_source(job.tenant_id, uri):
         return
     upload_id = uri.removeprefix(UPLOAD_SCHEME)
     try:
-        remove_upload(stores.uploads, stores.objects, job.tenant_id, upload_id)
+        act = _act("upload.expire", job, upload_id, now)
+        remove_upload(stores, job.tenant_id, upload_id, act)
     except UploadNotFound:  # inline items, and uploads of before there were rows of them
         stores.objects.delete(paths.upload(job.tenant_id, upload_id))
 
@@ -74,6 +79,10 @@ def _drop_orphans(stores: Stores, before: UnixSeconds) -> None:
 def _delete(stores: Stores, object_paths: Iterable[str]) -> None:
     for path in object_paths:
         stores.objects.delete(path)
+
+
+def _act(action: str, job: Job, subject: str, now: UnixSeconds) -> Act:
+    return Act(at=now, tenant_id=job.tenant_id, actor=MUSTER, action=action, subject=subject)
 
 
 def _expired(job_id: JobId, now: UnixSeconds) -> JobEvent:

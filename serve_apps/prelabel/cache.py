@@ -12,7 +12,7 @@ from cluster.domain.items import Modality
 from cluster.domain.models import ModelSpec
 from cluster.errors import ModelUnusable
 from cluster.ports import ObjectStore
-from serve_apps.prelabel.model import Content, Encoder, Features, Head
+from serve_apps.prelabel.model import Content, Encoder, Features, Version
 from serve_apps.prelabel.triage import blamed_on, require_finite
 
 Embed = Callable[[Sequence[Content]], Features]
@@ -72,60 +72,69 @@ class ModelSource(Protocol):
         """Load a base model; may raise anything."""
         ...
 
-    def head(self, weights: bytes, model: str) -> Head:
-        """Load a trained head from its file's bytes; may raise anything."""
+    def version(
+        self, weights: bytes, base_model: str, encoder: Callable[[], Encoder], model: str
+    ) -> Version:
+        """Load a trained version from its file's bytes, over its base model where it is tuned.
+
+        May raise anything.
+        """
         ...
 
 
 class ModelCache:
-    """The encoders and heads one replica holds, at most `capacity` of each."""
+    """The base encoders and versions one replica holds, at most `capacity` of each."""
 
     def __init__(self, source: ModelSource, objects: ObjectStore, capacity: int) -> None:
         self._source, self._objects = source, objects
         self._encoders: Lru[tuple[str, Modality], Encoder] = Lru(capacity)
-        self._heads: Lru[ModelSpec, Head] = Lru(capacity)
+        self._versions: Lru[ModelSpec, Version] = Lru(capacity)
 
     def encoder(self, spec: ModelSpec) -> Encoder:
-        """Return the model's encoder; raises ModelUnusable where it cannot be loaded."""
+        """Return the base model's encoder; raises ModelUnusable where it cannot be loaded."""
         return self._encoders.get(
             (spec.base_model, spec.modality), lambda: self._load_encoder(spec)
         )
 
-    def head(self, spec: ModelSpec, dimensions: int, embed: Embed) -> Head:
-        """Return the head of a version over features of that width; zero-shot heads use `embed`.
+    def version(self, spec: ModelSpec, dimensions: int, embed: Embed) -> Version:
+        """Return a version over base features of that width; zero-shot heads use `embed`.
 
         Raises ObjectMissing where its weights are not there, and ModelUnusable where they are not
         what the version says: another width, another number of labels, numbers that are none.
         """
-        return self._heads.get(spec, lambda: self._load_head(spec, dimensions, embed))
+        return self._versions.get(spec, lambda: self._load_version(spec, dimensions, embed))
 
     def encoders(self) -> list[Encoder]:
-        """Return the encoders loaded now."""
-        return self._encoders.values()
+        """Return the encoders loaded now, those of tuned versions among them."""
+        own = [encoder for version in self._versions.values() for encoder in version.encoders]
+        return self._encoders.values() + own
 
     def _load_encoder(self, spec: ModelSpec) -> Encoder:
         with blamed_on(spec, "its encoder cannot be loaded"):
             return self._source.encoder(spec.base_model, spec.modality)
 
-    def _load_head(self, spec: ModelSpec, dimensions: int, embed: Embed) -> Head:
+    def _load_version(self, spec: ModelSpec, dimensions: int, embed: Embed) -> Version:
         path = spec.weights_path
-        head = self._zero_shot(spec, embed) if path is None else self._trained(spec, path)
+        version = self._zero_shot(spec, embed) if path is None else self._trained(spec, path)
+        width = version.encoders[0].dimensions if version.encoders else dimensions
         with blamed_on(spec, "its head does not fit the features"):
-            probe = require_finite(head.predict(np.zeros((1, dimensions), np.float32), None))
+            probe = version.head.predict(np.zeros((1, width), np.float32), None)
+            require_finite(probe)
         if probe.shape != (1, len(spec.label_set)):
             raise ModelUnusable(
                 f"{spec.name} version {spec.version}",
                 f"its weights are for {probe.shape[-1]} labels, the set has {len(spec.label_set)}",
             )
-        return head
+        return version
 
-    def _zero_shot(self, spec: ModelSpec, embed: Embed) -> Head:
+    def _zero_shot(self, spec: ModelSpec, embed: Embed) -> Version:
         encoder = self.encoder(spec)
         with blamed_on(spec, "it cannot read the label set"):
             contents = encoder.label_contents(spec.label_set)
-            return encoder.zero_shot(spec.label_set, embed(contents))
+            return Version(encoder.zero_shot(spec.label_set, embed(contents)))
 
-    def _trained(self, spec: ModelSpec, weights_path: str) -> Head:
+    def _trained(self, spec: ModelSpec, weights_path: str) -> Version:
         weights = self._objects.read(weights_path)
+        name = f"{spec.name} version {spec.version}"
         with blamed_on(spec, "its weights cannot be loaded"):
-            return self._source.head(weights, f"{spec.name} version {spec.version}")
+            return self._source.version(weights, spec.base_model, lambda: self.encoder(spec), name)

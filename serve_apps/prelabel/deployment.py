@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import replace
+from functools import partial
 from threading import Thread
 
 from ray import serve
@@ -12,11 +15,17 @@ from ray.serve.config import AutoscalingConfig
 from ray.serve.deployment import Application
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
+from ray.serve.schema import ApplicationStatus
 
 from cluster.domain.models import ModelSpec
 from cluster.errors import Overloaded, ReplicaLost, Unavailable
+from cluster.logs import bound, set_up_logs
 from cluster.settings import PrelabelSettings, Settings
-from serve_apps.prelabel.model import Content, Probabilities
+from cluster.telemetry.runtime import RayTelemetry
+from cluster.tracing import current_traceparent, open_tracing
+from serve_apps.prelabel.answers import OnlineAnswer
+from serve_apps.prelabel.meter import ReplicaMeter
+from serve_apps.prelabel.model import Content
 from serve_apps.prelabel.opened import open_predictor
 from serve_apps.prelabel.work import CHUNKS_AT_WORK, ChunkOutcome, ChunkWork
 
@@ -39,9 +48,15 @@ COUNT_EVERY_S = 2.0
 ONLINE_THREADS = 4
 """Online requests in work at a time."""
 
+WARM_TIMEOUT_S = 60.0
+"""How long replicas may take to load a version before it goes live without them."""
+
 DRAIN_S_MAX = 30.0
 """How long a stopping replica may finish its chunks; any it drops are done again elsewhere."""
 
+
+_AT_WORK = frozenset({ApplicationStatus.RUNNING, ApplicationStatus.DEPLOYING})
+"""The second is also what Serve calls an application that changes its number of replicas."""
 
 HEALTH_CHECK_EVERY_S = 2.0
 """How soon a dead replica is noticed, and its chunks are done elsewhere."""
@@ -51,22 +66,38 @@ class Prelabel:
     """One replica: keeps its event loop free by working on threads."""
 
     def __init__(self, settings: Settings) -> None:
+        set_up_logs(level=settings.logs.level, as_json=settings.logs.as_json)
         self._predictor = open_predictor(settings)
+        self._meter = ReplicaMeter(RayTelemetry())
+        self._tracing = open_tracing(settings.traces, "prelabel")
         self._chunks = ThreadPoolExecutor(CHUNKS_AT_WORK, thread_name_prefix="chunk")
         self._online = ThreadPoolExecutor(ONLINE_THREADS, thread_name_prefix="online")
         self._health = ThreadPoolExecutor(1, thread_name_prefix="health")
 
     async def predict_chunk(self, work: ChunkWork) -> ChunkOutcome:
         """Pre-label a chunk; raises ObjectMissing, ModelUnusable."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._chunks, self._predictor.predict, work)
+        ids: dict[str, str | int] = {"job_id": work.chunk.job_id, "chunk": work.chunk.number}
+        with (
+            bound(**ids),
+            self._tracing.span("prelabel.chunk", work.traceparent, **ids),
+            self._meter.timed("chunk", work.chunk.rows),
+        ):
+            loop = asyncio.get_running_loop()
+            predict = partial(copy_context().run, self._predictor.predict, work)
+            return await loop.run_in_executor(self._chunks, predict)
 
-    async def predict_online(self, contents: Sequence[Content], spec: ModelSpec) -> Probabilities:
-        """Return probabilities (n, K) of a few contents; raises ObjectMissing, ModelUnusable."""
+    async def predict_online(self, contents: Sequence[Content], spec: ModelSpec) -> OnlineAnswer:
+        """Return what a version says of a few contents; raises ObjectMissing, ModelUnusable."""
+        with self._meter.timed("online", len(contents)):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(
+                self._online, self._predictor.predict_online, contents, spec
+            )
+
+    async def warm(self, spec: ModelSpec) -> None:
+        """Load a version before it is asked; raises ObjectMissing, ModelUnusable."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._online, self._predictor.predict_online, contents, spec
-        )
+        await loop.run_in_executor(self._online, self._predictor.warm, spec)
 
     async def check_health(self) -> None:
         """Fail where a loaded model no longer handles its own sample, or does not answer."""
@@ -129,7 +160,12 @@ class RemotePredictor:
 
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
         """Send a chunk to a replica."""
-        return asyncio.run_coroutine_threadsafe(self._predict(work), self._loop)
+        traced = replace(work, traceparent=current_traceparent())
+        return asyncio.run_coroutine_threadsafe(self._predict(traced), self._loop)
+
+    def warm(self, spec: ModelSpec) -> None:
+        """Load a version on every replica there is; raises as `warm_all` does."""
+        asyncio.run_coroutine_threadsafe(warm_all(self._handle, spec), self._loop).result()
 
     def close(self) -> None:
         """Stop waiting for anything; replicas finish what they have."""
@@ -148,6 +184,8 @@ class RemotePredictor:
             ) from None
         except RayTaskError as error:
             # Ray's exception is of the cause's class too, but its text is a traceback.
+            if isinstance(error.cause, Unavailable):
+                raise await self._after_a_moment(error.cause) from None
             raise error.cause from None
         except TimeoutError:
             raise Overloaded("the time of a chunk in seconds", round(timeout_s)) from None
@@ -184,27 +222,56 @@ class OnlineReplicas:
         self._timeout_s = timeout_s
         self._handle: DeploymentHandle[Prelabel] | None = None
 
-    async def predict(self, contents: Sequence[Content], spec: ModelSpec) -> Probabilities:
-        """Return probabilities (contents, labels), ahead of bulk work.
+    async def predict(self, contents: Sequence[Content], spec: ModelSpec) -> OnlineAnswer:
+        """Return what exactly this version says of some contents, ahead of bulk work.
 
         Raises Overloaded, ReplicaLost, ObjectMissing and ModelUnusable.
         """
         try:
-            if self._handle is None:
-                self._handle = await asyncio.to_thread(_replicas)
-            response = self._handle.predict_online.remote(contents, spec)
-            probabilities: Probabilities = await asyncio.wait_for(response, self._timeout_s)
+            response = (await self._replicas()).predict_online.remote(contents, spec)
+            answer: OnlineAnswer = await asyncio.wait_for(response, self._timeout_s)
         except BackPressureError:
             raise Overloaded("the queue of online requests", QUEUED_MAX) from None
         except RayTaskError as error:
             raise error.cause from None
         except (TimeoutError, RayError, RayServeException):
             raise ReplicaLost(f"{len(contents)} online items") from None
-        return probabilities
+        return answer
+
+    async def warm(self, spec: ModelSpec) -> None:
+        """Load a version on every replica there is."""
+        await warm_all(await self._replicas(), spec)
+
+    async def _replicas(self) -> DeploymentHandle[Prelabel]:
+        if self._handle is None:
+            self._handle = await asyncio.to_thread(_replicas)
+        return self._handle
+
+
+async def warm_all(handle: DeploymentHandle[Prelabel], spec: ModelSpec) -> None:
+    """Load a version on every replica there is now; one that starts later loads it when asked.
+
+    Raises ObjectMissing, ModelUnusable, and ReplicaLost where not all have told in time.
+    """
+    try:
+        await handle.broadcast("warm", spec).results_async(timeout_s=WARM_TIMEOUT_S)
+    except RayTaskError as error:
+        raise error.cause from None
+    except (TimeoutError, RayError, RayServeException):
+        raise ReplicaLost(f"loading version {spec.version} of {spec.name}") from None
 
 
 def _replicas() -> DeploymentHandle[Prelabel]:
     return serve.get_app_handle(PRELABEL_APP)
+
+
+def prelabel_runs() -> bool:
+    """Whether Serve runs the replicas' application, were it with no replica at the moment."""
+    try:
+        application = serve.status().applications.get(PRELABEL_APP)
+    except (RayError, RayServeException):
+        return False
+    return application is not None and application.status in _AT_WORK
 
 
 def running_replicas() -> int:

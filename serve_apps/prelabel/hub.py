@@ -1,19 +1,14 @@
-"""Weights from Hugging Face: safetensors only, no code of the model's own, nothing random."""
+"""Where networks run: on which device, in which numbers, and how arrays come and go."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from huggingface_hub import snapshot_download
-from transformers import AutoModel, PreTrainedModel
 
 from serve_apps.prelabel.model import BatchBudget, Features, Inference
-
-FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
-"""What is fetched of a model's repository: never pickles, never programs."""
+from training.precision import fast_dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +20,9 @@ class Placement:
 
     @classmethod
     def best(cls) -> Self:
-        """Return the GPU where there is one, in bfloat16 wherever matrices are faster in it.
-
-        A processor without matrix tiles (AMX) takes several times as long in bfloat16.
-        """
-        if torch.cuda.is_available():
-            return cls("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32)
-        tiles = torch.cpu._is_amx_tile_supported()  # noqa: SLF001 - there is no public question
-        return cls("cpu", torch.bfloat16 if tiles else torch.float32)
+        """Return the GPU where there is one, in the numbers it is fastest in."""
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return cls(device, fast_dtype(torch.device(device)))
 
     @property
     def text_budget(self) -> BatchBudget:
@@ -68,35 +58,3 @@ class Placement:
             return arrived
 
         return wait
-
-
-class IncompleteWeightsError(ValueError):
-    """The file lacks weights that the network needs; they would be random."""
-
-
-def fetch(model_id: str) -> Path:
-    """Return the folder of a model on the Hugging Face hub, from the local cache if it is there.
-
-    Only repository ids are taken, never paths; raises what the hub's client raises.
-    """
-    return Path(snapshot_download(repo_id=model_id, allow_patterns=list(FILES)))
-
-
-def load_network(folder: Path, placement: Placement) -> PreTrainedModel:
-    """Return a frozen network from a local folder.
-
-    Raises OSError where there are no safetensors, and IncompleteWeightsError where some are
-    missing (poolers aside, which nobody here reads).
-    """
-    network, report = AutoModel.from_pretrained(
-        folder,
-        use_safetensors=True,
-        trust_remote_code=False,
-        local_files_only=True,
-        dtype=placement.dtype,
-        output_loading_info=True,
-    )
-    if any("pooler" not in name for name in report["missing_keys"]):
-        raise IncompleteWeightsError
-    frozen: PreTrainedModel = network.to(placement.device).eval()
-    return frozen.requires_grad_(requires_grad=False)

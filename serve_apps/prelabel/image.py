@@ -5,7 +5,7 @@ from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from cluster.domain.labels import LabelSet
 from serve_apps.prelabel.model import (
@@ -17,23 +17,10 @@ from serve_apps.prelabel.model import (
     Prepared,
     UniformHead,
 )
+from training.pictures import decode
 
 PIXEL_SIDE = 32
 """Height and width of the pictures the pixel model sees."""
-
-
-def decode(content: Content, pixels_max: int) -> Image.Image:
-    """Return the first frame of an encoded image, upright and in RGB.
-
-    Raises TypeError for text, ValueError for more than `pixels_max` pixels before any is decoded,
-    and Pillow's errors for bytes that are no image.
-    """
-    if isinstance(content, str):
-        raise TypeError("an image model was given text")
-    with Image.open(BytesIO(content)) as image:
-        if image.width * image.height > pixels_max:
-            raise ValueError("too many pixels")
-        return ImageOps.exif_transpose(image).convert("RGB")
 
 
 class PixelEncoder:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from cluster.domain.models import ModelSpec
-from serve_apps.prelabel.model import Content, Probabilities
+from serve_apps.prelabel.answers import OnlineAnswer
+from serve_apps.prelabel.model import Content
 from serve_apps.prelabel.predictor import ChunkPredictor
 from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
 
@@ -31,6 +32,10 @@ class LocalPredictor:
         """Queue a chunk."""
         return self._threads.submit(self._predictor.predict, work)
 
+    def warm(self, spec: ModelSpec) -> None:
+        """Load a version here."""
+        self._predictor.warm(spec)
+
     def close(self) -> None:
         """Finish what has begun, drop what has not, and end the threads."""
         self._threads.shutdown(cancel_futures=True)
@@ -42,6 +47,10 @@ class LocalOnline:
     def __init__(self, predictor: ChunkPredictor) -> None:
         self._predictor = predictor
 
-    async def predict(self, contents: Sequence[Content], spec: ModelSpec) -> Probabilities:
-        """Return probabilities (contents, labels)."""
+    async def predict(self, contents: Sequence[Content], spec: ModelSpec) -> OnlineAnswer:
+        """Return what a version says of some contents."""
         return await asyncio.to_thread(self._predictor.predict_online, contents, spec)
+
+    async def warm(self, spec: ModelSpec) -> None:
+        """Load a version here."""
+        await asyncio.to_thread(self._predictor.warm, spec)

@@ -1,9 +1,11 @@
 """The seam between the service and its models, small enough to fake.
 
-A model version is a frozen encoder (contents to features) under a head (features to label
-probabilities). Many versions share one encoder, and a chunk's features outlive them all, so the
-three verbs of a model stand on two protocols: prepare and infer on the encoder, predict on the
-head.
+A model version is an encoder (contents to features) under a head (features to label
+probabilities). Most versions share the frozen encoder of their base model, and a chunk's features
+outlive them all, so the three verbs of a model stand on two protocols: prepare and infer on the
+encoder, predict on the head. A tuned version has an encoder of its own for each fold of its head,
+and an item is encoded by that of its fold; each is an encoder like any other, so that batches,
+budgets, turns and the search for poison know nothing of the difference.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +18,7 @@ import numpy.typing as npt
 from cluster.domain.labels import LabelSet
 
 Content = str | bytes
-"""UTF-8 text, or the encoded bytes of an image."""
+"""UTF-8 text, two texts joined by `cluster.domain.pairs`, or the encoded bytes of an image."""
 
 Features = npt.NDArray[np.float32]
 """Shape (items, dimensions)."""
@@ -66,7 +68,7 @@ class Head(Protocol):
 
 
 class Encoder(Protocol):
-    """A frozen base model; `prepare` may run on many threads at once, `launch` on one at a time.
+    """A network, frozen; `prepare` may run on many threads at once, `launch` on one at a time.
 
     Either may raise anything for contents it cannot handle: `triage` finds the culprits.
     """
@@ -104,6 +106,18 @@ class Encoder(Protocol):
     def zero_shot(self, label_set: LabelSet, label_features: Features) -> Head:
         """Return the head a label set starts from, given the features of `label_contents`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A model version, ready: a head, and where they are its own, the encoders under it.
+
+    `encoders` holds one for each fold of the head; it is empty where the head reads the features
+    of the frozen base model.
+    """
+
+    head: Head
+    encoders: tuple[Encoder, ...] = ()
 
 
 class UniformHead:

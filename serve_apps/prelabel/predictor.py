@@ -12,12 +12,22 @@ from cluster.domain.models import ModelSpec
 from cluster.errors import ModelUnusable
 from cluster.ports import ObjectStore
 from cluster.settings import PrelabelSettings
+from serve_apps.prelabel.answers import OnlineAnswer
 from serve_apps.prelabel.cache import ModelCache
 from serve_apps.prelabel.encode import Encoded, encode
-from serve_apps.prelabel.model import BatchBudget, Content, Encoder, Probabilities
+from serve_apps.prelabel.model import (
+    BatchBudget,
+    Content,
+    Encoder,
+    Folds,
+    Head,
+    Probabilities,
+    Version,
+)
 from serve_apps.prelabel.tables import (
     FeatureTable,
     ItemTable,
+    read_contents,
     read_features,
     read_item_table,
     write_features,
@@ -44,16 +54,25 @@ class ChunkPredictor:
     def predict(self, work: ChunkWork) -> ChunkOutcome:
         """Pre-label a chunk and store its predictions, or try some rows; again does the same.
 
-        Features already stored for the base model are used, so a new version costs no encoding.
+        Features already stored for the base model are used, so a new head costs no encoding, and
+        the contents are not even read. A tuned version encodes for itself, each item by the encoder
+        of its fold.
         An item the model cannot handle gets a uniform prediction and is reported. Raises
         ObjectMissing for a chunk or weights that are not there, ModelUnusable for a bad model.
         """
         started_at = self._clock.now()
-        items = read_item_table(self._objects, work.chunk)
         if work.trial is not None:
-            return self._try(work, items.contents[work.trial.first : work.trial.end], started_at)
+            contents = read_contents(self._objects, work.chunk)
+            return self._try(work, contents[work.trial.first : work.trial.end], started_at)
+        items = read_item_table(self._objects, work.chunk)
         table, encoded_rows = self._features(work, items)
-        probabilities, failures = self._finish(work.model, table, items.content_hashes)
+        version = self._version(work.model, table.features.shape[1])
+        hashes = items.content_hashes
+        folds = np.array([fold_of(each, version.head.folds) for each in hashes], dtype=np.int64)
+        if version.encoders:
+            table, own_rows = self._own_features(work, version, items, folds, table)
+            encoded_rows += own_rows
+        probabilities, failures = self._finish(work.model, version.head, table, folds)
         path = paths.predictions(work.chunk.job_id, work.model.version, work.chunk.number)
         write_predictions(self._objects, path, items.positions, probabilities)
         return ChunkOutcome(
@@ -65,17 +84,30 @@ class ChunkPredictor:
             seconds=self._clock.now() - started_at,
         )
 
-    def predict_online(self, contents: Sequence[Content], spec: ModelSpec) -> Probabilities:
-        """Return the probabilities of a few contents, ahead of bulk work.
+    def predict_online(self, contents: Sequence[Content], spec: ModelSpec) -> OnlineAnswer:
+        """Return what exactly this version says of a few contents, ahead of bulk work.
 
-        All cross-fitted heads are averaged, as nobody was asked about these contents. A content
+        All cross-fitted members are averaged, as nobody was asked about these contents. A content
         the model cannot handle gets a uniform row. Raises as `predict` does.
         """
-        encoded = self._encode(spec, contents, urgent=True)
-        failures = [_reason(encoded, index) for index in range(len(contents))]
+        encoder = self._models.encoder(spec)
+        version = self._version(spec, encoder.dimensions)
         positions = np.arange(len(contents), dtype=np.int64)
-        table = FeatureTable.of(positions, encoded.features, failures)
-        return self._finish(spec, table, None)[0]
+        parts, failed = [], np.zeros(len(contents), dtype=np.bool_)
+        for fold, each in enumerate(version.encoders or (encoder,)):
+            encoded = self._encode(each, spec, contents, urgent=True)
+            failures = [_reason(encoded, index) for index in range(len(contents))]
+            table = FeatureTable.of(positions, encoded.features, failures)
+            folds = np.full_like(positions, fold) if version.encoders else None
+            probabilities, reasons = self._finish(spec, version.head, table, folds, urgent=True)
+            parts.append(probabilities)
+            failed |= np.array([reason is not None for reason in reasons], dtype=np.bool_)
+        mean: Probabilities = np.mean(parts, axis=0, dtype=np.float32)
+        return OnlineAnswer(version=spec.version, probabilities=mean, failed=failed)
+
+    def warm(self, spec: ModelSpec) -> None:
+        """Load all that a version needs to answer; raises as `predict` does."""
+        self.predict_online([self._models.encoder(spec).sample], spec)
 
     def check(self) -> None:
         """Raise ModelUnusable unless every loaded encoder still handles its own sample."""
@@ -87,7 +119,10 @@ class ChunkPredictor:
         self, work: ChunkWork, contents: Sequence[Content], started_at: UnixSeconds
     ) -> ChunkOutcome:
         """Put contents to the model for no other end than to see whether this process survives."""
-        self._encode(work.model, contents)
+        encoder = self._models.encoder(work.model)
+        version = self._version(work.model, encoder.dimensions)
+        for each in (encoder, *version.encoders):
+            self._encode(each, work.model, contents)
         return ChunkOutcome(
             chunk=work.chunk.number,
             rows=0,
@@ -103,20 +138,67 @@ class ChunkPredictor:
         stored = read_features(self._objects, path)
         if stored is not None and np.array_equal(stored.positions, items.positions):
             return stored, 0
+        contents = read_contents(self._objects, work.chunk)
         unique, places = _distinct(items.content_hashes)
         deadly = {places[row] for row in work.deadly}
         spared = [place for place in range(len(unique)) if place not in deadly]
-        encoded = self._encode(work.model, [items.contents[unique[place]] for place in spared])
+        encoder = self._models.encoder(work.model)
+        encoded = self._encode(encoder, work.model, [contents[unique[place]] for place in spared])
         encoded = _with_deadly(encoded, spared, len(unique))
         failures = [_reason(encoded, place) for place in places]
         table = FeatureTable.of(items.positions, encoded.features[places], failures)
         write_features(self._objects, path, table)
         return table, len(unique)
 
+    def _own_features(
+        self,
+        work: ChunkWork,
+        version: Version,
+        items: ItemTable,
+        folds: Folds,
+        base: FeatureTable,
+    ) -> tuple[FeatureTable, int]:
+        """Return the features that a tuned version's encoders give, and how many were encoded.
+
+        What the base model fails on is not shown to them. These features are not stored: they are
+        of no use to any other version.
+        """
+        unique, places = _distinct(items.content_hashes)
+        failures = [base.failures[row] for row in unique]
+        for row in work.deadly:
+            failures[places[row]] = DEADLY
+        features = np.zeros((len(unique), version.encoders[0].dimensions), dtype=np.float32)
+        contents = read_contents(self._objects, work.chunk)
+        for fold, encoder in enumerate(version.encoders):
+            own = [
+                place
+                for place, row in enumerate(unique)
+                if folds[row] == fold and failures[place] is None
+            ]
+            taken = [contents[unique[place]] for place in own]
+            encoded = self._encode(encoder, work.model, taken)
+            features[own] = encoded.features
+            for index, failure in encoded.failures.items():
+                failures[own[index]] = failure.reason
+        own_failures = [failures[place] for place in places]
+        return FeatureTable(items.positions, features[places], own_failures), len(unique)
+
+    def _version(self, spec: ModelSpec, dimensions: int) -> Version:
+        """Return a model version over base features of that width."""
+        return self._models.version(
+            spec,
+            dimensions,
+            lambda texts: self._encode(self._models.encoder(spec), spec, texts).features,
+        )
+
     def _encode(
-        self, spec: ModelSpec, contents: Sequence[Content], *, urgent: bool = False
+        self,
+        encoder: Encoder,
+        spec: ModelSpec,
+        contents: Sequence[Content],
+        *,
+        urgent: bool = False,
     ) -> Encoded:
-        encoder = self._models.encoder(spec)
         budget = self._budget(encoder, spec.modality)
         encoded = encode(encoder, contents, budget, self._turns, urgent=urgent)
         hopeless = len(contents) > 0 and len(encoded.failures) == len(contents)
@@ -131,25 +213,22 @@ class ChunkPredictor:
     def _budget(self, encoder: Encoder, modality: Modality) -> BatchBudget:
         """Return what the settings say, and where they say nothing, what the encoder does."""
         settings, own = self._settings, encoder.budget
-        if modality == "text":
-            alone, shared = settings.batch_tokens_max, settings.batch_tokens_shared_max
-        else:
+        if modality == "image":
             alone, shared = settings.batch_pixels_max, settings.batch_pixels_shared_max
+        else:
+            alone, shared = settings.batch_tokens_max, settings.batch_tokens_shared_max
         return BatchBudget(alone or own.alone, shared or own.shared)
 
     def _finish(
-        self, spec: ModelSpec, table: FeatureTable, content_hashes: Sequence[bytes] | None
+        self,
+        spec: ModelSpec,
+        head: Head,
+        table: FeatureTable,
+        folds: Folds | None,
+        *,
+        urgent: bool = False,
     ) -> tuple[Probabilities, Sequence[str | None]]:
         """Return probabilities, uniform where a failure is, and the failures with any new ones."""
-        head = self._models.head(
-            spec,
-            table.features.shape[1],
-            lambda texts: self._encode(spec, texts).features,
-        )
-        folds = None
-        if content_hashes is not None:
-            folds = np.array([fold_of(each, head.folds) for each in content_hashes], dtype=np.int64)
-        urgent = content_hashes is None
         with blamed_on(spec, "its head fails on features"), self._turns.take(urgent=urgent):
             probabilities = head.predict(table.features, folds)
         finite = np.asarray(np.isfinite(probabilities).all(axis=1))

@@ -1,17 +1,21 @@
 """The pre-labelling stage of a job: every chunk by the live model, through a bounded window."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from cluster.clock import Clock
+from cluster.domain.ids import UnixSeconds
 from cluster.domain.jobs import Job, JobState
 from cluster.domain.models import ZERO_SHOT, ModelRecord, ModelSpec
 from cluster.errors import ModelNotFound, ModelUnusable, StaleRevision
-from cluster.ports import ModelRegistry, Stores
+from cluster.ports import Stores
 from cluster.runner import JobDesk
 from cluster.settings import PrelabelSettings
 from serve_apps.prelabel.window import Window
 from serve_apps.prelabel.work import BulkPredictor, ChunkWork, Dedicated, Finished, Flight
+from training.lines import version_for
+from training.rollout import SERVICE, Why, begun
 
 CANCEL_CHECK_S = 1.0
 """How soon a cancelled job is noticed while no chunk finishes."""
@@ -23,7 +27,7 @@ POISON_NAMED_MAX = 10
 class PrelabelStage:
     """Runs the state PRELABELLING; safe to run again from any point.
 
-    The ledger is the memory: a chunk that the live version has done is not done again. A job that
+    The ledger is the memory: a chunk that the job's version has done is not done again. A job that
     asks for replicas of its own gets them, where there are any to be had; what they leave undone
     goes to the shared ones.
     """
@@ -42,21 +46,22 @@ class PrelabelStage:
     def run(self, desk: JobDesk) -> JobState:
         """Pre-label what is left of the job; raises JobCancelled, ModelUnusable, ObjectMissing."""
         started_at = self._clock.now()
-        model = live_model(self._stores.models, desk.job, started_at)
+        model, revision = model_for(self._stores, desk.job, started_at)
         left = self._left(desk, model)
         items = sum(work.chunk.rows for work in left)
         if desk.job.spec.dedicated and self._dedicated and left:
-            self._fly(desk, self._dedicated(left))
+            self._fly(desk, self._dedicated(left), revision)
             left = self._left(desk, model)
-        self._fly(desk, Window(self._predictor, left, self._settings.chunks_per_replica))
+        window = Window(self._predictor, left, self._settings.chunks_per_replica)
+        self._fly(desk, window, revision)
         self._summarize(desk, model, items, self._clock.now() - started_at)
         return JobState.ASKING
 
-    def _fly(self, desk: JobDesk, flight: Flight) -> None:
+    def _fly(self, desk: JobDesk, flight: Flight, line_revision: int) -> None:
         """Keep what a flight finishes, until it is over or the job is told to end."""
         try:
             while not flight.is_empty:
-                self._keep(desk, flight.advance(CANCEL_CHECK_S))
+                self._keep(desk, flight.advance(CANCEL_CHECK_S), line_revision)
                 desk.check()
         finally:
             flight.abandon()
@@ -70,7 +75,7 @@ class PrelabelStage:
         predicted = {
             prediction.number
             for prediction in self._stores.chunks.predictions(job_id)
-            if prediction.model_version >= model.version
+            if prediction.model_version == model.version
         }
         chunks = self._stores.chunks.chunks(job_id)
         progress = replace(
@@ -83,14 +88,15 @@ class PrelabelStage:
         largest_first = sorted(left, key=lambda chunk: -chunk.rows)
         return [ChunkWork(chunk=chunk, model=model) for chunk in largest_first]
 
-    def _keep(self, desk: JobDesk, finished: Iterable[Finished]) -> None:
+    def _keep(self, desk: JobDesk, finished: Iterable[Finished], line_revision: int) -> None:
         """Record finished chunks, in one write each to the ledger and to the job."""
         kept = list(finished)
         if not kept:
             return
         for each in kept:
             _record_poison(desk, each)
-        self._stores.chunks.set_predicted([each.outcome.prediction(each.work) for each in kept])
+        predictions = [each.outcome.prediction(each.work, line_revision) for each in kept]
+        self._stores.chunks.set_predicted(predictions)
         progress = desk.job.progress
         desk.report(
             replace(
@@ -111,22 +117,24 @@ class PrelabelStage:
         )
 
 
-def live_model(models: ModelRegistry, job: Job, now: float) -> ModelSpec:
-    """Return the live version of the job's model line, beginning the line at zero-shot.
+def model_for(stores: Stores, job: Job, now: UnixSeconds) -> tuple[ModelSpec, int]:
+    """Return the version that serves a job, beginning its line at zero-shot, and the revision.
 
     The labels are the job's own: jobs that share a line may describe them differently. Raises
     ModelUnusable where the line is for other labels.
     """
     try:
-        spec = models.live(job.model_name).spec
+        record, revision = version_for(stores, job)
     except ModelNotFound:
-        spec = _begin_line(models, job, now)
+        _begin_line(stores, job, now)
+        record, revision = version_for(stores, job)
+    spec = record.spec
     if spec.label_set.names != job.spec.label_set.names:
         raise ModelUnusable(f"{spec.name} version {spec.version}", "it is for other labels")
-    return replace(spec, label_set=job.spec.label_set)
+    return replace(spec, label_set=job.spec.label_set), revision
 
 
-def _begin_line(models: ModelRegistry, job: Job, now: float) -> ModelSpec:
+def _begin_line(stores: Stores, job: Job, now: UnixSeconds) -> None:
     zero_shot = ModelSpec(
         name=job.model_name,
         version=ZERO_SHOT,
@@ -135,12 +143,10 @@ def _begin_line(models: ModelRegistry, job: Job, now: float) -> ModelSpec:
         label_set=job.spec.label_set,
         weights_path=None,
     )
-    models.add(ModelRecord(spec=zero_shot, lineage=None, created_at=now))
-    try:
-        models.promote(job.model_name, ZERO_SHOT, expected_live=None)
-    except StaleRevision:  # another job of this line was first
-        return models.live(job.model_name).spec
-    return zero_shot
+    stores.models.add(ModelRecord(spec=zero_shot, lineage=None, created_at=now))
+    why = Why(by=SERVICE, reason="every line begins at zero-shot", at=now)
+    with suppress(StaleRevision):  # another job of this line was first
+        stores.lines.take(begun(job.model_name, ZERO_SHOT, why))
 
 
 def _record_poison(desk: JobDesk, finished: Finished) -> None:

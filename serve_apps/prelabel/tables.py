@@ -21,11 +21,10 @@ Positions = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemTable:
-    """The items of one chunk, as columns of equal length."""
+    """The items of one chunk but for their contents, as columns of equal length."""
 
     positions: Positions
     item_ids: Sequence[ItemId]
-    contents: Sequence[Content]
     content_hashes: Sequence[bytes]
 
 
@@ -50,14 +49,19 @@ class FeatureTable:
 
 
 def read_item_table(objects: ObjectStore, chunk: Chunk) -> ItemTable:
-    """Return a chunk's items; raises ObjectMissing."""
-    table = read_items(objects, chunk)
+    """Return a chunk's items without their contents; raises ObjectMissing."""
+    table = read_items(objects, chunk, ("position", "item_id", "content_hash"))
     return ItemTable(
         positions=table["position"].to_numpy(),
         item_ids=table["item_id"].to_pylist(),
-        contents=table["content"].to_pylist(),
         content_hashes=table["content_hash"].to_pylist(),
     )
+
+
+def read_contents(objects: ObjectStore, chunk: Chunk) -> Sequence[Content]:
+    """Return the contents of a chunk's items; raises ObjectMissing."""
+    contents: list[Content] = read_items(objects, chunk, ("content",))["content"].to_pylist()
+    return contents
 
 
 def read_features(objects: ObjectStore, path: str) -> FeatureTable | None:

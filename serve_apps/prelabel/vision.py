@@ -1,16 +1,15 @@
-"""Image encoders from Hugging Face: mean-pooled, unit-length embeddings."""
+"""Image encoders: mean-pooled, unit-length embeddings by a network of Hugging Face's."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import torch
-from transformers import AutoImageProcessor, BaseImageProcessor, PreTrainedModel
+from torch import nn
 
 from cluster.domain.labels import LabelSet
-from serve_apps.prelabel.hub import Placement, load_network
-from serve_apps.prelabel.image import decode, sample_png
+from serve_apps.prelabel.hub import Placement
+from serve_apps.prelabel.image import sample_png
 from serve_apps.prelabel.model import (
     BatchBudget,
     Content,
@@ -20,31 +19,27 @@ from serve_apps.prelabel.model import (
     Prepared,
     UniformHead,
 )
+from training.backbone import ImageBackbone
 
 
 class VisionEncoder:
-    """Pools the last layer of a vision network over patches, or over the places of its map.
+    """A network over an image backbone: the base model's own, or one that was tuned."""
 
-    Not by the network's own pooler: many published weights lack it, and it would be random.
-    """
-
-    def __init__(
-        self,
-        processor: BaseImageProcessor,
-        network: PreTrainedModel,
-        placement: Placement,
-        pixels_max: int,
-    ) -> None:
-        self._processor, self._network, self._placement = processor, network, placement
-        self._pixels_max = pixels_max
+    def __init__(self, backbone: ImageBackbone, network: nn.Module, placement: Placement) -> None:
+        self.backbone = backbone
+        self._network, self._placement = network, placement
         self._dimensions: int = self.launch(self.prepare([self.sample]))().shape[1]
 
     @classmethod
     def load(cls, folder: Path, placement: Placement, pixels_max: int) -> Self:
         """Load a model from a folder in Hugging Face layout; raises what transformers raises."""
-        load = AutoImageProcessor.from_pretrained
-        processor = load(folder, trust_remote_code=False)  # type: ignore[no-untyped-call]
-        return cls(processor, load_network(folder, placement), placement, pixels_max)
+        device = torch.device(placement.device)
+        backbone = ImageBackbone.load(folder, device, placement.dtype, pixels_max)
+        return cls(backbone, backbone.network, placement)
+
+    def over(self, network: nn.Module) -> "VisionEncoder":
+        """Return an encoder that is the same but for its network."""
+        return VisionEncoder(self.backbone, network, self._placement)
 
     @property
     def dimensions(self) -> int:
@@ -63,16 +58,14 @@ class VisionEncoder:
 
     def prepare(self, contents: Sequence[Content]) -> list[Prepared]:
         """Decode, resize and normalise as the model's own processor does; sizes are in pixels."""
-        return [self._pixels(content) for content in contents]
+        return [Prepared(each, self.backbone.size(each)) for each in self.backbone.read(contents)]
 
     def launch(self, batch: Sequence[Prepared]) -> Inference:
         """Start on one unit vector an image."""
-        pixels = self._placement.place(np.stack([item.array for item in batch]))
+        arrays = self.backbone.collate([item.array for item in batch])
         with torch.inference_mode():
-            placed = pixels.to(self._placement.dtype)
-            hidden = self._network(pixel_values=placed).last_hidden_state.float()
-            pooled = hidden.mean(dim=1) if hidden.dim() == 3 else hidden.mean(dim=(2, 3))
-            return self._placement.fetched(torch.nn.functional.normalize(pooled, dim=1))
+            placed = {name: self._placement.place(each) for name, each in arrays.items()}
+            return self._placement.fetched(self.backbone.pool(self._network, placed))
 
     def label_contents(self, label_set: LabelSet) -> Sequence[Content]:  # noqa: ARG002
         """Return nothing: it cannot read."""
@@ -81,8 +74,3 @@ class VisionEncoder:
     def zero_shot(self, label_set: LabelSet, label_features: Features) -> Head:  # noqa: ARG002
         """Return the uniform head: without a text tower, label names say nothing of pictures."""
         return UniformHead(len(label_set))
-
-    def _pixels(self, content: Content) -> Prepared:
-        image = decode(content, self._pixels_max)
-        values = self._processor(images=image, return_tensors="np")["pixel_values"][0]
-        return Prepared(values.astype(np.float32), values.shape[-1] * values.shape[-2])

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 
-from cluster.errors import ModelUnusable, Overloaded, Unavailable
+from cluster.errors import ModelUnusable, ReplicaLost, Unavailable
 from serve_apps.prelabel.hunt import Hunt
 from serve_apps.prelabel.work import (
     CHUNKS_AT_WORK,
@@ -32,10 +32,11 @@ class Window:
     """Keeps a bounded number of chunks in flight, by additive increase, multiplicative decrease.
 
     The bound is `per_replica` chunks for each replica as long as a backlog may start more, and then
-    what they work on, so that who is done first gets the next. Where a chunk is refused, or waits
-    too long behind others, it is halved, and grows by one chunk for each windowful that is done. A
-    chunk that lost its replica goes to the back. One that did so twice is hunted through for deadly
-    items, with nothing else in flight, as what dies beside it would be suspected too.
+    what they work on, so that who is done first gets the next. Where a chunk is refused, waits too
+    long behind others, or its replica cannot reach the stores, it is halved, and grows by one chunk
+    for each windowful that is done. A chunk that lost its replica goes to the back. One that did so
+    twice is hunted through for deadly items, with nothing else in flight, as what dies beside it
+    would be suspected too.
     """
 
     def __init__(
@@ -96,12 +97,13 @@ class Window:
     def _ended(self, work: ChunkWork, future: Future[ChunkOutcome]) -> Finished | None:
         try:
             outcome = future.result()
-        except Overloaded:
+        except ReplicaLost:
+            self._lost(work)
+        except Unavailable:
+            # Too much is waiting, or a store was out of the replica's reach: no chunk's fault.
             self._yielded = max(self._yielded / 2.0, 1.0 / self._full_size)
             if work.trial is None:
                 self._waiting.appendleft(work)
-        except Unavailable:
-            self._lost(work)
         else:
             self._yielded = min(self._yielded + 1.0 / self._full_size / self.size, 1.0)
             if work.trial is None:

@@ -21,13 +21,15 @@ class ChunkWork:
     """A chunk to pre-label and the model version to do it with.
 
     The rows `deadly` have ended their process before: they are not shown to the model again. With
-    `trial` those rows alone are put to the model, and nothing is stored.
+    `trial` those rows alone are put to the model, and nothing is stored. `traceparent` is the span
+    that the work is for.
     """
 
     chunk: Chunk
     model: ModelSpec
     deadly: tuple[int, ...] = ()
     trial: Rows | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +48,13 @@ class ChunkOutcome:
     encoded_rows: int
     seconds: float
 
-    def prediction(self, work: ChunkWork) -> ChunkPrediction:
-        """Return the ledger's entry for this outcome."""
+    def prediction(self, work: ChunkWork, line_revision: int) -> ChunkPrediction:
+        """Return the ledger's entry for this outcome, by a version chosen at that revision."""
         return ChunkPrediction(
             job_id=work.chunk.job_id,
             number=self.chunk,
             model_version=work.model.version,
+            line_revision=line_revision,
             predictions_path=self.predictions_path,
         )
 
@@ -105,8 +108,8 @@ class BulkPredictor(Protocol):
     def submit(self, work: ChunkWork) -> Future[ChunkOutcome]:
         """Start on a chunk and return at once.
 
-        The future raises Overloaded where too much waits already, other Unavailable errors where
-        the replica was lost (the same work may be submitted again), and Faults where that would
-        not help.
+        The future raises ReplicaLost where the replica was lost, other Unavailable errors where too
+        much waits already or the stores are out of reach (the same work may be submitted again),
+        and Faults where that would not help.
         """
         ...

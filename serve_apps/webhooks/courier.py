@@ -17,6 +17,8 @@ from cluster.egress import EgressGuard, guarded_client
 from cluster.errors import Unavailable
 from cluster.ports import Stores
 from cluster.settings import WebhookSettings
+from cluster.telemetry import catalogue as told_of
+from cluster.telemetry.port import Telemetry
 from cluster.tenant_errors import ForbiddenUrl
 from serve_apps.webhooks.attempts import judge
 from serve_apps.webhooks.messages import signed_headers, told
@@ -27,7 +29,7 @@ CLAIM_TTL_FACTOR = 4.0
 """How many time limits of a request a claim holds: long enough for a database that is busy."""
 
 
-def announce(stores: Stores, waiting_max: int) -> int:
+def announce(stores: Stores, telemetry: Telemetry, waiting_max: int) -> int:
     """Make deliveries of the events that webhooks were not told of; return how many events.
 
     Whoever dies half-way makes the same deliveries again, which changes nothing.
@@ -43,6 +45,8 @@ def announce(stores: Stores, waiting_max: int) -> int:
         ]
     stores.deliveries.enqueue(deliveries, waiting_max)
     stores.events.drop_notices(notices)
+    for notice in notices:
+        telemetry.count(told_of.NOTICES, kind=notice.kind.value)
     return len(notices)
 
 
@@ -50,10 +54,15 @@ class Courier:
     """The deliveries of one deployment; belongs to one event loop."""
 
     def __init__(
-        self, stores: Stores, settings: WebhookSettings, guard: EgressGuard, clock: Clock
+        self,
+        stores: Stores,
+        settings: WebhookSettings,
+        guard: EgressGuard,
+        clock: Clock,
+        telemetry: Telemetry,
     ) -> None:
         self._stores, self._settings, self._guard = stores, settings, guard
-        self._clock = clock
+        self._clock, self._telemetry = clock, telemetry
         self._sending: set[asyncio.Task[None]] = set()
 
     def client(self) -> httpx.AsyncClient:
@@ -76,7 +85,9 @@ class Courier:
     async def look(self, http: httpx.AsyncClient, sending: asyncio.TaskGroup) -> bool:
         """Start what is due as far as there is room; return whether there may be more at once."""
         settings = self._settings
-        announced = await asyncio.to_thread(announce, self._stores, settings.waiting_max)
+        announced = await asyncio.to_thread(
+            announce, self._stores, self._telemetry, settings.waiting_max
+        )
         room = settings.at_once_max - len(self._sending)
         if not room:
             await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
@@ -93,6 +104,9 @@ class Courier:
     async def _deliver(self, http: httpx.AsyncClient, webhook: Webhook, delivery: Delivery) -> None:
         attempt = await self._attempt(http, webhook, delivery)
         verdict = judge(webhook, delivery, attempt, self._settings.retries_s)
+        missed = "given_up" if verdict.due_at is None else "again"
+        outcome = "taken" if attempt.is_success else missed
+        self._telemetry.count(told_of.WEBHOOK_ATTEMPTS, outcome=outcome)
         try:
             await asyncio.to_thread(self._stores.deliveries.settle, delivery, verdict)
         except Unavailable:

@@ -75,9 +75,14 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectSt
 def _settings(kind: str, folder: Path) -> Settings:
     if kind == "sqlite":
         return Settings(data_dir=folder)
-    engine = create_engine(SERVER_URL)
+    empty(SERVER_URL)
+    return Settings(data_dir=folder, database_url=SERVER_URL)
+
+
+def empty(url: str) -> None:
+    """Delete all that is in a PostgreSQL database."""
+    engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
     engine.dispose()
-    return Settings(data_dir=folder, database_url=SERVER_URL)

@@ -5,12 +5,15 @@ from dataclasses import replace
 from threading import Barrier
 
 from cluster.domain.ids import JobId, ModelName, ShardId
+from cluster.domain.lines import Stage
 from cluster.domain.work import AnswerColumns
 from cluster.errors import StaleEpoch, StaleRevision
 from cluster.settings import Settings
 from cluster.stores.opened import open_stores
 from cluster.stores.secrets import lease_secret
 from tests.conformance import samples
+from tests.model_lines import WHY
+from training.rollout import entered
 
 PETS = ModelName("acme/pets")
 
@@ -95,9 +98,9 @@ def promote_up(settings: Settings, times: int) -> None:
     _START[0].wait(60)
     for _ in range(times):
         while True:
-            live = stores.models.live(PETS).spec.version
             try:
-                stores.models.promote(PETS, live + 1, expected_live=live)
+                standing = stores.lines.standing(PETS)
+                stores.lines.take(entered(standing, standing.live + 1, Stage.LIVE, WHY))
             except StaleRevision:
                 continue
             break

@@ -22,6 +22,7 @@ from cluster.domain.jobs import (
     Stratum,
 )
 from cluster.domain.labels import Label, LabelSet
+from cluster.domain.lines import LineStep, Stage, Traffic
 from cluster.domain.models import Lineage, ModelRecord, ModelSpec
 from cluster.domain.results import ResultSegment
 from cluster.domain.uploads import Upload
@@ -110,6 +111,7 @@ def prediction(number: int, version: int, job_id: JobId = JOB) -> ChunkPredictio
         job_id=job_id,
         number=number,
         model_version=version,
+        line_revision=version + 1,
         predictions_path=f"jobs/{job_id}/predictions/{version:06d}/{number:06d}.parquet",
     )
 
@@ -155,6 +157,38 @@ def worker(worker_id: str, skills: frozenset[str] = frozenset({"vet", "de"})) ->
         skills=skills,
         price=0.01,
         registered_at=1_700_000_000.0,
+    )
+
+
+def step(revision: int = 1, version: int = 0, stage: Stage = Stage.LIVE, live: int = 0) -> LineStep:
+    """Return a step of acme's line of pets."""
+    return LineStep(
+        name=ModelName("acme/pets"),
+        revision=revision,
+        version=version,
+        stage=stage,
+        over=live - 1 if live else None,
+        live=live,
+        by="job-0001",
+        reason="better on 40 audited items",
+        p_value=0.01 if version else None,
+        at=1_000.0 + revision,
+    )
+
+
+def traffic(version: int = 1, stage: Stage = Stage.SHADOW) -> Traffic:
+    """Return what a gateway has seen of a version of acme's line of pets."""
+    return Traffic(
+        name=ModelName("acme/pets"),
+        version=version,
+        stage=stage,
+        items=10,
+        disagreed=3,
+        failed=2,
+        live_failed=1,
+        seconds=0.5,
+        live_seconds=0.25,
+        last_at=1_000.0,
     )
 
 

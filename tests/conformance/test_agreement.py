@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cluster.domain.ids import JobId, ModelName, ShardId, TenantId, WorkerId
 from cluster.domain.jobs import JobState
+from cluster.domain.lines import Stage
 from cluster.domain.work import AnswerColumns
 from cluster.errors import MusterError
 from cluster.ports import Stores
@@ -86,10 +87,14 @@ class Agreement(RuleBasedStateMachine):
     def add_model(self, version: int) -> None:
         self.agree(lambda stores: stores.models.add(samples.model(version)))
 
-    @rule(version=SMALL, live=st.none() | SMALL)
-    def promote(self, version: int, live: int | None) -> None:
-        name = ModelName("acme/pets")
-        self.agree(lambda stores: stores.models.promote(name, version, live))
+    @rule(version=SMALL, revision=st.integers(1, 5), live=SMALL, stage=st.sampled_from(Stage))
+    def take(self, version: int, revision: int, live: int, stage: Stage) -> None:
+        step = samples.step(revision, version, stage, live)
+        self.agree(lambda stores: stores.lines.take(step, [samples.event()]))
+
+    @rule(version=SMALL)
+    def count(self, version: int) -> None:
+        self.agree(lambda stores: stores.traffic.add([samples.traffic(version)]))
 
     @rule(number=SMALL, first_row=st.integers(0, 6), rows=st.integers(0, 2))
     def extend(self, number: int, first_row: int, rows: int) -> None:
@@ -103,6 +108,11 @@ class Agreement(RuleBasedStateMachine):
         self.agree(lambda stores: plain(stores.answers.read(samples.JOB, 1, 3)))
         self.agree(lambda stores: stores.answers.totals(WorkerId("ann")))
         self.agree(lambda stores: stores.models.live(ModelName("acme/pets")))
+        self.agree(lambda stores: stores.lines.history(ModelName("acme/pets"), None, 3))
+        self.agree(lambda stores: stores.lines.came_live(ModelName("acme/pets"), 1))
+        self.agree(lambda stores: stores.lines.trials())
+        self.agree(lambda stores: stores.traffic.of(ModelName("acme/pets")))
+        self.agree(lambda stores: stores.events.read(samples.JOB, 0, 10))
         self.agree(lambda stores: stores.results.segments(samples.JOB, 2, 2))
 
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow.fs import LocalFileSystem
 
-from cluster.errors import StorageFull
+from cluster.storage_errors import StorageFull
 from cluster.stores.objects import BucketObjects, FolderObjects
 from tests.conformance.full_disks import KINDS, full_disk
 

@@ -1,12 +1,11 @@
-"""`ModelRegistry`: immutable versions, and a live one that changes by compare-and-set."""
+"""`ModelRegistry`: immutable versions of every line."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from cluster.domain.ids import ModelName
-from cluster.errors import ModelNotFound, StaleRevision
+from cluster.errors import ModelNotFound
 from cluster.ports import Stores
 from tests.conformance import samples
 
@@ -48,8 +47,6 @@ def test_unknown_models_are_not_found(stores: Stores) -> None:
             stores.models.get(name, version)
     with pytest.raises(ModelNotFound):
         stores.models.live(PETS)
-    with pytest.raises(ModelNotFound):
-        stores.models.promote(PETS, 2, None)
 
 
 def test_names_are_listed_by_exact_prefix_in_pages(stores: Stores) -> None:
@@ -65,50 +62,3 @@ def test_names_are_listed_by_exact_prefix_in_pages(stores: Stores) -> None:
     assert stores.models.names("acme/a_", None, 10) == ("acme/a_b",)
     assert stores.models.names("acme%", None, 10) == ("acme%/x",)
     assert list(stores.models.names("", None, 10)) == sorted(names)
-
-
-def test_promotion_is_compare_and_set(stores: Stores) -> None:
-    for version in range(3):
-        stores.models.add(samples.model(version))
-
-    with pytest.raises(StaleRevision):
-        stores.models.promote(PETS, 1, expected_live=0)
-    stores.models.promote(PETS, 0, expected_live=None)
-    with pytest.raises(StaleRevision):
-        stores.models.promote(PETS, 1, expected_live=None)
-    stores.models.promote(PETS, 2, expected_live=0)
-    with pytest.raises(StaleRevision):
-        stores.models.promote(PETS, 1, expected_live=0)
-
-    assert stores.models.live(PETS) == samples.model(2)
-
-
-def test_a_promotion_can_be_taken_back(stores: Stores) -> None:
-    for version in range(2):
-        stores.models.add(samples.model(version))
-    stores.models.promote(PETS, 0, None)
-    stores.models.promote(PETS, 1, 0)
-
-    stores.models.promote(PETS, 0, expected_live=1)
-
-    assert stores.models.live(PETS) == samples.model(0)
-
-
-@pytest.mark.parametrize("before", [None, 0])
-def test_of_parallel_promotions_one_wins(stores: Stores, before: int | None) -> None:
-    for version in range(9):
-        stores.models.add(samples.model(version))
-    if before is not None:
-        stores.models.promote(PETS, before, None)
-
-    def promote(version: int) -> int | None:
-        try:
-            stores.models.promote(PETS, version, before)
-        except StaleRevision:
-            return None
-        return version
-
-    with ThreadPoolExecutor(8) as threads:
-        won = [version for version in threads.map(promote, range(1, 9)) if version is not None]
-
-    assert [stores.models.live(PETS).spec.version] == won

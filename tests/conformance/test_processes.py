@@ -13,6 +13,7 @@ from cluster.domain.ids import JobId, WorkerId
 from cluster.settings import Settings
 from cluster.stores.opened import open_stores
 from tests.conformance import crew, samples
+from tests.model_lines import go_live
 
 PROCESSES = 3
 
@@ -106,7 +107,7 @@ def test_promotions_form_one_chain(race: Race, settings: Settings) -> None:
     stores = open_stores(settings)
     for version in range(31):
         stores.models.add(samples.model(version))
-    stores.models.promote(crew.PETS, 0, None)
+    go_live(stores.lines, crew.PETS, 0)
 
     for done in race(crew.promote_up, settings, (10,), (10,), (10,)):
         done.result()

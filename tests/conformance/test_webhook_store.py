@@ -175,3 +175,11 @@ def drained(stores: Stores) -> list[str]:
             done = samples.verdict(at=1_000.0, status=200, due_at=None)
             stores.deliveries.settle(delivery, done)
     return found
+
+
+def test_webhooks_whose_messages_are_late_are_counted(stores: Stores) -> None:
+    for number in (1, 2, 3):
+        stores.webhooks.add(samples.webhook(f"whk-{number}"), 10)
+    due = {"msg_a": ("whk-1", 20.0), "msg_b": ("whk-1", 21.0), "msg_c": ("whk-2", 30.0)}
+    stores.deliveries.enqueue([samples.delivery(name, *each) for name, each in due.items()], 10)
+    assert [stores.deliveries.overdue(since) for since in (20.0, 20.5, 99.0)] == [0, 1, 2]

@@ -12,6 +12,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from scripts import metrics_table
 from scripts.settings_table import PAGE, table, with_table
 from serve_apps.cli import aggregate, backtest
 from serve_apps.cli.main import app
@@ -27,7 +28,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]*\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 COMMAND = re.compile(
     r"(?:^|`)(?:\$ )?muster ([a-z]+)"
-    r"(?: (list|show|register|versions|live|issue|revoke|add|rotate|enable|ping|remove))?\b",
+    r"(?: (list|show|register|versions|live|issue|revoke|add|rotate|enable|ping|remove|verify))?\b",
     re.MULTILINE,
 )
 
@@ -73,6 +74,11 @@ def test_every_invariant_is_held_by_a_test() -> None:
 def test_every_setting_is_documented_as_it_is() -> None:
     documented = PAGE.read_text()
     assert with_table(documented, table()) == documented, "run python -m scripts.settings_table"
+
+
+def test_every_metric_is_documented_as_it_is() -> None:
+    documented = metrics_table.PAGE.read_text()
+    assert metrics_table.with_table(documented) == documented, "run python -m scripts.metrics_table"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sysconfig
 import tomllib
 from importlib.metadata import distributions
 from pathlib import Path
@@ -13,7 +14,19 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ("bench", "check", "clean", "demo", "format", "help", "openapi", "setup", "sim", "test")
+VERBS = (
+    "bench",
+    "check",
+    "clean",
+    "demo",
+    "format",
+    "fuzz",
+    "help",
+    "openapi",
+    "setup",
+    "sim",
+    "test",
+)
 TOOLS_OF_AN_ENVIRONMENT = {"muster", "pip", "setuptools", "wheel"}
 
 
@@ -43,7 +56,7 @@ def test_every_dependency_allows_the_version_it_is_pinned_to(
 def test_everything_installed_is_pinned(pins: dict[str, Version]) -> None:
     installed = {
         canonicalize_name(found.metadata["Name"]): Version(found.version)
-        for found in distributions()
+        for found in distributions(path=[sysconfig.get_path("purelib")])
     }
     different = {
         name: version

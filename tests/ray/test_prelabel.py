@@ -136,7 +136,7 @@ def test_replicas_killed_in_the_middle_cost_the_job_nothing(
     assert assassin.killed
     assert assassin.sent > CHUNKS
     assert desk.job.progress.prelabelled == CHUNKS * ROWS
-    expected = predictor_over(objects).predict_online(texts, model_spec())
+    expected = predictor_over(objects).predict_online(texts, model_spec()).probabilities
     found = [
         read_predictions(objects, each.predictions_path) for each in stores.chunks.predictions(JOB)
     ]
@@ -219,7 +219,9 @@ def test_a_dedicated_job_brings_its_own_replicas_and_leaves_to_others_what_kills
 
 def test_online_requests_share_the_replicas(handle: DeploymentHandle[Prelabel]) -> None:
     response = handle.predict_online.remote(["a dog", POISON], model_spec())
-    probabilities = response.result(timeout_s=30)
+    answer = response.result(timeout_s=30)
+    assert answer.version == model_spec().version
+    probabilities = answer.probabilities
     assert probabilities.shape == (2, 3)
     np.testing.assert_array_equal(probabilities[1], np.float32(1 / 3))
 

@@ -12,18 +12,20 @@ import pytest
 from openai import OpenAI
 
 from benchmarks.chaos.audit import audit_answers, audit_export
-from benchmarks.chaos.book import Book, Standing
+from benchmarks.chaos.book import Book, Standing, sqlite_url
 from benchmarks.chaos.corpus import Corpus, generate
 from benchmarks.chaos.crowd import Crew, Crowd, Worker
 from benchmarks.chaos.door import Door
 from benchmarks.chaos.service import MusterUp
 from benchmarks.chaos.submit import submit
 from cluster.domain.jobs import JobState
+from cluster.telemetry import catalogue as told
 from serve_apps.client import MusterClient, newest
 from serve_apps.gateway.schemas.base import Problem
 from serve_apps.gateway.schemas.jobs import EventPage, EventView, JobPage, JobView
 from serve_apps.gateway.schemas.results import ResultPage, ResultView
 from serve_apps.gateway.schemas.streams import ProgressEvent
+from tests.ray.figures import Figures
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -84,7 +86,7 @@ def site(service: MusterUp, seed: int) -> Iterator[Site]:
             corpus=corpus,
             workers=tuple(Worker(gate, corpus, number, seed) for number in range(12)),
             job_id=job_id,
-            book=Book(service.data_dir, job_id),
+            book=Book(sqlite_url(service.data_dir), job_id),
         )
 
 
@@ -141,6 +143,23 @@ def exported(here: Site) -> dict[str, ResultView]:
     return {row.item_id: row for row in rows}
 
 
+def wait_for_figures(service: MusterUp, answers: int) -> Figures:
+    """Return what is exported once it tells of a job's last stage, its end and all its answers.
+
+    Each process hands over what it counted when its own time has come.
+    """
+    give_up_at, pause = monotonic() + STEP_TIMEOUT_S, Event()
+    while True:
+        figures = Figures(service)
+        ended = figures.sum(told.JOBS_ENDED, state="completed")
+        stored = figures.sum(told.ANSWERS, outcome="stored")
+        exported = figures.observations(told.STAGE_SECONDS, state="exporting")
+        if ended and exported and stored == answers:
+            return figures
+        assert monotonic() < give_up_at, (ended, exported, stored, answers)
+        pause.wait(1.0)
+
+
 def jobs(client: Door) -> set[str]:
     listed = JobPage.model_validate_json(client.get("/v1/jobs").content)
     return {job.id for job in listed.jobs}
@@ -159,17 +178,17 @@ def test_a_job_runs_from_submit_to_export(service: MusterUp) -> None:
         with crowd_of(here, think_s=0.3) as crowd:
             ended = wait_until(here, crowd, has_ended)
         read = reading.result(STEP_TIMEOUT_S)
-        told = following.result(STEP_TIMEOUT_S)
+        seen = following.result(STEP_TIMEOUT_S)
         # Then the job is complete, and it has learnt
         assert ended.state is JobState.COMPLETED, ended.failure
         events = EventPage.model_validate_json(here.client.get(f"{here.path}/events").content)
         kinds = [event.kind for event in events.events]
         assert {"ingest.done", "prelabel.done", "learn.done", "export.done"} <= set(kinds)
         # And whoever followed it was told each event once, how it stood meanwhile, and the end
-        assert [event for event in told if isinstance(event, EventView)] == list(events.events)
-        states = {event.state for event in told if isinstance(event, ProgressEvent)}
+        assert [event for event in seen if isinstance(event, EventView)] == list(events.events)
+        states = {event.state for event in seen if isinstance(event, ProgressEvent)}
         assert {JobState.ASKING, JobState.COMPLETED} <= states
-        assert told[-1] == here.job()
+        assert seen[-1] == here.job()
         # And each item came once, and under a revision once, some of them before the end
         first = [result.item_id for _, result in read if result.revision == 0]
         assert sorted(first) == list(here.corpus.ids)
@@ -187,6 +206,19 @@ def test_a_job_runs_from_submit_to_export(service: MusterUp) -> None:
         job = here.job()
         assert job.certificate is not None
         assert job.certificate.strata[-1].items == ITEMS
+        # And operators are told the same
+        figures = wait_for_figures(service, len(here.book.answers()))
+        assert figures.sum(told.ITEMS_INGESTED) == ITEMS
+        assert figures.sum(told.LABELS_DELIVERED) == ITEMS
+        assert figures.sum(told.ANSWERS_BOUGHT) == job.progress.answers
+        assert figures.sum(told.TRAININGS) == kinds.count("learn.done")
+        assert figures.sum(told.NOTICES, kind="job.completed") == 1
+        assert figures.sum(told.HTTP_REQUESTS, route="/v1/jobs", status="201") == 1
+        assert figures.observations(told.HTTP_SECONDS, route="/v1/jobs") == 1
+        assert figures.observations(told.PRELABEL_SECONDS, kind="chunk") > 0
+        assert figures.observations(told.WRITE_SECONDS) > 0
+        parts = ("database", "objects", "prelabel", "disk", "allocator-0", "allocator-1")
+        assert figures.labels(told.PART_READY, "part") == set(parts)
 
 
 def test_a_cancelled_job_takes_no_more_answers(service: MusterUp) -> None:
@@ -213,7 +245,7 @@ def test_a_cancelled_job_takes_no_more_answers(service: MusterUp) -> None:
 def test_a_paused_job_asks_nobody_also_after_a_kill_until_it_is_resumed(service: MusterUp) -> None:
     # Given a job that is paused while its crowd answers
     with site(service, 5) as here, crowd_of(here, think_s=0.3) as crowd:
-        wait_until(here, crowd, lambda standing: standing.progress.trainings > 0)
+        wait_until(here, crowd, lambda standing: standing.progress.answers > ITEMS / 4)
         wait_until(here, crowd, lambda standing: standing.state is JobState.ASKING)
         assert here.client.post(f"{here.path}/pause", {}).status == 202
         stored = wait_for_silence(here)

@@ -109,7 +109,7 @@ def test_two_workers_train_the_model_of_one_process(settings: Settings) -> None:
     there: TrainedModel = ray.get(runner().fit.remote(settings, plan))
     again: TrainedModel = ray.get(runner().fit.remote(settings, plan))
 
-    np.testing.assert_allclose(there.audit_probabilities, here.audit_probabilities, atol=2e-3)
+    np.testing.assert_allclose(there.judged_probabilities, here.judged_probabilities, atol=2e-3)
     assert dict(there.metrics) == pytest.approx(dict(here.metrics), rel=1e-3)
     assert (again.weights, again.metrics) == (there.weights, there.metrics)
 
@@ -125,7 +125,7 @@ def test_a_run_whose_worker_is_killed_ends_with_the_same_weights(
 
     trained: TrainedModel = ray.get(running)
     assert trained.weights == uninterrupted.weights
-    np.testing.assert_array_equal(trained.audit_probabilities, uninterrupted.audit_probabilities)
+    np.testing.assert_array_equal(trained.judged_probabilities, uninterrupted.judged_probabilities)
 
 
 def test_a_run_whose_runner_is_killed_goes_on_in_the_next_one(

@@ -14,8 +14,8 @@ BLANKET_EXCEPTS = {
 """Files that catch everything without raising it again, and how often. This list only shrinks."""
 
 ENVIRONMENT_READERS = {
-    # The command asks the settings which variables mean nothing, to refuse a mistyped one.
-    "serve_apps/cli/up.py": 1,
+    # The settings look which variables mean nothing, to refuse a mistyped one.
+    "cluster/settings.py": 1,
 }
 
 EFFECTS = frozenset({"append", "configure", "init", "mkdir", "open", "run", "start", "write"})

@@ -16,6 +16,7 @@ ENTRANCES = {
 """Modules that nothing imports, because things start there."""
 
 STAND_INS = {
+    "cluster.telemetry.memory": "metrics of this process, for tests without Ray",
     "serve_apps.prelabel.local": "a predictor in this process, for tests without Ray",
     "training.local": "a trainer in this process, for tests without Ray",
 }

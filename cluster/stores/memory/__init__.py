@@ -4,9 +4,10 @@ They keep every promise of `cluster.ports` but one: nothing outlives the process
 """
 
 from cluster.ports import ObjectStore, Stores
+from cluster.stores.memory.audit import MemoryAudit
 from cluster.stores.memory.jobs import MemoryEvents, MemoryJobs
 from cluster.stores.memory.ledger import MemoryChunks, MemoryResults
-from cluster.stores.memory.models import MemoryModels
+from cluster.stores.memory.models import MemoryModels, MemoryTraffic
 from cluster.stores.memory.people import MemoryKeys, MemoryWorkers
 from cluster.stores.memory.tenants import MemoryQuotas, MemoryRetention
 from cluster.stores.memory.uploads import MemoryUploads
@@ -16,25 +17,29 @@ from cluster.stores.memory.work import MemoryAnswers, MemoryPartitions
 
 def memory_stores(objects: ObjectStore) -> Stores:
     """Return empty stores around an object store; safe to use from many threads."""
-    events = MemoryEvents()
-    jobs = MemoryJobs(events)
-    webhooks = MemoryWebhooks()
+    audit, events = MemoryAudit(), MemoryEvents()
+    jobs = MemoryJobs(events, audit)
+    webhooks = MemoryWebhooks(audit)
+    models = MemoryModels(events, audit)
     partitions = MemoryPartitions(jobs)
-    chunks, results, uploads = MemoryChunks(), MemoryResults(), MemoryUploads()
+    chunks, results, uploads = MemoryChunks(), MemoryResults(), MemoryUploads(audit)
     return Stores(
         jobs=jobs,
         events=events,
         chunks=chunks,
         partitions=partitions,
         answers=MemoryAnswers(partitions),
-        workers=MemoryWorkers(),
-        models=MemoryModels(),
+        workers=MemoryWorkers(audit),
+        models=models,
+        lines=models,
+        traffic=MemoryTraffic(),
         results=results,
-        keys=MemoryKeys(),
+        keys=MemoryKeys(audit),
         uploads=uploads,
-        quotas=MemoryQuotas(jobs, uploads),
+        quotas=MemoryQuotas(jobs, uploads, audit),
         retention=MemoryRetention(jobs, chunks, results, uploads),
         webhooks=webhooks,
         deliveries=webhooks,
+        audit=audit,
         objects=objects,
     )

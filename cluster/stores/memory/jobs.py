@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 
+from cluster.domain.audit import Act
 from cluster.domain.ids import JobId, TenantId
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent, JobState
 from cluster.domain.webhooks import Notice, kind_of
 from cluster.errors import IdempotencyMismatch, JobNotFound, StaleRevision
+from cluster.stores.memory.audit import MemoryAudit
 from cluster.tenant_errors import QuotaExceeded
 
 
@@ -58,21 +60,25 @@ class MemoryEvents:
 class MemoryJobs:
     """A `JobStore` in memory, over the events that are stored with jobs."""
 
-    def __init__(self, events: MemoryEvents) -> None:
-        self._lock, self._events = Lock(), events
+    def __init__(self, events: MemoryEvents, audit: MemoryAudit) -> None:
+        self._lock, self._events, self._audit = Lock(), events, audit
         self._jobs: dict[JobId, Job] = {}
         self._first: dict[tuple[TenantId, str], tuple[str, JobId]] = {}
 
     def create(
-        self, job: Job, idempotency: IdempotencyKey | None, unfinished_max: int | None = None
+        self,
+        job: Job,
+        idempotency: IdempotencyKey | None,
+        unfinished_max: int | None = None,
+        act: Act | None = None,
     ) -> Job:
         """Store a new job, or return the one first stored under the same key."""
         with self._lock:
             if idempotency is None:
-                return self._insert(job, unfinished_max)
+                return self._insert(job, unfinished_max, act)
             scoped = (job.tenant_id, idempotency.key)
             if scoped not in self._first:
-                stored = self._insert(job, unfinished_max)
+                stored = self._insert(job, unfinished_max, act)
                 self._first[scoped] = (idempotency.fingerprint, job.job_id)
                 return stored
             return self._replayed(scoped, idempotency)
@@ -108,7 +114,7 @@ class MemoryJobs:
             )
             return tuple(self._jobs[job_id] for job_id in ids[:limit])
 
-    def save(self, job: Job, events: Sequence[JobEvent] = ()) -> Job:
+    def save(self, job: Job, events: Sequence[JobEvent] = (), act: Act | None = None) -> Job:
         """Store a job read at `job.revision`, with events, and return it at the next one."""
         with self._lock:
             stored = self._stored(job.job_id)
@@ -121,6 +127,7 @@ class MemoryJobs:
             )
             self._jobs[job.job_id] = saved
             self._events.add(events, job.state)
+            self._audit.note(act)
             return saved
 
     def unfinished(self) -> tuple[Job, ...]:
@@ -134,7 +141,7 @@ class MemoryJobs:
         with self._lock:
             return tuple(self._jobs.values())
 
-    def _insert(self, job: Job, unfinished_max: int | None) -> Job:
+    def _insert(self, job: Job, unfinished_max: int | None, act: Act | None) -> Job:
         active = [
             other
             for other in self._jobs.values()
@@ -145,6 +152,7 @@ class MemoryJobs:
         if job.job_id in self._jobs:
             raise StaleRevision(f"job {job.job_id}", job.revision)
         self._jobs[job.job_id] = job
+        self._audit.note(act)
         return job
 
     def _replayed(self, scoped: tuple[TenantId, str], idempotency: IdempotencyKey) -> Job:

@@ -30,12 +30,12 @@ class MemoryChunks:
             return tuple(chunk for _, chunk in sorted(self._chunks.get(job_id, {}).items()))
 
     def set_predicted(self, predictions: Sequence[ChunkPrediction]) -> None:
-        """Point chunks at predictions; an older model version never replaces a newer one."""
+        """Point chunks at predictions; one chosen earlier in the line's history replaces none."""
         with self._lock:
             for new in predictions:
                 newest = self._predictions.setdefault(new.job_id, {})
                 old = newest.get(new.number)
-                if old is None or old.model_version <= new.model_version:
+                if old is None or old.line_revision <= new.line_revision:
                     newest[new.number] = new
 
     def predictions(self, job_id: JobId) -> tuple[ChunkPrediction, ...]:

@@ -1,20 +1,26 @@
-"""The model registry in memory."""
+"""The model registry in memory, with the history of every line."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 
+from cluster.domain.audit import Act
 from cluster.domain.ids import ModelName
+from cluster.domain.jobs import JobEvent
+from cluster.domain.lines import LineStep, Stage, Traffic
 from cluster.domain.models import ModelRecord
 from cluster.errors import ModelNotFound, StaleRevision
+from cluster.stores.memory.audit import MemoryAudit
+from cluster.stores.memory.jobs import MemoryEvents
 
 
 class MemoryModels:
-    """A `ModelRegistry` in memory."""
+    """`ModelRegistry` and `ModelLines` in memory, over the events stored with steps of lines."""
 
-    def __init__(self) -> None:
-        self._lock = Lock()
+    def __init__(self, events: MemoryEvents, audit: MemoryAudit) -> None:
+        self._lock, self._events, self._audit = Lock(), events, audit
         self._lines: dict[ModelName, dict[int, ModelRecord]] = {}
-        self._live: dict[ModelName, int] = {}
+        self._steps: dict[ModelName, list[LineStep]] = {}
 
     def add(self, record: ModelRecord) -> None:
         """Store a version; storing the same (name, version) again changes nothing."""
@@ -45,20 +51,72 @@ class MemoryModels:
     def live(self, name: ModelName) -> ModelRecord:
         """Return a line's live version; raises ModelNotFound."""
         with self._lock:
-            if name not in self._live:
+            if name not in self._steps:
                 raise ModelNotFound(name)
-            return self._stored(name, self._live[name])
+            return self._stored(name, self._steps[name][-1].live)
 
-    def promote(self, name: ModelName, version: int, expected_live: int | None) -> None:
-        """Make a version live if `expected_live` still is; raises StaleRevision, ModelNotFound."""
+    def standing(self, name: ModelName) -> LineStep:
+        """Return a line's newest step; raises ModelNotFound where it has none."""
         with self._lock:
-            self._stored(name, version)
-            if self._live.get(name) != expected_live:
-                raise StaleRevision(f"the live version of model {name}", expected_live or 0)
-            self._live[name] = version
+            if name not in self._steps:
+                raise ModelNotFound(name)
+            return self._steps[name][-1]
+
+    def take(self, step: LineStep, events: Sequence[JobEvent] = (), act: Act | None = None) -> None:
+        """Add the next step of a line, and events to the histories of jobs with it, all or none."""
+        with self._lock:
+            for version in (step.version, step.live):
+                self._stored(step.name, version)
+            if step.revision != 1 + len(self._steps.get(step.name, ())):
+                raise StaleRevision(f"the line of model {step.name}", step.revision - 1)
+            self._steps.setdefault(step.name, []).append(step)
+            self._events.add(events, None)
+            self._audit.note(act)
+
+    def history(self, name: ModelName, before: int | None, limit: int) -> tuple[LineStep, ...]:
+        """Return up to `limit` steps of a line, newest first, of revisions below `before`."""
+        with self._lock:
+            steps = self._steps.get(name, [])
+            older = steps if before is None else steps[: max(before - 1, 0)]
+            return tuple(reversed(older))[:limit]
+
+    def came_live(self, name: ModelName, version: int) -> LineStep:
+        """Return the newest step by which a version became live; raises ModelNotFound."""
+        with self._lock:
+            for step in reversed(self._steps.get(name, [])):
+                if step.version == version and step.stage is Stage.LIVE:
+                    return step
+        raise ModelNotFound(name, version)
+
+    def trials(self) -> tuple[LineStep, ...]:
+        """Return the newest step of every line that has a version on trial, by name."""
+        with self._lock:
+            newest = (steps[-1] for _, steps in sorted(self._steps.items()))
+            return tuple(step for step in newest if step.candidate is not None)
 
     def _stored(self, name: ModelName, version: int) -> ModelRecord:
         record = self._lines.get(name, {}).get(version)
         if record is None:
             raise ModelNotFound(name, version)
         return record
+
+
+class MemoryTraffic:
+    """A `TrafficStore` in memory."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._seen: dict[tuple[ModelName, int, Stage], Traffic] = {}
+
+    def add(self, seen: Sequence[Traffic]) -> None:
+        """Add to what is stored of each version in its stage."""
+        with self._lock:
+            for each in seen:
+                place = each.name, each.version, each.stage
+                stored = self._seen.get(place)
+                self._seen[place] = each if stored is None else stored + each
+
+    def of(self, name: ModelName) -> tuple[Traffic, ...]:
+        """Return what is stored of a line's versions, by version and stage."""
+        with self._lock:
+            return tuple(seen for place, seen in sorted(self._seen.items()) if place[0] == name)

@@ -2,10 +2,12 @@
 
 from threading import Lock
 
+from cluster.domain.audit import Act
 from cluster.domain.ids import JobId, TenantId, UnixSeconds
 from cluster.domain.jobs import Job, JobState
 from cluster.domain.quotas import Quotas, Usage
 from cluster.domain.uploads import Upload
+from cluster.stores.memory.audit import MemoryAudit
 from cluster.stores.memory.jobs import MemoryJobs
 from cluster.stores.memory.ledger import MemoryChunks, MemoryResults
 from cluster.stores.memory.uploads import MemoryUploads
@@ -14,8 +16,8 @@ from cluster.stores.memory.uploads import MemoryUploads
 class MemoryQuotas:
     """A `QuotaStore` in memory."""
 
-    def __init__(self, jobs: MemoryJobs, uploads: MemoryUploads) -> None:
-        self._jobs, self._uploads = jobs, uploads
+    def __init__(self, jobs: MemoryJobs, uploads: MemoryUploads, audit: MemoryAudit) -> None:
+        self._jobs, self._uploads, self._audit = jobs, uploads, audit
         self._lock = Lock()
         self._exceptions: dict[TenantId, Quotas] = {}
 
@@ -33,10 +35,11 @@ class MemoryQuotas:
         with self._lock:
             return self._exceptions.get(tenant_id, Quotas())
 
-    def set_exception(self, tenant_id: TenantId, quotas: Quotas) -> None:
+    def set_exception(self, tenant_id: TenantId, quotas: Quotas, act: Act | None = None) -> None:
         """Let a tenant's quotas differ from everybody's, in place of how they did before."""
         with self._lock:
             self._exceptions[tenant_id] = quotas
+            self._audit.note(act)
 
 
 class MemoryRetention:

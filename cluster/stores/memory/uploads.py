@@ -5,8 +5,10 @@ from dataclasses import replace
 from itertools import islice
 from threading import Lock
 
+from cluster.domain.audit import Act
 from cluster.domain.ids import TenantId, UnixSeconds
 from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
+from cluster.stores.memory.audit import MemoryAudit
 from cluster.tenant_errors import QuotaExceeded
 from cluster.upload_errors import UploadNotFound, UploadOffsetConflict
 
@@ -14,12 +16,12 @@ from cluster.upload_errors import UploadNotFound, UploadOffsetConflict
 class MemoryUploads:
     """An `UploadStore` in memory."""
 
-    def __init__(self) -> None:
-        self._lock = Lock()
+    def __init__(self, audit: MemoryAudit) -> None:
+        self._lock, self._audit = Lock(), audit
         self._uploads: dict[str, Upload] = {}
         self._parts: dict[str, list[UploadPart]] = {}
 
-    def create(self, upload: Upload, tenant_bytes_max: int) -> None:
+    def create(self, upload: Upload, tenant_bytes_max: int, act: Act | None = None) -> None:
         """Store a new upload; raises QuotaExceeded."""
         with self._lock:
             used = self._stored_bytes(upload.tenant_id)
@@ -27,6 +29,7 @@ class MemoryUploads:
                 raise QuotaExceeded("upload_bytes", used, tenant_bytes_max)
             self._uploads[upload.upload_id] = upload
             self._parts[upload.upload_id] = []
+            self._audit.note(act)
 
     def stored_bytes(self, tenant_id: TenantId) -> int:
         """Return the lengths of all uploads of a tenant, those that are not whole included."""

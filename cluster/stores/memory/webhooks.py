@@ -4,21 +4,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import RLock
 
+from cluster.domain.audit import Act
 from cluster.domain.ids import TenantId, UnixSeconds
 from cluster.domain.webhooks import Delivery, Verdict, Webhook, WebhookState
+from cluster.stores.memory.audit import MemoryAudit
 from cluster.tenant_errors import QuotaExceeded, WebhookNotFound
 
 
 class MemoryWebhooks:
     """A `WebhookStore` in memory, and the `DeliveryQueue` of its webhooks."""
 
-    def __init__(self) -> None:
-        self._lock = RLock()
+    def __init__(self, audit: MemoryAudit) -> None:
+        self._lock, self._audit = RLock(), audit
         self._webhooks: dict[str, Webhook] = {}
         self._waiting: dict[str, dict[str, Delivery]] = {}
         self._claimed_until: dict[str, UnixSeconds] = {}
 
-    def add(self, webhook: Webhook, most: int) -> None:
+    def add(self, webhook: Webhook, most: int, act: Act | None = None) -> None:
         """Store a new webhook; raises QuotaExceeded where its tenant has `most` already."""
         with self._lock:
             used = len(self.of_tenant(webhook.tenant_id))
@@ -26,6 +28,7 @@ class MemoryWebhooks:
                 raise QuotaExceeded("webhooks", used, most)
             self._webhooks[webhook.webhook_id] = webhook
             self._waiting[webhook.webhook_id] = {}
+            self._audit.note(act)
 
     def get(self, tenant_id: TenantId, webhook_id: str) -> Webhook:
         """Return a tenant's webhook; raises WebhookNotFound."""
@@ -42,7 +45,12 @@ class MemoryWebhooks:
         return tuple(sorted(found, key=lambda each: each.webhook_id))
 
     def rotate(
-        self, tenant_id: TenantId, webhook_id: str, secret: str, old_until: UnixSeconds
+        self,
+        tenant_id: TenantId,
+        webhook_id: str,
+        secret: str,
+        old_until: UnixSeconds,
+        act: Act | None = None,
     ) -> Webhook:
         """Give a webhook another secret; the one it had signs, too, until a time."""
         with self._lock:
@@ -50,21 +58,24 @@ class MemoryWebhooks:
             self._webhooks[webhook_id] = replace(
                 old, secret=secret, old_secret=old.secret, old_secret_until=old_until
             )
+            self._audit.note(act)
             return self._webhooks[webhook_id]
 
-    def enable(self, tenant_id: TenantId, webhook_id: str) -> Webhook:
+    def enable(self, tenant_id: TenantId, webhook_id: str, act: Act | None = None) -> Webhook:
         """Send to a webhook again from now on, and return it; raises WebhookNotFound."""
         with self._lock:
             old = self.get(tenant_id, webhook_id)
             self._webhooks[webhook_id] = replace(old, state=WebhookState.ENABLED)
+            self._audit.note(act)
             return self._webhooks[webhook_id]
 
-    def remove(self, tenant_id: TenantId, webhook_id: str) -> None:
+    def remove(self, tenant_id: TenantId, webhook_id: str, act: Act | None = None) -> None:
         """Forget a webhook and what was on its way to it; raises WebhookNotFound."""
         with self._lock:
             self.get(tenant_id, webhook_id)
             del self._webhooks[webhook_id], self._waiting[webhook_id]
             self._claimed_until.pop(webhook_id, None)
+            self._audit.note(act)
 
     def enqueue(self, deliveries: Sequence[Delivery], most: int) -> None:
         """Store deliveries to enabled webhooks, each of which holds `most` at a time."""
@@ -98,6 +109,12 @@ class MemoryWebhooks:
                     (self._webhooks[webhook_id], min(waiting, key=lambda each: each.due_at))
                 )
             return tuple(claimed)
+
+    def overdue(self, since: UnixSeconds) -> int:
+        """Return how many webhooks have had a delivery due since before a time."""
+        with self._lock:
+            due = (webhook.due_at for webhook in self._webhooks.values())
+            return sum(due_at is not None and due_at < since for due_at in due)
 
     def settle(self, delivery: Delivery, verdict: Verdict) -> None:
         """Store what came of a claimed delivery and end its claim."""

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Insert,
     Select,
     Table,
+    case,
     func,
     literal,
     select,
@@ -64,6 +65,22 @@ def insert_or_raise_version(
         where=table.c[version] <= statement.excluded[version],
     )
     connection.execute(statement, rows)
+
+
+def insert_or_add(connection: Connection, table: Table, row: Row, newest: str) -> None:
+    """Insert a row, or add its numbers to those of the row that has its key.
+
+    Of the column `newest` the greater number stays.
+    """
+    statement = _insert(connection, table).values(row)
+    excluded, keys = statement.excluded, {column.name for column in table.primary_key}
+    changed = {c.name: c + excluded[c.name] for c in table.c if c.name not in keys}
+    changed[newest] = case(
+        (table.c[newest] < excluded[newest], excluded[newest]), else_=table.c[newest]
+    )
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+    )
 
 
 def insert_or_change_from(

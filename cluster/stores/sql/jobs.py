@@ -6,10 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, literal, select, update
 
+from cluster.domain.audit import Act
 from cluster.domain.ids import JobId, ModelName, TenantId
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent, JobState
 from cluster.errors import IdempotencyMismatch, JobNotFound, StaleRevision
 from cluster.stores.sql import schema
+from cluster.stores.sql.audit import note
 from cluster.stores.sql.codec import AMENDMENT, CERTIFICATE, JOB_SPEC, PROGRESS, dump
 from cluster.stores.sql.dialect import insert_if_new, one_writer
 from cluster.stores.sql.engine import Database
@@ -28,7 +30,11 @@ class SqlJobs:
         self._database = database
 
     def create(
-        self, job: Job, idempotency: IdempotencyKey | None, unfinished_max: int | None = None
+        self,
+        job: Job,
+        idempotency: IdempotencyKey | None,
+        unfinished_max: int | None = None,
+        act: Act | None = None,
     ) -> Job:
         """Store a new job, or return the one first stored under the same key."""
         with self._database.writing("create job") as connection:
@@ -40,6 +46,7 @@ class SqlJobs:
                 _check_room(connection, job.tenant_id, unfinished_max)
             if not insert_if_new(connection, schema.jobs, _row_of(job)):
                 raise StaleRevision(f"job {job.job_id}", job.revision)
+            note(connection, act)
         return job
 
     def find(self, tenant_id: TenantId, idempotency: IdempotencyKey) -> Job | None:
@@ -69,7 +76,7 @@ class SqlJobs:
         with self._database.reading() as connection:
             return tuple(map(job_of, connection.execute(statement)))
 
-    def save(self, job: Job, events: Sequence[JobEvent] = ()) -> Job:
+    def save(self, job: Job, events: Sequence[JobEvent] = (), act: Act | None = None) -> Job:
         """Store a job read at `job.revision`, with events, and return it at the next one."""
         row = _row_of(replace(job, revision=job.revision + 1))
         row["cancel_requested"] = _jobs.cancel_requested | literal(job.cancel_requested)
@@ -85,6 +92,7 @@ class SqlJobs:
                 _load(connection, job.job_id)
                 raise StaleRevision(f"job {job.job_id}", job.revision)
             add_events(connection, events, job.state)
+            note(connection, act)
             return job_of(saved)
 
     def unfinished(self) -> tuple[Job, ...]:

@@ -36,10 +36,10 @@ class SqlChunks:
             return tuple(Chunk(**row) for row in connection.execute(statement).mappings())
 
     def set_predicted(self, predictions: Sequence[ChunkPrediction]) -> None:
-        """Point chunks at predictions; an older model version never replaces a newer one."""
+        """Point chunks at predictions; one chosen earlier in the line's history replaces none."""
         rows = [asdict(prediction) for prediction in predictions]
         with self._database.writing("set predicted") as connection:
-            insert_or_raise_version(connection, schema.predictions, rows, "model_version")
+            insert_or_raise_version(connection, schema.predictions, rows, "line_revision")
 
     def predictions(self, job_id: JobId) -> tuple[ChunkPrediction, ...]:
         """Return the newest prediction of each pre-labelled chunk, by chunk number."""

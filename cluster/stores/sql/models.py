@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, select
 
 from cluster.domain.ids import ModelName
 from cluster.domain.models import ModelRecord
-from cluster.errors import ModelNotFound, StaleRevision
+from cluster.errors import ModelNotFound
 from cluster.stores.sql import schema
 from cluster.stores.sql.codec import LINEAGE, MODEL_SPEC, dump, dump_figures, load_figures
 from cluster.stores.sql.dialect import insert_if_new
@@ -58,24 +58,6 @@ class SqlModels:
             if version is None:
                 raise ModelNotFound(name)
             return _load(connection, name, version)
-
-    def promote(self, name: ModelName, version: int, expected_live: int | None) -> None:
-        """Make a version live if `expected_live` still is; raises StaleRevision, ModelNotFound."""
-        with self._database.writing("promote model") as connection:
-            _load(connection, name, version)
-            if not _switch(connection, name, version, expected_live):
-                raise StaleRevision(f"the live version of model {name}", expected_live or 0)
-
-
-def _switch(
-    connection: Connection, name: ModelName, version: int, expected_live: int | None
-) -> bool:
-    """Compare and set the live version in one statement; return whether it was set."""
-    if expected_live is None:
-        row = {"name": name, "version": version}
-        return insert_if_new(connection, schema.live_models, row)
-    statement = update(schema.live_models).where(_live.name == name, _live.version == expected_live)
-    return connection.execute(statement.values(version=version)).rowcount == 1
 
 
 def _load(connection: Connection, name: ModelName, version: int) -> ModelRecord:

@@ -6,10 +6,12 @@ from typing import Any
 from sqlalchemy import RowMapping, bindparam, select, update
 
 from cluster.domain.access import KeyRecord
+from cluster.domain.audit import Act
 from cluster.domain.ids import KeyId, WorkerId
 from cluster.domain.work import WorkerProfile
 from cluster.errors import WorkerNotFound
 from cluster.stores.sql import schema
+from cluster.stores.sql.audit import note
 from cluster.stores.sql.codec import dump_names, load_names
 from cluster.stores.sql.dialect import insert_if_new
 from cluster.stores.sql.engine import Database
@@ -25,11 +27,12 @@ class SqlWorkers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, profile: WorkerProfile) -> None:
+    def add(self, profile: WorkerProfile, act: Act | None = None) -> None:
         """Store a new worker; storing the same id again replaces nothing."""
         row = {**asdict(profile), "skills": dump_names(profile.skills)}
         with self._database.writing("add worker") as connection:
             insert_if_new(connection, schema.workers, row)
+            note(connection, act)
 
     def get(self, worker_id: WorkerId) -> WorkerProfile:
         """Return a worker; raises WorkerNotFound."""
@@ -62,10 +65,11 @@ class SqlKeys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, record: KeyRecord) -> None:
+    def add(self, record: KeyRecord, act: Act | None = None) -> None:
         """Store a key; storing the same key id again replaces nothing."""
         with self._database.writing("add key") as connection:
             insert_if_new(connection, schema.keys, asdict(record))
+            note(connection, act)
 
     def find(self, key_id: KeyId) -> KeyRecord | None:
         """Return a key by its public id."""
@@ -73,11 +77,12 @@ class SqlKeys:
             row = connection.execute(_KEY_BY_ID, {"key_id": key_id}).mappings().one_or_none()
         return None if row is None else KeyRecord(**row)
 
-    def revoke(self, key_id: KeyId) -> None:
+    def revoke(self, key_id: KeyId, act: Act | None = None) -> None:
         """Make a key useless from now on; revoking an unknown one changes nothing."""
         statement = update(schema.keys).where(_keys.key_id == key_id).values(revoked=True)
         with self._database.writing("revoke key") as connection:
             connection.execute(statement)
+            note(connection, act)
 
 
 def _profile_of(row: RowMapping) -> WorkerProfile:

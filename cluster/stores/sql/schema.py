@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-HEAD = "0007"
+HEAD = "0010"
 """The migration that makes a database fit these tables."""
 
 KEY: TypeEngine[str] = String().with_variant(TEXT(collation="C"), "postgresql")
@@ -114,6 +114,7 @@ predictions = Table(
     _col("job_id", KEY, primary_key=True),
     _col("number", Integer(), primary_key=True),
     _col("model_version", Integer()),
+    _col("line_revision", BigInteger()),
     _col("predictions_path", String()),
 )
 
@@ -206,8 +207,44 @@ live_models = Table(
     metadata,
     _col("name", KEY, primary_key=True),
     _col("version", Integer()),
+    _col("revision", BigInteger()),
+    _col("candidate", Integer(), nullable=True),
     ForeignKeyConstraint(["name", "version"], ["models.name", "models.version"]),
+    Index(None, "candidate", "name"),
 )
+"""How each line stands: what its newest step says, where it can be compared and set."""
+
+line_steps = Table(
+    "line_steps",
+    metadata,
+    _col("name", KEY, primary_key=True),
+    _col("revision", BigInteger(), primary_key=True, autoincrement=False),
+    _col("version", Integer()),
+    _col("stage", String()),
+    _col("over", Integer(), nullable=True),
+    _col("live", Integer()),
+    _col("by", KEY),
+    _col("reason", Text()),
+    _col("p_value", Float(53), nullable=True),
+    _col("at", Float(53)),
+    Index(None, "name", "version", "revision"),
+)
+
+model_traffic = Table(
+    "model_traffic",
+    metadata,
+    _col("name", KEY, primary_key=True),
+    _col("version", Integer(), primary_key=True, autoincrement=False),
+    _col("stage", String(), primary_key=True),
+    _col("items", BigInteger()),
+    _col("disagreed", BigInteger()),
+    _col("failed", BigInteger()),
+    _col("live_failed", BigInteger()),
+    _col("seconds", Float(53)),
+    _col("live_seconds", Float(53)),
+    _col("last_at", Float(53)),
+)
+"""What online requests have shown of versions."""
 
 segments = Table(
     "result_segments",
@@ -297,3 +334,19 @@ deliveries = Table(
     _col("attempts", Integer()),
     Index(None, "webhook_id", "due_at"),
 )
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    _col("seq", BigInteger(), primary_key=True, autoincrement=False),
+    _col("at", Float(53)),
+    _col("tenant_id", KEY),
+    _col("actor", KEY),
+    _col("action", String()),
+    _col("subject", Text()),
+    _col("request_id", String()),
+    _col("details_sha256", LargeBinary()),
+    _col("previous_sha256", LargeBinary()),
+    _col("sha256", LargeBinary()),
+)
+"""Who did what, each entry tied by its hash to all before it; rows are only ever added."""

@@ -4,11 +4,13 @@ from dataclasses import asdict
 
 from sqlalchemy import delete, func, select
 
+from cluster.domain.audit import Act
 from cluster.domain.ids import JobId, TenantId, UnixSeconds
 from cluster.domain.jobs import Job, JobState
 from cluster.domain.quotas import Quotas, Usage
 from cluster.domain.uploads import Upload
 from cluster.stores.sql import schema
+from cluster.stores.sql.audit import note
 from cluster.stores.sql.dialect import insert_if_new
 from cluster.stores.sql.engine import Database
 from cluster.stores.sql.jobs import job_of
@@ -50,12 +52,13 @@ class SqlQuotas:
             upload_bytes_max=row.upload_bytes_max,
         )
 
-    def set_exception(self, tenant_id: TenantId, quotas: Quotas) -> None:
+    def set_exception(self, tenant_id: TenantId, quotas: Quotas, act: Act | None = None) -> None:
         """Let a tenant's quotas differ from everybody's, in place of how they did before."""
         with self._database.writing("set quotas") as connection:
             connection.execute(delete(schema.tenant_quotas).where(_quotas.tenant_id == tenant_id))
             row = {"tenant_id": tenant_id, **asdict(quotas)}
             insert_if_new(connection, schema.tenant_quotas, row)
+            note(connection, act)
 
 
 class SqlRetention:

@@ -5,9 +5,11 @@ from dataclasses import asdict, replace
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from cluster.domain.audit import Act
 from cluster.domain.ids import TenantId, UnixSeconds
 from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
 from cluster.stores.sql import schema
+from cluster.stores.sql.audit import note
 from cluster.stores.sql.dialect import one_writer
 from cluster.stores.sql.engine import Database
 from cluster.tenant_errors import QuotaExceeded
@@ -24,7 +26,7 @@ class SqlUploads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, upload: Upload, tenant_bytes_max: int) -> None:
+    def create(self, upload: Upload, tenant_bytes_max: int, act: Act | None = None) -> None:
         """Store a new upload; raises QuotaExceeded."""
         with self._database.writing("create upload") as connection:
             one_writer(connection, f"uploads {upload.tenant_id}")
@@ -32,6 +34,7 @@ class SqlUploads:
             if used + upload.length_bytes > tenant_bytes_max:
                 raise QuotaExceeded("upload_bytes", used, tenant_bytes_max)
             connection.execute(insert(schema.uploads), {**asdict(upload), "whole": upload.is_whole})
+            note(connection, act)
 
     def get(self, tenant_id: TenantId, upload_id: str) -> Upload:
         """Return a tenant's upload; raises UploadNotFound."""

@@ -1,4 +1,4 @@
-"""Webhooks and the messages on their way to them, in SQL."""
+"""Webhooks and the messages on their way to them, in SQL; secrets are stored sealed."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
+from cluster.domain.audit import Act
 from cluster.domain.ids import TenantId, UnixSeconds
 from cluster.domain.webhooks import (
     Attempt,
@@ -15,7 +16,9 @@ from cluster.domain.webhooks import (
     WebhookKind,
     WebhookState,
 )
+from cluster.stores.sealing import Seals
 from cluster.stores.sql import schema
+from cluster.stores.sql.audit import note
 from cluster.stores.sql.codec import dump_names, load_names
 from cluster.stores.sql.dialect import insert_if_new, one_writer
 from cluster.stores.sql.engine import Database
@@ -27,10 +30,10 @@ _webhooks, _deliveries = schema.webhooks.c, schema.deliveries.c
 class SqlWebhooks:
     """A `WebhookStore` in SQL."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, seals: Seals) -> None:
+        self._database, self._seals = database, seals
 
-    def add(self, webhook: Webhook, most: int) -> None:
+    def add(self, webhook: Webhook, most: int, act: Act | None = None) -> None:
         """Store a new webhook; raises QuotaExceeded where its tenant has `most` already."""
         statement = select(func.count()).where(_webhooks.tenant_id == webhook.tenant_id)
         with self._database.writing("add webhook") as connection:
@@ -38,12 +41,13 @@ class SqlWebhooks:
             used = int(connection.scalar(statement) or 0)
             if used >= most:
                 raise QuotaExceeded("webhooks", used, most)
-            insert_if_new(connection, schema.webhooks, _row_of(webhook))
+            insert_if_new(connection, schema.webhooks, _row_of(webhook, self._seals))
+            note(connection, act)
 
     def get(self, tenant_id: TenantId, webhook_id: str) -> Webhook:
         """Return a tenant's webhook; raises WebhookNotFound."""
         with self._database.reading() as connection:
-            return _webhook(connection, tenant_id, webhook_id)
+            return _webhook(connection, tenant_id, webhook_id, self._seals)
 
     def of_tenant(self, tenant_id: TenantId) -> tuple[Webhook, ...]:
         """Return a tenant's webhooks by id."""
@@ -53,47 +57,61 @@ class SqlWebhooks:
             .order_by(_webhooks.webhook_id)
         )
         with self._database.reading() as connection:
-            return tuple(map(_webhook_of, connection.execute(statement)))
+            rows = connection.execute(statement)
+            return tuple(_webhook_of(row, self._seals) for row in rows)
 
     def rotate(
-        self, tenant_id: TenantId, webhook_id: str, secret: str, old_until: UnixSeconds
+        self,
+        tenant_id: TenantId,
+        webhook_id: str,
+        secret: str,
+        old_until: UnixSeconds,
+        act: Act | None = None,
     ) -> Webhook:
         """Give a webhook another secret; the one it had signs, too, until a time."""
         changes = {
-            "secret": secret,
+            "secret": self._seals.seal(secret, webhook_id),
             "old_secret": _webhooks.secret,
             "old_secret_until": old_until,
         }
-        return self._change("rotate secret", tenant_id, webhook_id, changes)
+        return self._change("rotate secret", tenant_id, webhook_id, changes, act)
 
-    def enable(self, tenant_id: TenantId, webhook_id: str) -> Webhook:
+    def enable(self, tenant_id: TenantId, webhook_id: str, act: Act | None = None) -> Webhook:
         """Send to a webhook again from now on, and return it; raises WebhookNotFound."""
         changes = {"state": WebhookState.ENABLED.value}
-        return self._change("enable webhook", tenant_id, webhook_id, changes)
+        return self._change("enable webhook", tenant_id, webhook_id, changes, act)
 
-    def remove(self, tenant_id: TenantId, webhook_id: str) -> None:
+    def remove(self, tenant_id: TenantId, webhook_id: str, act: Act | None = None) -> None:
         """Forget a webhook and what was on its way to it; raises WebhookNotFound."""
         with self._database.writing("remove webhook") as connection:
-            _webhook(connection, tenant_id, webhook_id)
+            _webhook(connection, tenant_id, webhook_id, self._seals)
             for table in (schema.webhooks, schema.deliveries):
                 connection.execute(delete(table).where(table.c.webhook_id == webhook_id))
+            note(connection, act)
 
     def _change(
-        self, operation: str, tenant_id: TenantId, webhook_id: str, changes: dict[str, Any]
+        self,
+        operation: str,
+        tenant_id: TenantId,
+        webhook_id: str,
+        changes: dict[str, Any],
+        act: Act | None,
     ) -> Webhook:
         statement = update(schema.webhooks).where(
             _webhooks.webhook_id == webhook_id, _webhooks.tenant_id == tenant_id
         )
         with self._database.writing(operation) as connection:
             connection.execute(statement.values(changes))
-            return _webhook(connection, tenant_id, webhook_id)
+            changed = _webhook(connection, tenant_id, webhook_id, self._seals)
+            note(connection, act)
+            return changed
 
 
 class SqlDeliveries:
     """A `DeliveryQueue` in SQL; a webhook's row says when the first of its deliveries is due."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, seals: Seals) -> None:
+        self._database, self._seals = database, seals
 
     def enqueue(self, deliveries: Sequence[Delivery], most: int) -> None:
         """Store deliveries to enabled webhooks, each of which holds `most` at a time."""
@@ -123,12 +141,19 @@ class SqlDeliveries:
         claimed = []
         with self._database.writing("claim deliveries") as connection:
             locked = due.with_for_update(skip_locked=True)
-            for webhook in map(_webhook_of, connection.execute(locked).all()):
+            for row in connection.execute(locked).all():
+                webhook = _webhook_of(row, self._seals)
                 delivery = _first_due(connection, webhook.webhook_id)
                 if delivery is not None:
                     _set(connection, webhook.webhook_id, claimed_until=until)
                     claimed.append((webhook, delivery))
         return tuple(claimed)
+
+    def overdue(self, since: UnixSeconds) -> int:
+        """Return how many webhooks have had a delivery due since before a time."""
+        statement = select(func.count()).where(_webhooks.due_at < since)
+        with self._database.reading() as connection:
+            return int(connection.scalar(statement) or 0)
 
     def settle(self, delivery: Delivery, verdict: Verdict) -> None:
         """Store what came of a claimed delivery and end its claim."""
@@ -192,20 +217,46 @@ def _first_due(connection: Connection, webhook_id: str) -> Delivery | None:
     return None if row is None else Delivery(**row)
 
 
-def _webhook(connection: Connection, tenant_id: TenantId, webhook_id: str) -> Webhook:
+def seal_anew(database: Database, seals: Seals) -> None:
+    """Seal every secret that is not sealed under the first key; raises SecretUnreadable.
+
+    Secrets of before there were seals are sealed, and those of a key that is to be retired.
+    """
+    columns = select(_webhooks.webhook_id, _webhooks.secret, _webhooks.old_secret)
+    with database.reading() as connection:
+        rows = connection.execute(columns).all()
+    if all(_are_current((row.secret, row.old_secret), seals) for row in rows):
+        return
+    with database.writing("seal secrets") as connection:
+        for row in connection.execute(columns.with_for_update()).all():
+            if not _are_current((row.secret, row.old_secret), seals):
+                renewed = {
+                    name: stored and seals.renewed(stored, row.webhook_id)
+                    for name, stored in (("secret", row.secret), ("old_secret", row.old_secret))
+                }
+                _set(connection, row.webhook_id, **renewed)
+
+
+def _are_current(stored: Sequence[str | None], seals: Seals) -> bool:
+    return all(not each or seals.is_current(each) for each in stored)
+
+
+def _webhook(connection: Connection, tenant_id: TenantId, webhook_id: str, seals: Seals) -> Webhook:
     statement = select(schema.webhooks).where(_webhooks.webhook_id == webhook_id)
     row = connection.execute(statement).one_or_none()
     if row is None or row.tenant_id != tenant_id:
         raise WebhookNotFound(tenant_id, webhook_id)
-    return _webhook_of(row)
+    return _webhook_of(row, seals)
 
 
-def _row_of(webhook: Webhook) -> dict[str, Any]:
+def _row_of(webhook: Webhook, seals: Seals) -> dict[str, Any]:
     last = webhook.last_attempt
     row = {**asdict(webhook), "kinds": dump_names(frozenset(webhook.kinds))}
     del row["last_attempt"]
     return {
         **row,
+        "secret": seals.seal(webhook.secret, webhook.webhook_id),
+        "old_secret": webhook.old_secret and seals.seal(webhook.old_secret, webhook.webhook_id),
         "state": webhook.state.value,
         "last_at": last and last.at,
         "last_status": last and last.status,
@@ -214,7 +265,7 @@ def _row_of(webhook: Webhook) -> dict[str, Any]:
     }
 
 
-def _webhook_of(row: Row[Any]) -> Webhook:
+def _webhook_of(row: Row[Any], seals: Seals) -> Webhook:
     last = Attempt(at=row.last_at, status=row.last_status, error=row.last_error)
     return Webhook(
         webhook_id=row.webhook_id,
@@ -222,9 +273,9 @@ def _webhook_of(row: Row[Any]) -> Webhook:
         url=row.url,
         kinds=frozenset(map(WebhookKind, load_names(row.kinds))),
         description=row.description,
-        secret=row.secret,
+        secret=seals.open(row.secret, row.webhook_id),
         created_at=row.created_at,
-        old_secret=row.old_secret,
+        old_secret=row.old_secret and seals.open(row.old_secret, row.webhook_id),
         old_secret_until=row.old_secret_until,
         state=WebhookState(row.state),
         last_attempt=None if row.last_at is None else last,

@@ -1,5 +1,6 @@
 """Whether the service lives, and whether it can do its work."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from fastapi import APIRouter, Response
@@ -11,10 +12,11 @@ router = APIRouter(tags=["health"])
 
 
 class Health(Outgoing):
-    """`ok`, or `unready` with the reasons."""
+    """`ok`, or `unready` with the reasons; `parts` says how each part stands."""
 
     status: Literal["ok", "unready"]
     reasons: tuple[str, ...] = ()
+    parts: Mapping[str, str] = {}
 
 
 @router.get("/v1/health")
@@ -27,7 +29,12 @@ async def live() -> Health:
 @router.get("/readyz")
 def ready(services: Wired, response: Response) -> Health:
     """Say whether every part the service needs answers; 503 with the reasons where one does not."""
-    reasons = services.readiness()
+    found = services.readiness()
+    reasons = tuple(f"{part} {reason}" for part, reason in found.items() if reason is not None)
     if reasons:
         response.status_code = 503
-    return Health(status="unready" if reasons else "ok", reasons=reasons)
+    return Health(
+        status="unready" if reasons else "ok",
+        reasons=reasons,
+        parts={part: reason or "ok" for part, reason in found.items()},
+    )

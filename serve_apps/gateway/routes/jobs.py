@@ -8,6 +8,7 @@ from cluster.domain.ids import JobId
 from cluster.domain.jobs import Job
 from cluster.jobs import amend, pause, request_cancel, resume
 from serve_apps.gateway.access import Authenticated, Wired, require_role
+from serve_apps.gateway.acting import Acting
 from serve_apps.gateway.etags import etag_of, matches
 from serve_apps.gateway.idempotency import HEADER, idempotency_key
 from serve_apps.gateway.pages import Cursor, limit_of
@@ -38,7 +39,7 @@ JobPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 @router.post("", status_code=201)
 def submit_job(
     request: JobRequest,
-    caller: Authenticated,
+    actor: Acting,
     services: Wired,
     response: Response,
     idempotency: Annotated[str | None, Header(alias=HEADER)] = None,
@@ -48,7 +49,7 @@ def submit_job(
     The key with another body is refused. Item rows are checked while the job is ingested; what
     is refused there is in the job's error file.
     """
-    job, replayed = submit(request, caller, services, idempotency_key(idempotency, request))
+    job, replayed = submit(request, actor, services, idempotency_key(idempotency, request))
     if replayed:
         response.status_code = 200
         response.headers["Idempotency-Replayed"] = "true"
@@ -98,7 +99,7 @@ def show_job(
 def change_job(
     job_id: JobPath,
     change: JobChange,
-    caller: Authenticated,
+    actor: Acting,
     services: Wired,
     response: Response,
     if_match: Annotated[str | None, Header()] = None,
@@ -112,36 +113,42 @@ def change_job(
     def amended(job: Job) -> Job:
         return amend(job, amendment_of(job, change), services.clock.now())
 
-    job = grant(services, caller, JobId(job_id), amended, AMENDED, if_match)
+    job = grant(
+        services, actor, JobId(job_id), amended, "job.amend", AMENDED, if_match, asked=change
+    )
     response.headers["ETag"] = etag_of(job.revision)
     return job_view(job)
 
 
 @router.post("/{job_id}/pause", status_code=202)
-def pause_job(job_id: JobPath, caller: Authenticated, services: Wired) -> JobView:
+def pause_job(job_id: JobPath, actor: Acting, services: Wired) -> JobView:
     """Pause a job: it asks nothing new and pre-labels nothing more until it is resumed.
 
     Who holds an item may still answer it, and is paid. The deadline goes on. A job that has ended
     is refused.
     """
     now = services.clock.now()
-    job = grant(services, caller, JobId(job_id), lambda job: pause(job, now), PAUSED)
+    job = grant(services, actor, JobId(job_id), lambda job: pause(job, now), "job.pause", PAUSED)
     return job_view(job)
 
 
 @router.post("/{job_id}/resume", status_code=202)
-def resume_job(job_id: JobPath, caller: Authenticated, services: Wired) -> JobView:
+def resume_job(job_id: JobPath, actor: Acting, services: Wired) -> JobView:
     """Go on with a paused job where it was. A job that has ended is refused."""
     now = services.clock.now()
-    job = grant(services, caller, JobId(job_id), lambda job: resume(job, now), RESUMED)
+    job = grant(services, actor, JobId(job_id), lambda job: resume(job, now), "job.resume", RESUMED)
     return job_view(job)
 
 
 @router.post("/{job_id}/cancel", status_code=202)
-def cancel_job(job_id: JobPath, caller: Authenticated, services: Wired) -> JobView:
+def cancel_job(job_id: JobPath, actor: Acting, services: Wired) -> JobView:
     """Ask for a job to be cancelled; what was delivered stays. A job that has ended is refused."""
     job = grant(
-        services, caller, JobId(job_id), lambda job: request_cancel(job, services.clock.now())
+        services,
+        actor,
+        JobId(job_id),
+        lambda job: request_cancel(job, services.clock.now()),
+        "job.cancel",
     )
     return job_view(job)
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path
 from cluster.domain.ids import TenantId
 from cluster.domain.quotas import Quotas
 from serve_apps.gateway.access import Authenticated, Wired, require_role
+from serve_apps.gateway.acting import Acting
 from serve_apps.gateway.quotas import quotas_of
 from serve_apps.gateway.schemas.quotas import Quota, QuotaRequest, QuotaView
 from serve_apps.gateway.services import Services
@@ -30,14 +31,17 @@ def show_quota_of(tenant_id: TenantPath, services: Wired) -> QuotaView:
 
 
 @router.put("/v1/quotas/{tenant_id}", dependencies=[Depends(require_role())])
-def set_quota_of(tenant_id: TenantPath, request: QuotaRequest, services: Wired) -> QuotaView:
+def set_quota_of(
+    tenant_id: TenantPath, request: QuotaRequest, services: Wired, actor: Acting
+) -> QuotaView:
     """Let a tenant's quotas differ from everybody's, in place of how they did before."""
     exception = Quotas(
         jobs_unfinished_max=request.jobs_unfinished_max,
         items_max=request.items_max,
         upload_bytes_max=request.upload_bytes_max,
     )
-    services.stores.quotas.set_exception(TenantId(tenant_id), exception)
+    act = actor.act("quota.set", tenant_id, request)
+    services.stores.quotas.set_exception(TenantId(tenant_id), exception, act)
     return _view(services, TenantId(tenant_id))
 
 

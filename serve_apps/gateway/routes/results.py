@@ -12,6 +12,7 @@ from cluster.domain.jobs import Job, JobState
 from cluster.errors import InvalidField, JobNotReady, ObjectMissing, UnreadableSource
 from cluster.tenant_errors import JobExpired
 from serve_apps.gateway.access import Authenticated, Wired, require_role
+from serve_apps.gateway.acting import Acting
 from serve_apps.gateway.downloads import attachment, download
 from serve_apps.gateway.formats import (
     arrow_blocks,
@@ -83,7 +84,7 @@ def list_results(
 def export(
     request: Request,
     job_id: JobPath,
-    caller: Authenticated,
+    actor: Acting,
     services: Wired,
     file_format: Annotated[Format, Query(alias="format")] = "jsonl",
 ) -> Response:
@@ -92,9 +93,10 @@ def export(
     In CSV a text that a spreadsheet would run as a formula has an apostrophe in front. A job whose
     source is a manifest has one to give, too: the source's lines with their labels.
     """
-    job = kept_job(services, caller, job_id)
+    job = kept_job(services, actor.caller, job_id)
     if job.state is not JobState.COMPLETED:
         raise JobNotReady(job.job_id, job.state, "the export")
+    services.stores.audit.append(actor.act("job.export", job.job_id))
     name, media_type = f"{job.job_id}.{file_format}", MEDIA_TYPES[file_format]
     stored_as = file_format if file_format in STORED else "parquet"
     stored = _exported(services, job, stored_as)

@@ -7,10 +7,12 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from cluster.domain.ids import JobId
+from cluster.domain.ids import JobId, KeyId
+from cluster.errors import Unavailable
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.feed import EventFeed, Watch
 from serve_apps.gateway.handlers import bad_parameter
+from serve_apps.gateway.known_keys import KnownKeys
 from serve_apps.gateway.routes.jobs import JobPath
 from serve_apps.gateway.schemas.jobs import event_view, job_view
 from serve_apps.gateway.schemas.streams import ProgressEvent, progress_event
@@ -44,9 +46,16 @@ async def last_seq_of(
     return int(last_event_id)
 
 
+async def known_keys_of(request: Request) -> KnownKeys:
+    """Return the keys that this gateway remembers."""
+    return cast("KnownKeys", request.app.state.known_keys)
+
+
 @router.get("/events/stream", response_class=EventSourceResponse)
 async def stream_events(
     services: Wired,
+    caller: Authenticated,
+    known_keys: Annotated[KnownKeys, Depends(known_keys_of)],
     watch: Annotated[Watch, Depends(watch_of)],
     after: Annotated[int, Depends(last_seq_of)],
 ) -> AsyncIterator[ServerSentEvent]:
@@ -54,10 +63,12 @@ async def stream_events(
 
     `history` is an event of the job, under its number as id, from the one after Last-Event-ID on;
     `progress` tells how the job stands whenever that has changed; `end` holds the job as it ended
-    and is the last. Comments keep the connection alive.
+    and is the last. Comments keep the connection alive. A key that is revoked ends its streams.
     """
     shown: ProgressEvent | None = None
     async for look in watch.looks():
+        if not await _opens(known_keys, caller.key_id):
+            return
         while after < look.newest_seq:
             missed = await run_in_threadpool(
                 services.stores.events.read, watch.job_id, after, PAGE_EVENTS
@@ -71,3 +82,12 @@ async def stream_events(
             yield ServerSentEvent(event="progress", data=progress)
         if look.over:
             yield ServerSentEvent(event="end", data=job_view(look.job))
+
+
+async def _opens(known_keys: KnownKeys, key_id: KeyId) -> bool:
+    """Return whether a key is still good; where the store cannot say now, it is as it was."""
+    try:
+        record = known_keys.recall(key_id) or await run_in_threadpool(known_keys.find, key_id)
+    except Unavailable:
+        return True
+    return record is not None and not record.revoked

@@ -10,6 +10,7 @@ from cluster.domain.uploads import Upload
 from cluster.errors import TooLarge
 from serve_apps.gateway import tus
 from serve_apps.gateway.access import Authenticated, Wired, require_role
+from serve_apps.gateway.acting import Acting
 from serve_apps.gateway.resumable import ResumableUploads
 from serve_apps.gateway.schemas.jobs import UploadView
 from serve_apps.gateway.whole_uploads import WholeUploads
@@ -25,7 +26,8 @@ async def resumable_of(request: Request) -> ResumableUploads:
 
 
 async def speaks_tus(
-    request: Request, tus_resumable: Annotated[str, Header(description="1.0.0")] = ""
+    request: Request,
+    tus_resumable: Annotated[str, Header(json_schema_extra={"enum": [tus.VERSION]})] = "",
 ) -> None:
     """Raise UnsupportedTus unless a request speaks the version that is spoken here."""
     del tus_resumable  # declared to be described
@@ -49,7 +51,7 @@ def _body_of(media_type: str) -> dict[str, Any]:
 
 @router.post("", status_code=201, openapi_extra=_body_of("application/octet-stream"))
 async def upload(
-    request: Request, response: Response, caller: Authenticated, whole: Whole, pieces: Resumable
+    request: Request, response: Response, actor: Acting, whole: Whole, pieces: Resumable
 ) -> UploadView:
     """Store the request body as it is (JSONL, CSV or Parquet) and return its upload id.
 
@@ -60,7 +62,7 @@ async def upload(
     """
     if "tus-resumable" not in request.headers:
         promised = int(request.headers.get("content-length", "0"))
-        stored = await whole.receive(caller.tenant_id, request.stream(), promised)
+        stored = await whole.receive(actor, request.stream(), promised)
         return UploadView(id=stored.upload_id, size_bytes=stored.length_bytes)
     tus.check_version(request.headers)
     length = tus.bytes_of(request.headers, "upload-length")
@@ -68,9 +70,9 @@ async def upload(
     with_bytes = "content-type" in request.headers
     if with_bytes:
         tus.check_media_type(request.headers)
-    created = await run_in_threadpool(pieces.create, caller.tenant_id, length, metadata)
+    created = await run_in_threadpool(pieces.create, actor, length, metadata)
     if with_bytes:
-        created = await pieces.create_with(created, request.stream(), checksum)
+        created = await pieces.create_with(actor, created, request.stream(), checksum)
     response.headers["Location"] = f"{UPLOADS}/{created.upload_id}"
     response.headers.update(_progress(created))
     return UploadView(id=created.upload_id, size_bytes=created.received_bytes)
@@ -132,9 +134,9 @@ async def upload_piece(
 
 
 @router.delete("/{upload_id}", status_code=204, dependencies=[Depends(speaks_tus)])
-def remove_upload(upload_id: UploadId, caller: Authenticated, pieces: Resumable) -> Response:
+def remove_upload(upload_id: UploadId, actor: Acting, pieces: Resumable) -> Response:
     """Delete an upload in pieces; a job that has still to read it will fail."""
-    pieces.remove(caller.tenant_id, upload_id)
+    pieces.remove(actor, upload_id)
     return Response(status_code=204)
 
 

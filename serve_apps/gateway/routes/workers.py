@@ -10,6 +10,7 @@ from cluster.domain.ids import WorkerId
 from cluster.domain.work import WorkerProfile
 from cluster.errors import TooLarge, WorkerNotFound
 from serve_apps.gateway.access import Authenticated, Wired, require_role
+from serve_apps.gateway.acting import Acting
 from serve_apps.gateway.pages import Cursor, limit_of
 from serve_apps.gateway.problems import pointer_to, problem_of
 from serve_apps.gateway.schemas.base import FieldError
@@ -58,18 +59,19 @@ Own = Annotated[WorkerProfile, Depends(own_worker)]
 
 
 @router.post("", status_code=201)
-def register_worker(request: WorkerRequest, caller: Authenticated, services: Wired) -> WorkerView:
+def register_worker(request: WorkerRequest, actor: Acting, services: Wired) -> WorkerView:
     """Register a worker; only this key may act for it."""
     profile = WorkerProfile(
         worker_id=WorkerId(f"wrk-{services.new_id()}"),
-        owner=caller.key_id,
+        owner=actor.caller.key_id,
         name=request.name,
         kind=request.kind,
         skills=frozenset(request.skills),
         price=request.price,
         registered_at=services.clock.now(),
     )
-    services.stores.workers.add(profile)
+    act = actor.act("worker.register", profile.worker_id, request)
+    services.stores.workers.add(profile, act)
     return worker_view(profile)
 
 

@@ -13,6 +13,7 @@ from cluster.domain.jobs import (
     CrowdTerms,
     Goal,
     JobSpec,
+    RecipeName,
     Source,
     SourceFormat,
 )
@@ -20,7 +21,14 @@ from cluster.domain.labels import LABELS_MAX, Label, LabelSet
 from cluster.errors import InvalidField
 from serve_apps.gateway.schemas.base import Incoming, Name, Prose
 
-DEFAULT_BASE_MODEL: Mapping[Modality, str] = MappingProxyType({"text": "minilm", "image": "resnet"})
+DEFAULT_BASE_MODEL: Mapping[Modality, str] = MappingProxyType(
+    {"text": "minilm", "image": "resnet", "text_pair": "minilm"}
+)
+
+CONTENT_FIELDS: Mapping[Modality, tuple[str, ...]] = MappingProxyType(
+    {"text": ("text",), "image": ("image",), "text_pair": ("text", "text_pair")}
+)
+"""What an item holds beside its id."""
 
 _HUB_PART = "[A-Za-z0-9][A-Za-z0-9._-]*"
 _BASE_MODEL = rf"^(fake(:[0-9]{{1,5}}(\.[0-9]{{1,3}})?)?|{_HUB_PART}(/{_HUB_PART})?)$"
@@ -78,11 +86,18 @@ class CrowdBody(Incoming):
 
 
 class ItemBody(Incoming):
-    """An item sent inline: its id, and a text, or an image as base64 or a URI."""
+    """An item sent inline: its id, and a text, two texts, or an image as base64 or a URI."""
 
     id: str | Annotated[int, Field(ge=-INT_MAX, le=INT_MAX)]
     text: str | None = None
+    text_pair: str | None = None
     image: str | None = None
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """The names of the content fields that were given."""
+        names = ("text", "text_pair", "image")
+        return tuple(name for name in names if getattr(self, name) is not None)
 
 
 class JobRequest(Incoming):
@@ -105,6 +120,11 @@ class JobRequest(Incoming):
         ]
         | None
     ) = None
+    recipe: RecipeName = Field(
+        default="auto",
+        description="What is trained of the base model: a `head` on it (seconds), low-rank "
+        "adapters in it (`lora`), or all of it (`full`); `auto` is `head`",
+    )
     dedicated: bool = Field(
         default=False,
         description="Pre-label on replicas of the job's own: for huge jobs, and models else unused",
@@ -120,6 +140,7 @@ class JobRequest(Incoming):
     format: SourceFormat | None = None
     id_field: Name = "id"
     content_field: Name | None = None
+    pair_field: Name | None = None
     label_field: Name | None = None
 
     @field_validator("labels")
@@ -143,22 +164,27 @@ def check(request: JobRequest) -> None:
     if request.items is None and request.format is None:
         raise InvalidField("format", f"is needed beside {request.sources[0]}")
     _check_format(request)
-    other_default = DEFAULT_BASE_MODEL["image" if request.modality == "text" else "text"]
-    if request.base_model == other_default:
-        raise InvalidField("base_model", f"{other_default} does not take {request.modality}s")
+    contents = f"{request.modality.replace('_', ' ')}s"
+    own_default = DEFAULT_BASE_MODEL[request.modality]
+    if request.base_model != own_default and request.base_model in DEFAULT_BASE_MODEL.values():
+        raise InvalidField("base_model", f"{request.base_model} does not take {contents}")
+    wanted = CONTENT_FIELDS[request.modality]
+    _check_recipe(request)
     for index, item in enumerate(request.items or ()):
-        content, other = ("text", "image") if request.modality == "text" else ("image", "text")
-        if getattr(item, content) is None:
-            raise InvalidField(f"items.{index}.{content}", "is missing")
-        if getattr(item, other) is not None:
-            raise InvalidField(
-                f"items.{index}.{other}", f"does not fit a job of {request.modality}s"
-            )
+        missing = next((name for name in wanted if name not in item.contents), None)
+        if missing is not None:
+            raise InvalidField(f"items.{index}.{missing}", "is missing")
+        other = next((name for name in item.contents if name not in wanted), None)
+        if other is not None:
+            raise InvalidField(f"items.{index}.{other}", f"does not fit a job of {contents}")
 
 
 def _check_format(request: JobRequest) -> None:
     if request.format == "openai-batch" and request.modality != "text":
         raise InvalidField("modality", "openai-batch files hold texts")
+    if request.format == "manifest" and request.modality == "text_pair":
+        raise InvalidField("modality", "manifests hold texts or images, one a line")
+    _check_pair_field(request)
     if request.label_field is None:
         return
     if request.format not in ("openai-batch", "manifest"):
@@ -169,6 +195,22 @@ def _check_format(request: JobRequest) -> None:
             "in manifests has 1 to 127 letters, digits and hyphens, and does not end with "
             "-metadata or -ref; it is not source",
         )
+
+
+def _check_recipe(request: JobRequest) -> None:
+    base_model = request.base_model or DEFAULT_BASE_MODEL[request.modality]
+    if request.recipe != "auto" and base_model == DEFAULT_BASE_MODEL["image"]:
+        raise InvalidField("recipe", f"{base_model} is always trained whole, from scratch")
+    if request.recipe in ("lora", "full") and request.modality == "text_pair":
+        raise InvalidField("recipe", "of text pairs only the head on both texts is trained")
+
+
+def _check_pair_field(request: JobRequest) -> None:
+    if request.modality != "text_pair":
+        if request.pair_field is not None:
+            raise InvalidField("pair_field", "is for jobs of text pairs")
+    elif (request.pair_field or "text_pair") == (request.content_field or "text"):
+        raise InvalidField("pair_field", "names the field of the first text")
 
 
 def label_set_of(labels: list[LabelBody]) -> LabelSet:
@@ -191,6 +233,7 @@ def spec_of(request: JobRequest, source: Source, expires_after_s: float | None) 
         ),
         crowd=_crowd_terms(request.crowd),
         base_model=request.base_model or DEFAULT_BASE_MODEL[request.modality],
+        recipe=request.recipe,
         dedicated=request.dedicated,
         weight=request.weight,
         seed=request.seed,

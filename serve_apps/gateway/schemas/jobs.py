@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from cluster.domain.items import Modality
-from cluster.domain.jobs import Job, JobEvent, JobState
+from cluster.domain.jobs import Job, JobEvent, JobState, RecipeName
 from serve_apps.gateway.schemas.base import Outgoing, utc
 from serve_apps.gateway.schemas.models import local_name
 
@@ -98,6 +98,7 @@ class JobView(Outgoing):
     certificate: CertificateView | None
     failure: str | None
     expires_after_s: float | None = None
+    recipe: RecipeName = "auto"
     expires_at: datetime | None = None
 
 
@@ -144,6 +145,7 @@ def job_view(job: Job) -> JobView:
         goal=GoalView.model_validate(spec.goal),
         budget=BudgetView.model_validate(spec.budget),
         base_model=spec.base_model,
+        recipe=spec.recipe,
         model=local_name(job.model_name),
         weight=spec.weight,
         seed=spec.seed,

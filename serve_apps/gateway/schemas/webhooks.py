@@ -17,6 +17,7 @@ Subscribed = Literal[
     "job.resumed",
     "job.goal_at_risk",
     "model.promoted",
+    "model.rolled_back",
 ]
 """What an endpoint can be told of."""
 

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from allocation.ports import Extension, Offer, Submission
+from cluster.domain.items import Modality
 from cluster.domain.jobs import JobSpec
+from cluster.domain.pairs import split
 from cluster.domain.work import WorkerKind, WorkerProfile, WorkerTotals
 from serve_apps.gateway.media import content_type_of
 from serve_apps.gateway.schemas.base import Incoming, Name, Outgoing, Problem, Token, utc
@@ -64,9 +66,10 @@ class ClaimRequest(Incoming):
 
 
 class ItemView(Outgoing):
-    """What to label: a text, or the base64 of an image file with its media type."""
+    """What to label: a text, two texts, or the base64 of an image file with its media type."""
 
     text: str | None = None
+    text_pair: str | None = None
     image: str | None = None
     content_type: str
 
@@ -177,7 +180,7 @@ def offer_view(offer: Offer, spec: JobSpec, content: str | bytes) -> OfferView:
     return OfferView(
         token=offer.token,
         job_id=offer.job_id,
-        item=_item_view(content),
+        item=_item_view(content, spec.modality),
         labels=tuple(LabelView.model_validate(label) for label in spec.label_set.labels),
         instructions=spec.crowd.instructions,
         expires_at=utc(offer.expires_at),
@@ -200,7 +203,8 @@ def submissions_of(request: AnswerRequest) -> tuple[Submission, ...]:
     )
 
 
-def _item_view(content: str | bytes) -> ItemView:
+def _item_view(content: str | bytes, modality: Modality) -> ItemView:
     if isinstance(content, str):
-        return ItemView(text=content, content_type="text/plain")
+        first, second = split(content) if modality == "text_pair" else (content, None)
+        return ItemView(text=first, text_pair=second, content_type="text/plain")
     return ItemView(image=b64encode(content).decode(), content_type=content_type_of(content))

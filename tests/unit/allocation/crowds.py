@@ -113,7 +113,15 @@ class CrowdWorld:
         with self.stores.objects.open_output(path) as stream:
             pq.write_table(table, stream)
         self.stores.chunks.set_predicted(
-            [ChunkPrediction(job_id=JOB, number=0, model_version=version, predictions_path=path)]
+            [
+                ChunkPrediction(
+                    job_id=JOB,
+                    number=0,
+                    model_version=version,
+                    line_revision=version,
+                    predictions_path=path,
+                )
+            ]
         )
 
     def delivered(self) -> dict[int, str]:

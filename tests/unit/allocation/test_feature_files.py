@@ -1,7 +1,5 @@
 """Features are read back chunk by chunk, and one that is missing stops nothing."""
 
-import tracemalloc
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +12,7 @@ from cluster.domain.items import Chunk
 from cluster.ports import Stores
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
+from tests.memory import peak_memory
 from tests.unit.allocation.worlds import JOB
 
 ROWS = 20
@@ -97,7 +96,7 @@ def test_features_that_are_no_numbers_are_zeros(stores: Stores) -> None:
 
 def test_no_more_than_a_sample_of_the_chunks_is_held() -> None:
     # Given features of so many rows that all chunks of the sample are sixteen times one
-    stores, rows, width = memory_stores(MemoryObjects()), 1_000, 256
+    stores, rows, width = memory_stores(MemoryObjects()), 4_000, 256
     chunks = [
         Chunk(
             job_id=JOB,
@@ -113,12 +112,11 @@ def test_no_more_than_a_sample_of_the_chunks_is_held() -> None:
     for chunk in chunks:
         store(stores, chunk.number, features, first=chunk.first_position)
 
-    # When they are read
-    tracemalloc.start()
-    found = read_directions(stores, JOB, BASE, BASIS_CHUNKS * rows)
-    peak_bytes = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    # When they are read, all that is loaded only once being there
+    read_directions(stores, JOB, BASE, BASIS_CHUNKS * rows)
+    with peak_memory() as peak:
+        found = read_directions(stores, JOB, BASE, BASIS_CHUNKS * rows)
 
     # Then what is held besides the result is less than those chunks, let alone a copy of them
     assert found.any(axis=1).all()
-    assert peak_bytes - found.nbytes < BASIS_CHUNKS * rows * width * 4
+    assert peak.bytes - found.nbytes < BASIS_CHUNKS * rows * width * 4

@@ -21,6 +21,7 @@ from serve_apps.cli.main import app
 from serve_apps.client import MusterClient, Retries
 from serve_apps.client.muster import PIECES_FROM_BYTES
 from serve_apps.gateway.schemas.work import AnswerBody
+from tests.unit.gateway.lines import add_versions
 from tests.unit.gateway.serving import serving
 from tests.unit.gateway.test_results import deliver
 from tests.unit.gateway.world import World
@@ -102,6 +103,20 @@ def test_a_large_file_goes_in_pieces(muster: Muster, tmp_path: Path) -> None:
     # Then it is refused when it is announced, before a byte is sent
     assert refused.exit_code == 3
     assert "the upload has 8,388,608 bytes; the limit is 50,000" in refused.stderr
+
+
+def test_a_file_of_pairs_says_where_both_texts_are(
+    muster: Muster, world: World, tmp_path: Path
+) -> None:
+    file = tmp_path / "pairs.csv"
+    file.write_text("id,premise,hypothesis\n1,it rains,it is wet\n")
+    named = ("--content-field", "premise", "--pair-field", "hypothesis")
+    shown = last_json(
+        muster("submit", file, "--modality", "text_pair", *named, "--labels", "yes,no", "--json")
+    )
+    spec = world.stores.jobs.load(JobId(shown["id"])).spec
+    assert (spec.modality, spec.base_model) == ("text_pair", "minilm")
+    assert (spec.source.content_field, spec.source.pair_field) == ("premise", "hypothesis")
 
 
 def test_a_uri_is_submitted_as_it_is(muster: Muster, world: World) -> None:
@@ -281,6 +296,18 @@ def test_models_and_keys(muster: Muster) -> None:
     assert muster("jobs", "--key", issued["key"]).exit_code == 0
     assert muster("keys", "revoke", issued["id"], role="admin").exit_code == 0
     assert muster("jobs", "--key", issued["key"]).exit_code == 3
+
+
+def test_a_model_is_promoted_and_rolled_back(muster: Muster, world: World) -> None:
+    add_versions(world, "one", 2)
+
+    step = last_json(muster("models", "promote", "one", "1", "--reason", "better", "--json"))
+    assert (step["live"], step["reason"]) == (1, "better")
+    refused = muster("models", "rollback", "one", "--expected-live", "0")
+    assert (refused.exit_code, "412" in refused.stderr) == (3, True)
+    assert "rolled_back" in muster("models", "rollback", "one").stdout
+    assert len(last_json(muster("models", "history", "one", "--json"))["steps"]) == 3
+    assert "rolled_back" in muster("models", "versions", "one").stdout
 
 
 def test_a_certificate_is_part_of_how_a_job_ended(muster: Muster, world: World) -> None:

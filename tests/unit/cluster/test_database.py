@@ -14,16 +14,23 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from cluster.domain.ids import WorkerId
+from cluster.domain.ids import ModelName, WorkerId
+from cluster.domain.lines import Stage
 from cluster.domain.work import WorkerTotals
 from cluster.errors import StoreBusy
 from cluster.stores.sql.answers import SqlAnswers
 from cluster.stores.sql.engine import Database
 from cluster.stores.sql.jobs import SqlJobs
+from cluster.stores.sql.ledger import SqlChunks
+from cluster.stores.sql.lines import SqlLines
+from cluster.stores.sql.models import SqlModels
 from cluster.stores.sql.schema import HEAD, metadata
 from cluster.stores.sql.tenants import SqlQuotas, SqlRetention
 from cluster.stores.upgrade import migration_config, upgrade
 from tests.conformance import samples
+from tests.model_lines import go_back, go_live
+
+PETS = ModelName("acme/pets")
 
 BUSY_TIMEOUT_S = 0.05
 
@@ -239,4 +246,36 @@ def test_a_migration_that_fails_half_way_leaves_nothing(path: Path) -> None:
     with database.reading() as connection:
         assert inspect(connection).get_table_names() == []
     upgrade(database)
+    database.close()
+
+
+def test_a_line_of_before_there_were_steps_begins_its_history_and_keeps_its_version(
+    path: Path,
+) -> None:
+    # Given a database of before, in which version 3 of a line is live and has predicted a chunk
+    database = Database(f"sqlite:///{path}")
+    upgrade(database)
+    models = SqlModels(database)
+    for version in range(4):
+        models.add(samples.model(version))
+    go_live(SqlLines(database), PETS, 3)
+    SqlChunks(database).set_predicted([samples.prediction(0, 3)])
+    with database.writing("downgrade") as connection:
+        command.downgrade(migration_config(connection), "0007")
+        tables = inspect(connection).get_table_names()
+        assert {"line_steps", "model_traffic"}.isdisjoint(tables)
+    assert models.live(PETS) == samples.model(3)
+
+    # When it is brought up to date
+    upgrade(database)
+
+    # Then the line goes on behind a first step, which says what version 3 was trained over
+    lines = SqlLines(database)
+    step = lines.standing(PETS)
+    assert (step.revision, step.version, step.over, step.live) == (4, 3, 2, 3)
+    assert (step.stage, step.by, step.p_value) == (Stage.LIVE, samples.JOB, None)
+    assert SqlChunks(database).predictions(samples.JOB) == (samples.prediction(0, 3),)
+    assert lines.trials() == ()
+    go_back(lines, PETS, 2)
+    assert models.live(PETS) == samples.model(2)
     database.close()

@@ -8,10 +8,10 @@ from typing import get_type_hints
 
 import pytest
 
-from cluster import errors, tenant_errors, upload_errors
+from cluster import errors, storage_errors, tenant_errors, upload_errors
 from cluster.errors import MusterError
 
-MODULES = {errors.__name__, tenant_errors.__name__, upload_errors.__name__}
+MODULES = {module.__name__ for module in (errors, storage_errors, tenant_errors, upload_errors)}
 
 SAMPLES: dict[object, object] = {
     str: "thing",

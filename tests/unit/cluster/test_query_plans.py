@@ -12,10 +12,12 @@ from cluster.domain.quotas import Quotas
 from cluster.domain.work import AnswerColumns
 from cluster.ports import Stores
 from cluster.stores.objects import MemoryObjects
+from cluster.stores.sealing import Seals
 from cluster.stores.sql import sql_stores
 from cluster.stores.sql.engine import Database
 from cluster.stores.upgrade import upgrade
 from tests.conformance import samples
+from tests.model_lines import go_live
 
 PETS = ModelName("acme/pets")
 
@@ -48,7 +50,13 @@ CALLS: dict[str, Callable[[Stores], object]] = {
     "models.versions": lambda s: s.models.versions(PETS),
     "models.names": lambda s: s.models.names("acme/", PETS, 10),
     "models.live": lambda s: s.models.live(PETS),
-    "models.promote": lambda s: s.models.promote(PETS, 2, 1),
+    "lines.standing": lambda s: s.lines.standing(PETS),
+    "lines.take": lambda s: go_live(s.lines, PETS, 2),
+    "lines.history": lambda s: s.lines.history(PETS, 9, 10),
+    "lines.came_live": lambda s: s.lines.came_live(PETS, 1),
+    "lines.trials": lambda s: s.lines.trials(),
+    "traffic.add": lambda s: s.traffic.add([samples.traffic()]),
+    "traffic.of": lambda s: s.traffic.of(PETS),
     "results.append": lambda s: s.results.append(samples.segment(0, 0, 3)),
     "results.segments": lambda s: s.results.segments(samples.JOB, 3, 10),
     "uploads.create": lambda s: s.uploads.create(samples.upload("upl-2"), 1_000),
@@ -97,7 +105,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_searches_by_an_index(database: Database, name: str) -> None:
     # Given stores with something of everything
-    stores = sql_stores(database, MemoryObjects())
+    stores = sql_stores(database, MemoryObjects(), Seals([bytes(32)]))
     stores.jobs.create(samples.job(), None)
     stores.partitions.add([samples.partition()])
     stores.answers.append(samples.partition(), AnswerColumns.of([samples.answer(7)]))
@@ -109,7 +117,7 @@ def test_a_call_searches_by_an_index(database: Database, name: str) -> None:
     stores.deliveries.enqueue([samples.delivery("msg_0")], 10)
     for version in (1, 2):
         stores.models.add(samples.model(version))
-    stores.models.promote(PETS, 1, None)
+    go_live(stores.lines, PETS, 1)
 
     # When a call is made and the database asked how it would run each of its statements
     plans: list[str] = []
@@ -134,7 +142,7 @@ def test_a_call_searches_by_an_index(database: Database, name: str) -> None:
 
 
 def test_however_many_answers_are_looked_for_the_statements_are_two(database: Database) -> None:
-    stores = sql_stores(database, MemoryObjects())
+    stores = sql_stores(database, MemoryObjects(), Seals([bytes(32)]))
     statements: list[str] = []
 
     @event.listens_for(database._engine, "before_cursor_execute")

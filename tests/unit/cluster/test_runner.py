@@ -13,6 +13,7 @@ from cluster.ports import Stores
 from cluster.runner import JobDesk, JobRunner
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
+from cluster.telemetry.memory import MemoryTelemetry
 from tests.conformance import samples
 
 Work = Callable[[JobDesk], JobState]
@@ -88,7 +89,13 @@ class World:
         usual = {state: _straight_to(following) for state, following in straight.items()}
         stages = {state: noted(state, work) for state, work in {**usual, **(works or {})}.items()}
         runner = JobRunner(
-            self.stores.jobs, self.stores.events, stages, TickingClock(), self._dismiss, self._hold
+            self.stores.jobs,
+            self.stores.events,
+            stages,
+            TickingClock(),
+            self._dismiss,
+            self._hold,
+            MemoryTelemetry(),
         )
         return runner.run(samples.JOB)
 
@@ -156,9 +163,9 @@ def test_an_unknown_job_is_not_found() -> None:
     stores = memory_stores(MemoryObjects())
 
     with pytest.raises(JobNotFound):
-        JobRunner(stores.jobs, stores.events, {}, TickingClock(), _nobody, _nobody).run(
-            JobId("nobody's")
-        )
+        JobRunner(
+            stores.jobs, stores.events, {}, TickingClock(), _nobody, _nobody, MemoryTelemetry()
+        ).run(JobId("nobody's"))
 
 
 def test_a_job_cancelled_before_it_began_does_nothing() -> None:

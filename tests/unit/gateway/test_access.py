@@ -17,6 +17,7 @@ from cluster.domain.access import Caller, Role
 from cluster.domain.ids import KeyId, TenantId
 from cluster.errors import Unauthenticated
 from cluster.ports import KeyStore, Stores
+from cluster.stores.memory.audit import MemoryAudit
 from cluster.stores.memory.people import MemoryKeys
 from serve_apps.gateway.api import DIALECTS, build_api
 from serve_apps.gateway.gate import OPEN_PATHS
@@ -35,6 +36,7 @@ ROUTE_ROLES: dict[str, tuple[Role, ...]] = {
     "/v1/workers": ("worker", "admin"),
     "/v1/keys": ("admin",),
     "/v1/quotas": ("admin",),
+    "/v1/audit": ("admin",),
     "/v1/quota": ("client", "admin"),
 }
 
@@ -189,13 +191,13 @@ def test_a_wrong_header_is_refused(world: World, header: str | None) -> None:
 @given(st.text())
 def test_no_header_breaks_the_gate(header: str) -> None:
     with pytest.raises(Unauthenticated):
-        caller_of(MemoryKeys(), header)
+        caller_of(MemoryKeys(MemoryAudit()), header)
 
 
 @given(randomness=st.binary(min_size=32, max_size=32))
 def test_a_minted_key_opens_and_only_its_hash_is_kept(randomness: bytes) -> None:
     minted = mint(KeyId("k-1"), TenantId("acme"), "worker", 5.0, randomness)
-    keys = MemoryKeys()
+    keys = MemoryKeys(MemoryAudit())
     keys.add(minted.record)
     caller = caller_of(keys, f"Bearer {minted.text}")
     assert (caller.key_id, caller.tenant_id, caller.role) == ("k-1", "acme", "worker")

@@ -37,6 +37,7 @@ FILES_AND_KEYS = {
     "errors",
     "issue_key",
     "revoke_key",
+    "audit",
 }
 """What only the blocking client does."""
 

@@ -1,7 +1,7 @@
 """Bodies are bounded by the bytes that arrive, whatever their length claims."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +16,15 @@ from tests.unit.gateway.world import LIMITS, World, problem
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-def send_raw(world: World, path: str, headers: Headers, blocks: Sequence[Message]) -> list[Message]:
+def send_raw(
+    world: World, path: str, headers: Headers, blocks: Iterable[Message], method: str = "POST"
+) -> list[Message]:
     """Drive the app as a server does whose client sends exactly these messages."""
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
-        "method": "POST",
+        "method": method,
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",

@@ -23,6 +23,7 @@ from serve_apps.gateway.schemas.job_change import BudgetChange, JobChange
 from serve_apps.gateway.schemas.job_request import GoalBody, ItemBody, JobRequest, LabelBody
 from serve_apps.gateway.schemas.webhooks import EVENTS
 from serve_apps.gateway.schemas.work import AnswerBody, WorkerRequest, WorkerView
+from tests.unit.gateway.lines import add_versions
 from tests.unit.gateway.serving import serving
 from tests.unit.gateway.test_results import correct, deliver
 from tests.unit.gateway.world import World, job_body
@@ -166,6 +167,22 @@ def test_keys_are_issued_and_revoked(connect: Callable[[Role], MusterClient]) ->
     assert list(admin.models()) == []
     with pytest.raises(ClientProblem, match="there is no model x"):
         admin.live_model("x")
+
+
+def test_a_client_promotes_and_rolls_back(
+    world: World, connect: Callable[[Role], MusterClient]
+) -> None:
+    add_versions(world, "one", 2)
+    client = connect("client")
+
+    live = client.make_live("one", 1, expected_live=0, reason="it is better")
+    back = client.roll_back("one", expected_live=1)
+
+    assert [step.stage for step in (live, back)] == ["live", "rolled_back"]
+    assert list(client.model_history("one"))[:2] == [back, live]
+    assert [each.stage for each in client.model_versions("one")] == ["live", "rolled_back"]
+    with pytest.raises(ClientProblem, match="has none before it"):
+        client.roll_back("one")
 
 
 Step = httpx.Response | httpx.TransportError

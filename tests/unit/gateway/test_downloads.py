@@ -58,6 +58,7 @@ def test_a_part_that_is_not_there_is_refused(world: World, wanted: str) -> None:
     url = f"/v1/jobs/{stored_export(world).job_id}/export"
     refused = world.get(url, headers={"Range": wanted})
     assert (refused.status_code, refused.headers["content-range"]) == (416, "bytes */2560")
+    assert refused.json()["status"] == 416
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
-"""Health that can fail."""
+"""Health that can fail, and says what of."""
 
+from pathlib import Path
+from threading import Event
+
+import pytest
 from starlette.testclient import TestClient
 
 from allocation.ports import Demand
@@ -7,11 +11,13 @@ from allocation.service import ShardService
 from allocation.terms import Rules
 from cluster.domain.ids import KeyId
 from cluster.errors import ShardUnavailable, StoreBusy
+from cluster.stores.memory.audit import MemoryAudit
 from cluster.stores.memory.people import MemoryKeys
+from serve_apps.gateway import readiness
 from serve_apps.gateway.api import build_api
-from serve_apps.gateway.readiness import unready_reasons
+from serve_apps.gateway.readiness import Readiness, parts_of
 from tests.unit.allocation.worlds import SECRET, SHARD
-from tests.unit.gateway.world import World, with_readiness
+from tests.unit.gateway.world import World, with_readiness, with_stores
 
 
 class LostShard(ShardService):
@@ -30,21 +36,67 @@ class BusyKeys(MemoryKeys):
 
 def test_a_gateway_lives(world: World) -> None:
     for path in ("/v1/health", "/healthz"):
-        assert world.http.get(path).json() == {"status": "ok", "reasons": []}
+        assert world.http.get(path).json() == {"status": "ok", "reasons": [], "parts": {}}
 
 
 def test_readiness_fails_with_reasons(world: World) -> None:
     assert world.http.get("/readyz").status_code == 200
-    app = build_api(with_readiness(world.services, "no allocator shard answers"))
+    state = {"database": None, "prelabel": "is not deployed"}
+    app = build_api(with_readiness(world.services, **state))
     response = TestClient(app).get("/readyz")
     assert response.status_code == 503
-    assert response.json() == {"status": "unready", "reasons": ["no allocator shard answers"]}
+    assert response.json() == {
+        "status": "unready",
+        "reasons": ["prelabel is not deployed"],
+        "parts": {"database": "ok", "prelabel": "is not deployed"},
+    }
 
 
-def test_what_does_not_answer_is_named(world: World) -> None:
+def test_what_does_not_answer_is_named(world: World, tmp_path: Path) -> None:
     lost = LostShard(SHARD, world.stores, world.clock, SECRET, Rules())
-    assert unready_reasons(world.stores.keys, [world.shard]) == ()
-    assert unready_reasons(BusyKeys(), [world.shard, lost]) == (
-        "the database does not answer",
-        "allocator shard 1 does not answer",
+    well = parts_of(world.stores, [world.shard], tmp_path, lambda: True)
+    assert Readiness(well)() == dict.fromkeys(
+        ("database", "objects", "prelabel", "disk", "allocator-0")
     )
+    busy = with_stores(world.stores, keys=BusyKeys(MemoryAudit()))
+    ill = parts_of(busy, [world.shard, lost], tmp_path, lambda: False)
+    assert Readiness(ill)() == {
+        "database": "does not answer",
+        "objects": None,
+        "prelabel": "is not deployed",
+        "disk": None,
+        "allocator-0": None,
+        "allocator-1": "does not answer",
+    }
+
+
+def test_a_disk_that_is_nearly_full_is_no_readiness(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "DISK_FREE_MIN_BYTES", 2**80)
+    reason = parts_of(world.stores, [], tmp_path, lambda: True)["disk"]()
+    assert reason is not None
+    assert reason.startswith("has ")
+
+
+def test_a_part_that_hangs_holds_nobody_up_and_is_asked_once() -> None:
+    # Given a part that hangs, one that breaks down, and one that is well
+    go_on, asked = Event(), []
+
+    def hangs() -> None:
+        asked.append(1)
+        go_on.wait(30)
+
+    def breaks() -> None:
+        raise ZeroDivisionError
+
+    ask = Readiness({"slow": hangs, "broken": breaks, "well": lambda: None}, timeout_s=0.05)
+    try:
+        # When readiness is asked for again and again
+        states = [ask() for _ in range(3)]
+    finally:
+        go_on.set()
+    # Then each answer comes in time and says so, and the part was asked once
+    expected = {"slow": "does not answer within 0.05 s", "broken": "breaks down", "well": None}
+    assert states == [expected] * 3
+    assert asked == [1]

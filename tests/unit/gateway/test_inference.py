@@ -130,7 +130,7 @@ WRONG: dict[str, tuple[bytes, str | None, int, str]] = {
     "no data": (asked(data=None), None, 422, "binary_data_size"),
     "odd header": (BINARY, "x", 422, "is not a number"),
     "too few bytes": (BINARY + b"\1", str(len(BINARY)), 422, "1 bytes follow"),
-    "lying length": (BINARY + b"\xff\0\0\0x", str(len(BINARY)), 422, "beyond the body"),
+    "lying length": (BINARY + b"\xff\0\0\0x", str(len(BINARY)), 422, "beyond its bytes"),
     "unknown output": (
         asked()[:-1] + b', "outputs": [{"name": "embedding"}]}',
         None,

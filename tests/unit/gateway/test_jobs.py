@@ -130,6 +130,17 @@ def test_images_are_labelled_by_resnet_unless_asked_otherwise(world: World) -> N
     assert world.submitted(base_model="org/some-model.v2").spec.base_model == "org/some-model.v2"
 
 
+def test_a_job_says_what_is_trained_of_its_base_model(world: World) -> None:
+    assert world.submitted().spec.recipe == "auto"
+    assert world.submitted(recipe="lora").spec.recipe == "lora"
+
+    items = [{"id": 1, "image": "aGVsbG8="}]
+    body = job_body(recipe="full", modality="image", items=items)
+    refused = problem(world.post("/v1/jobs", body), 422, "invalid-field")
+    assert refused.errors[0].pointer == "#/recipe"
+    assert "always trained whole" in refused.errors[0].detail
+
+
 def test_jobs_over_the_same_labels_share_a_model_line(world: World) -> None:
     first, second = world.submitted(), world.submitted(name="more animals")
     other = world.submitted(labels=["cat", "dog"])

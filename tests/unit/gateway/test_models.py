@@ -2,36 +2,10 @@
 
 import pytest
 
-from cluster.domain.ids import JobId, ModelName
-from cluster.domain.labels import Label, LabelSet
-from cluster.domain.models import Lineage, ModelRecord, ModelSpec
+from cluster.domain.ids import ModelName
+from tests.model_lines import go_live
+from tests.unit.gateway.lines import record
 from tests.unit.gateway.world import World, problem
-
-
-def record(name: str, version: int) -> ModelRecord:
-    lineage = Lineage(
-        job_id=JobId("job-1"),
-        round=version,
-        parent=version - 1,
-        recipe="linear",
-        snapshot_path="jobs/job-1/snapshots/1",
-        snapshot_hash="abc",
-        code_version="0.1.0",
-        seed=3,
-    )
-    return ModelRecord(
-        spec=ModelSpec(
-            name=ModelName(name),
-            version=version,
-            base_model="minilm",
-            modality="text",
-            label_set=LabelSet((Label("cat"), Label("dog"))),
-            weights_path=f"models/x/{version}" if version else None,
-        ),
-        lineage=lineage if version else None,
-        metrics={"accuracy": 0.5 + version / 10},
-        created_at=1_000_000.0,
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +15,8 @@ def lines(world: World) -> None:
     for name, versions in (("acme/one", 2), ("acme/two", 1), ("umbrella/one", 1)):
         for version in range(versions):
             models.add(record(name, version))
-    models.promote(ModelName("acme/one"), 0, None)
-    models.promote(ModelName("acme/one"), 1, 0)
+    for version in range(2):
+        go_live(world.stores.lines, ModelName("acme/one"), version)
 
 
 def test_a_tenant_lists_its_own_lines_by_page(world: World) -> None:

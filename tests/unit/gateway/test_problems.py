@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from cluster import errors, tenant_errors, upload_errors
+from cluster import errors, storage_errors, tenant_errors, upload_errors
 from cluster.domain.access import KeyRecord
 from cluster.domain.ids import JobId, KeyId
 from cluster.errors import JobNotFound, MusterError, ObjectMissing, Overloaded, StoreBusy
+from cluster.stores.memory.audit import MemoryAudit
+from cluster.stores.memory.people import MemoryKeys
 from serve_apps.gateway.api import build_api
 from serve_apps.gateway.known_keys import KnownKeys
 from serve_apps.gateway.problems import (
@@ -24,7 +26,9 @@ from serve_apps.gateway.problems import (
 )
 from tests.unit.gateway.world import World, problem
 
-MODULES = (errors.__name__, tenant_errors.__name__, upload_errors.__name__)
+MODULES = tuple(
+    module.__name__ for module in (errors, storage_errors, tenant_errors, upload_errors)
+)
 
 
 def leaves(node: type[MusterError] = MusterError) -> Iterator[type[MusterError]]:
@@ -107,17 +111,11 @@ def test_a_busy_database_at_the_gate_is_a_problem_too(world: World) -> None:
     app = build_api(world.services)
     gate = next(found for found in app.user_middleware if "keys" in found.kwargs)
 
-    class Busy:
+    class Busy(MemoryKeys):
         def find(self, key_id: KeyId) -> KeyRecord | None:
             raise StoreBusy(f"finding {key_id}")
 
-        def add(self, record: KeyRecord) -> None:
-            raise StoreBusy(f"adding {record.key_id}")
-
-        def revoke(self, key_id: KeyId) -> None:
-            raise StoreBusy(f"revoking {key_id}")
-
-    gate.kwargs["keys"] = KnownKeys(Busy(), world.clock, kept_s=1.0)
+    gate.kwargs["keys"] = KnownKeys(Busy(MemoryAudit()), world.clock, kept_s=1.0)
     response = TestClient(app).get(
         "/v1/jobs", headers={"Authorization": f"Bearer {world.key('client')}"}
     )

@@ -26,11 +26,12 @@ from ingest.sources import Sources
 from serve_apps.gateway.resumable import ResumableUploads
 from serve_apps.gateway.slots import UploadSlots
 from serve_apps.gateway.tus import Checksum
-from tests.unit.gateway.world import LIMITS, TENANT, World, job_body, problem
+from tests.unit.gateway.world import LIMITS, TENANT, World, acting, job_body, problem
 
 TUS = {"Tus-Resumable": "1.0.0"}
 PIECE = {**TUS, "Content-Type": "application/offset+octet-stream"}
 ACME = TenantId(TENANT)
+AS_ACME = acting()
 
 
 def create(world: World, length: int, **headers: str) -> str:
@@ -103,7 +104,7 @@ def test_a_large_piece_is_stored_in_parts_and_read_at_random(world: World) -> No
     # Given a service that stores parts of a hundred bytes
     pieces = service(world, upload_part_bytes=100)
     content = bytes(range(256)) * 4
-    upload = pieces.create(ACME, len(content), "")
+    upload = pieces.create(AS_ACME, len(content), "")
     # When one body brings all of it
     whole = asyncio.run(pieces.receive(upload, 0, body(*cut(content, 64)), None))
     # Then it lies in parts, no larger than one block more, and reads as one file
@@ -122,7 +123,7 @@ def test_a_large_piece_is_stored_in_parts_and_read_at_random(world: World) -> No
 def test_what_arrives_before_a_connection_breaks_is_kept(world: World) -> None:
     pieces = service(world, upload_part_bytes=100)
     for broken_by in (ClientDisconnect(), asyncio.CancelledError()):
-        upload = pieces.create(ACME, 1_000, "")
+        upload = pieces.create(AS_ACME, 1_000, "")
         content = body(b"a" * 250, b"b" * 33, broken_by)
         with pytest.raises(type(broken_by)):
             asyncio.run(pieces.receive(upload, 0, content, None))
@@ -131,7 +132,7 @@ def test_what_arrives_before_a_connection_breaks_is_kept(world: World) -> None:
 
 def test_a_body_that_comes_too_slowly_is_ended_and_kept(world: World) -> None:
     pieces = service(world, upload_part_timeout_s=0.01)
-    upload = pieces.create(ACME, 100, "")
+    upload = pieces.create(AS_ACME, 100, "")
     with pytest.raises(MalformedBody, match="less than a part"):
         asyncio.run(pieces.receive(upload, 0, body(b"abc", None), None))
     assert pieces.get(ACME, upload.upload_id).received_bytes == 3
@@ -139,7 +140,7 @@ def test_a_body_that_comes_too_slowly_is_ended_and_kept(world: World) -> None:
 
 def test_with_a_checksum_it_is_all_or_nothing(world: World) -> None:
     pieces = service(world, upload_part_bytes=4)
-    upload = pieces.create(ACME, 12, "")
+    upload = pieces.create(AS_ACME, 12, "")
     right = Checksum("sha256", hashlib.sha256(b"hello world!").digest())
     before = objects(world)
     for content in (body(b"hello", b" w0rld!"), body(b"hello", ClientDisconnect())):
@@ -162,7 +163,7 @@ def test_a_damaged_piece_is_told_by_its_checksum(world: World) -> None:
 def test_of_two_pieces_at_the_same_time_one_wins(world: World) -> None:
     # Given two requests that both go on from the start and have both sent all of their bytes
     pieces = service(world)
-    upload = pieces.create(ACME, 6, "")
+    upload = pieces.create(AS_ACME, 6, "")
     meeting = threading.Barrier(2)
 
     def send(content: bytes) -> str:
@@ -196,7 +197,7 @@ def test_of_two_pieces_at_the_same_time_one_wins(world: World) -> None:
 
 def test_another_gateway_goes_on_and_finishes_what_one_left(world: World) -> None:
     # Given a gateway that stored the last part and died before the upload could be read
-    upload = service(world).create(ACME, 6, "")
+    upload = service(world).create(AS_ACME, 6, "")
     asyncio.run(service(world).receive(upload, 0, body(b"abcdef"), None))
     world.stores.objects.delete(paths.upload_manifest(ACME, upload.upload_id))
     # When another one is asked how far it is
@@ -243,20 +244,20 @@ def test_nobody_touches_the_upload_of_another_tenant(world: World) -> None:
 
 def test_unfinished_uploads_have_a_quota(world: World) -> None:
     pieces = service(world, unfinished_uploads_max=2, unfinished_bytes_max=100)
-    first = pieces.create(ACME, 60, "")
+    first = pieces.create(AS_ACME, 60, "")
     with pytest.raises(TooLarge, match="110 bytes; the limit is 100"):
-        pieces.create(ACME, 50, "")
-    pieces.create(ACME, 40, "")
+        pieces.create(AS_ACME, 50, "")
+    pieces.create(AS_ACME, 40, "")
     with pytest.raises(TooLarge, match="3 files; the limit is 2"):
-        pieces.create(ACME, 1, "")
-    pieces.create(TenantId("rival"), 60, "")
+        pieces.create(AS_ACME, 1, "")
+    pieces.create(acting("rival"), 60, "")
     asyncio.run(pieces.receive(first, 0, body(b"x" * 60), None))
-    assert pieces.create(ACME, 60, "").received_bytes == 0
+    assert pieces.create(AS_ACME, 60, "").received_bytes == 0
 
 
 def test_an_upload_has_a_largest_number_of_parts(world: World) -> None:
     pieces = service(world, upload_parts_max=2)
-    upload = pieces.create(ACME, 60, "")
+    upload = pieces.create(AS_ACME, 60, "")
     for offset in (0, 1):
         upload = asyncio.run(pieces.receive(upload, offset, body(b"x"), None))
     with pytest.raises(TooLarge, match="3 parts; the limit is 2"):
@@ -265,7 +266,7 @@ def test_an_upload_has_a_largest_number_of_parts(world: World) -> None:
 
 def test_only_so_many_bodies_are_received_at_once(world: World) -> None:
     pieces = service(world, upload_streams_max=1)
-    upload = pieces.create(ACME, 60, "")
+    upload = pieces.create(AS_ACME, 60, "")
 
     async def nested() -> AsyncIterator[bytes]:
         yield b"x"
@@ -357,7 +358,7 @@ def test_a_piece_that_is_wrong_changes_nothing(world: World, case: str) -> None:
 
 def test_a_body_of_untold_length_ends_at_the_upload(world: World) -> None:
     pieces = service(world, upload_part_bytes=2)
-    upload = pieces.create(ACME, 6, "")
+    upload = pieces.create(AS_ACME, 6, "")
     with pytest.raises(TooLarge, match="8 bytes; the limit is 6"):
         asyncio.run(pieces.receive(upload, 0, body(b"ab", b"cd", b"efgh"), None))
     assert pieces.get(ACME, upload.upload_id).received_bytes == 4

@@ -15,6 +15,7 @@ from cluster.domain.jobs import Job, JobEvent, JobState, Progress
 from cluster.settings import StreamSettings
 from serve_apps.gateway.api import build_api
 from serve_apps.gateway.feed import EventFeed
+from serve_apps.gateway.keys import presented_key
 from tests.unit.gateway.serving import serving
 from tests.unit.gateway.world import World, job_body
 
@@ -178,6 +179,22 @@ def test_whoever_goes_makes_room(served: Served) -> None:
         wait_until_nobody_watches(served.feed)
 
     assert len(told) == 8
+
+
+def test_a_revoked_key_ends_its_streams(served: Served) -> None:
+    # Given a running job that a client watches
+    world = served.world
+    job = world.moved(world.submitted(), JobState.ASKING)
+    with served.stream(job) as source:
+        events = source.iter_sse()
+        told = [next(events).event]
+        # When the client's key is revoked, and the gateway has forgotten it
+        key = presented_key(f"Bearer {world.key('client')}")
+        world.stores.keys.revoke(key.key_id)
+        world.clock.time += world.services.settings.http.key_kept_s
+        told += [event.event for event in events]
+    # Then the stream is over before the job is
+    assert "end" not in told
 
 
 def test_what_cannot_be_streamed_is_a_problem(served: Served) -> None:

@@ -8,13 +8,13 @@ import pytest
 from cluster.errors import TooLarge
 from cluster.upload_reader import open_upload
 from serve_apps.gateway.tus import Checksum
-from tests.unit.gateway.test_resumable import ACME, PIECE, body, objects, service
+from tests.unit.gateway.test_resumable import ACME, AS_ACME, PIECE, body, objects, service
 from tests.unit.gateway.world import World
 
 
 def test_a_piece_ends_at_the_largest_number_of_parts(world: World) -> None:
     pieces = service(world, upload_parts_max=2, upload_part_bytes=2)
-    upload = pieces.create(ACME, 60, "")
+    upload = pieces.create(AS_ACME, 60, "")
     with pytest.raises(TooLarge, match="3 parts; the limit is 2"):
         asyncio.run(pieces.receive(upload, 0, body(b"ab", b"cd", b"ef"), None))
     assert pieces.get(ACME, upload.upload_id).received_bytes == 4
@@ -23,14 +23,14 @@ def test_a_piece_ends_at_the_largest_number_of_parts(world: World) -> None:
 def test_a_piece_of_as_many_parts_as_may_be_is_kept(world: World) -> None:
     pieces = service(world, upload_parts_max=2, upload_part_bytes=2)
     for length in (4, 60):
-        upload = pieces.create(ACME, length, "")
+        upload = pieces.create(AS_ACME, length, "")
         grown = asyncio.run(pieces.receive(upload, 0, body(b"ab", b"cd"), None))
         assert (grown.parts, grown.received_bytes) == (2, 4)
 
 
 def test_a_checked_piece_that_ends_with_a_part_can_be_gone_on_from(world: World) -> None:
     pieces = service(world, upload_part_bytes=2)
-    upload = pieces.create(ACME, 6, "")
+    upload = pieces.create(AS_ACME, 6, "")
     for offset, content in ((0, b"abcd"), (4, b"ef")):
         checksum = Checksum("sha1", hashlib.sha1(content, usedforsecurity=False).digest())
         upload = asyncio.run(

@@ -129,6 +129,7 @@ def test_offers_show_the_item_and_never_the_purpose(world: World, ann: str) -> N
     assert {offer["item"]["text"] for offer in offers} <= set(TEXTS)
     assert offers[0]["item"] == {
         "text": offers[0]["item"]["text"],
+        "text_pair": None,
         "image": None,
         "content_type": "text/plain",
     }
@@ -143,6 +144,7 @@ def test_images_are_offered_as_base64_with_their_type(world: World, ann: str) ->
     (offer,) = claim(world, ann)
     assert offer["item"] == {
         "text": None,
+        "text_pair": None,
         "image": "iVBORw0KGgogcmVzdA==",
         "content_type": "image/png",
     }

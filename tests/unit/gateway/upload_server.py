@@ -14,9 +14,12 @@ from cluster.egress import EgressGuard
 from cluster.item_reader import ItemReader
 from cluster.settings import Limits, Settings
 from cluster.stores.opened import open_stores
+from cluster.telemetry.memory import MemoryTelemetry
+from cluster.tracing import Tracing
 from serve_apps.gateway.api import build_api
 from serve_apps.gateway.online import OnlineModels
 from serve_apps.gateway.services import Services, sortable_id
+from serve_apps.gateway.trials import OnlineTrials
 
 LIMITS = Limits(upload_part_bytes=20_000)
 
@@ -40,11 +43,14 @@ def uploads_only(folder: Path) -> Services:
         items=ItemReader(stores.objects, stores.chunks),
         egress=EgressGuard(settings.egress),
         online=cast("OnlineModels", None),
+        trials=cast("OnlineTrials", None),
         settings=settings,
         clock=clock,
         new_id=lambda: sortable_id(clock.now(), secrets.token_bytes(10)),
         random_bytes=secrets.token_bytes,
-        readiness=lambda: (),
+        readiness=dict,
+        telemetry=MemoryTelemetry(),
+        tracing=Tracing(None),
     )
 
 

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from allocation.service import ShardService
 from cluster import paths
-from cluster.domain.access import Role
+from cluster.domain.access import Caller, Role
 from cluster.domain.ids import JobId, KeyId, TenantId
 from cluster.domain.items import Chunk
 from cluster.domain.jobs import Job, JobState
@@ -24,10 +24,14 @@ from cluster.item_reader import ItemReader
 from cluster.jobs import advance
 from cluster.ports import Stores
 from cluster.settings import EgressSettings, Limits, PrelabelSettings, Settings
+from cluster.telemetry.memory import MemoryTelemetry
+from cluster.tracing import Tracing
+from serve_apps.gateway.acting import Actor
 from serve_apps.gateway.api import build_api
 from serve_apps.gateway.keys import mint
 from serve_apps.gateway.schemas.base import Problem
 from serve_apps.gateway.services import Services, sortable_id
+from serve_apps.gateway.trials import OnlineTrials
 from serve_apps.prelabel.cache import ModelCache
 from serve_apps.prelabel.loading import ModelLoader
 from serve_apps.prelabel.local import LocalOnline
@@ -106,21 +110,26 @@ class World:
         random_bytes = partial(_numbered_bytes, numbers)
         loader = ModelLoader(threads=1, image_pixels_max=limits.image_pixels_max, pause=_no_pause)
         models = ModelCache(loader, stores.objects, PRELABEL.models_per_replica_max)
+        online = LocalOnline(ChunkPredictor(stores.objects, PRELABEL, models, clock))
+        settings = Settings(
+            data_dir=folder,
+            limits=limits,
+            allowed_roots=(f"file://{folder / 'inbox'}",),
+        )
         services = Services(
             stores=stores,
             crowd=service,
-            online=LocalOnline(ChunkPredictor(stores.objects, PRELABEL, models, clock)),
+            online=online,
+            trials=OnlineTrials(online, stores.traffic, settings.rollout, clock),
             items=ItemReader(stores.objects, stores.chunks),
             egress=EgressGuard(EgressSettings(), lambda host, _: HOSTS.get(host, ())),
-            settings=Settings(
-                data_dir=folder,
-                limits=limits,
-                allowed_roots=(f"file://{folder / 'inbox'}",),
-            ),
+            settings=settings,
             clock=clock,
             new_id=lambda: sortable_id(clock.now(), random_bytes(10)),
             random_bytes=random_bytes,
-            readiness=lambda: (),
+            readiness=dict,
+            telemetry=MemoryTelemetry(),
+            tracing=Tracing(None),
         )
         (folder / "inbox").mkdir(exist_ok=True)
         http = TestClient(build_api(services), raise_server_exceptions=False)
@@ -228,9 +237,15 @@ def write_table(
         pq.write_table(pa.table(dict(columns)), output, row_group_size=row_group_size)
 
 
-def with_readiness(services: Services, *reasons: str) -> Services:
-    """Return services that are not ready for these reasons."""
-    return replace(services, readiness=lambda: reasons)
+def acting(tenant: str = TENANT, at: float = 0.0) -> Actor:
+    """Return who asks for something with a client key of a tenant."""
+    caller = Caller(key_id=KeyId(f"{tenant}-client"), tenant_id=TenantId(tenant), role="client")
+    return Actor(caller=caller, request_id="req-1", at=at)
+
+
+def with_readiness(services: Services, **state: str | None) -> Services:
+    """Return services whose parts stand so."""
+    return replace(services, readiness=lambda: state)
 
 
 def _numbered_bytes(numbers: "count[int]", size: int) -> bytes:
@@ -239,3 +254,8 @@ def _numbered_bytes(numbers: "count[int]", size: int) -> bytes:
 
 def _no_pause(seconds: float) -> None:
     del seconds
+
+
+def with_stores(stores: Stores, **changed: Any) -> Stores:
+    """Return stores of which some are others."""
+    return replace(stores, **changed)

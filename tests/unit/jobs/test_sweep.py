@@ -19,7 +19,7 @@ from cluster.stores.objects import FolderObjects
 from serve_apps.jobs.sweep import sweep
 from tests.unit.gateway.test_results import deliver
 from tests.unit.gateway.test_resumable import body, service
-from tests.unit.gateway.world import TENANT, World, problem
+from tests.unit.gateway.world import TENANT, World, acting, problem
 
 ACME = TenantId(TENANT)
 RETENTION = RetentionSettings()
@@ -130,7 +130,7 @@ def test_an_upload_goes_with_the_last_job_that_was_read_from_it(world: World) ->
 def test_parts_that_no_row_knows_of_go_after_a_while(world: World) -> None:
     # Given an upload that arrives, one that is whole, and parts that their writers left behind
     pieces = service(world)
-    arriving, whole = pieces.create(ACME, 6, ""), pieces.create(ACME, 3, "")
+    arriving, whole = pieces.create(acting(), 6, ""), pieces.create(acting(), 3, "")
     asyncio.run(pieces.receive(arriving, 0, body(b"abc"), None))
     asyncio.run(pieces.receive(whole, 0, body(b"abc"), None))
     gone = f"upl-{int(world.clock.time * 1_000):012x}{'f' * 20}"
@@ -154,7 +154,7 @@ def test_parts_that_no_row_knows_of_go_after_a_while(world: World) -> None:
 
 def test_an_upload_that_ran_out_goes_without_anybody_asking(world: World) -> None:
     pieces = service(world)
-    upload = pieces.create(ACME, 6, "")
+    upload = pieces.create(acting(), 6, "")
     asyncio.run(pieces.receive(upload, 0, body(b"abc"), None))
     world.clock.time += DAY_S + 1
     run(world)

@@ -20,7 +20,7 @@ from cluster.ports import ObjectStore
 from cluster.settings import PrelabelSettings
 from serve_apps.prelabel.cache import ModelCache
 from serve_apps.prelabel.loading import ModelLoader
-from serve_apps.prelabel.model import Content, Encoder, Head
+from serve_apps.prelabel.model import Content, Encoder, Version
 from serve_apps.prelabel.predictor import ChunkPredictor
 
 JOB = JobId("job-1")
@@ -59,9 +59,11 @@ class CountingSource:
         encoder.prepare = counted  # type: ignore[assignment,method-assign]
         return encoder
 
-    def head(self, weights: bytes, model: str) -> Head:
+    def version(
+        self, weights: bytes, base_model: str, encoder: Callable[[], Encoder], model: str
+    ) -> Version:
         self.loaded.append(model)
-        return self._loader.head(weights, model)
+        return self._loader.version(weights, base_model, encoder, model)
 
 
 def loader(die: Callable[[], object] = os.abort) -> ModelLoader:

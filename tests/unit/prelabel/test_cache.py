@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 
@@ -7,7 +8,7 @@ import pytest
 from cluster.errors import ModelUnusable, ObjectMissing
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.cache import Lru, ModelCache
-from serve_apps.prelabel.model import Features, Folds, Head, Probabilities
+from serve_apps.prelabel.model import Encoder, Features, Folds, Probabilities, Version
 from tests.unit.prelabel.support import CountingSource, loader, model_spec
 
 
@@ -93,7 +94,7 @@ def test_an_encoder_that_cannot_be_loaded_is_unusable() -> None:
 def test_missing_weights_are_a_missing_object() -> None:
     models = ModelCache(loader(), MemoryObjects(), 4)
     with pytest.raises(ObjectMissing):
-        models.head(model_spec(version=1, weights_path="models/none"), 8, embed)
+        models.version(model_spec(version=1, weights_path="models/none"), 8, embed)
 
 
 class StubHead:
@@ -114,9 +115,11 @@ class StubSource(CountingSource):
         super().__init__()
         self._row = row
 
-    def head(self, weights: bytes, model: str) -> Head:
-        del weights, model
-        return StubHead(self._row)
+    def version(
+        self, weights: bytes, base_model: str, encoder: Callable[[], Encoder], model: str
+    ) -> Version:
+        del weights, base_model, encoder, model
+        return Version(StubHead(self._row))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ def test_a_head_is_tried_before_it_is_used(row: list[float], reason: str) -> Non
     objects.write("models/bad", b"weights")
     models = ModelCache(StubSource(row), objects, 4)
     with pytest.raises(ModelUnusable, match=reason):
-        models.head(model_spec(version=1, weights_path="models/bad"), 8, embed)
+        models.version(model_spec(version=1, weights_path="models/bad"), 8, embed)
 
 
 def test_bytes_that_are_no_weights_are_unusable() -> None:
@@ -139,4 +142,4 @@ def test_bytes_that_are_no_weights_are_unusable() -> None:
     objects.write("models/bad", b"not safetensors at all")
     models = ModelCache(loader(), objects, 4)
     with pytest.raises(ModelUnusable, match="line-1 version 1"):
-        models.head(model_spec(version=1, weights_path="models/bad"), 8, embed)
+        models.version(model_spec(version=1, weights_path="models/bad"), 8, embed)

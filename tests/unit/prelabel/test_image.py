@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from cluster.stores.objects import MemoryObjects
-from serve_apps.prelabel.image import PIXEL_SIDE, PixelEncoder, decode
+from serve_apps.prelabel.image import PIXEL_SIDE, PixelEncoder
 from serve_apps.prelabel.work import ChunkWork
 from tests.unit.prelabel.support import (
     LABELS,
@@ -14,6 +14,7 @@ from tests.unit.prelabel.support import (
     read_predictions,
     store_chunk,
 )
+from training.pictures import decode
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

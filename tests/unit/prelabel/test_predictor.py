@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 
 import numpy as np
@@ -14,7 +14,16 @@ from cluster.domain.labels import Label, LabelSet
 from cluster.errors import ModelUnusable, ObjectMissing
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.fake import NOT_A_NUMBER, POISON
-from serve_apps.prelabel.model import BatchBudget, Features, Folds, Head, Inference, Probabilities
+from serve_apps.prelabel.model import (
+    BatchBudget,
+    Encoder,
+    Features,
+    Folds,
+    Head,
+    Inference,
+    Probabilities,
+    Version,
+)
 from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
 from tests.unit.prelabel.support import (
     JOB,
@@ -48,7 +57,7 @@ def test_a_chunk_becomes_predictions_in_the_order_of_its_items() -> None:
     positions, probabilities = read_predictions(objects, outcome.predictions_path)
     assert positions == list(range(60, 80))
     assert outcome.predictions_path == paths.predictions(JOB, 0, 3)
-    alone = [predictor.predict_online([text], model_spec())[0] for text in TEXTS]
+    alone = [predictor.predict_online([text], model_spec()).probabilities[0] for text in TEXTS]
     np.testing.assert_array_equal(probabilities, np.stack(alone))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-6)
     assert (outcome.chunk, outcome.rows, outcome.seconds) == (3, 20, 1.0)
@@ -183,9 +192,11 @@ class FoldHead:
 
 
 class FoldSource(CountingSource):
-    def head(self, weights: bytes, model: str) -> Head:
-        del weights, model
-        return FoldHead()
+    def version(
+        self, weights: bytes, base_model: str, encoder: Callable[[], Encoder], model: str
+    ) -> Version:
+        del weights, base_model, encoder, model
+        return Version(FoldHead())
 
 
 def test_items_are_labelled_by_the_member_of_their_own_fold() -> None:
@@ -198,15 +209,19 @@ def test_items_are_labelled_by_the_member_of_their_own_fold() -> None:
     _, probabilities = read_predictions(objects, outcome.predictions_path)
     folds = [fold_of(content_hash(text), 3) for text in TEXTS]
     np.testing.assert_allclose(probabilities[:, 0], np.array(folds) / 10.0, atol=1e-6)
-    assert predictor.predict_online(TEXTS[:2], spec)[:, 0].tolist() == [0.25, 0.25]
+    online = predictor.predict_online(TEXTS[:2], spec)
+    assert online.version == spec.version
+    assert online.probabilities[:, 0].tolist() == [0.25, 0.25]
 
 
 def test_online_poison_is_uniform_and_no_contents_give_no_rows() -> None:
     predictor = predictor_over(MemoryObjects())
-    probabilities = predictor.predict_online(["fine", POISON], model_spec())
+    answer = predictor.predict_online(["fine", POISON], model_spec())
+    probabilities = answer.probabilities
+    assert answer.failed.tolist() == [False, True]
     np.testing.assert_array_equal(probabilities[1], np.float32(1 / 3))
     assert probabilities[0].max() >= 0.5
-    assert predictor.predict_online([], model_spec()).shape == (0, 3)
+    assert predictor.predict_online([], model_spec()).probabilities.shape == (0, 3)
 
 
 def test_health_fails_when_a_loaded_model_fails_on_its_sample() -> None:

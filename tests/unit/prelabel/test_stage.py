@@ -9,7 +9,8 @@ import pytest
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import Job, JobState
 from cluster.domain.labels import Label, LabelSet
-from cluster.domain.models import ModelRecord
+from cluster.domain.lines import Stage
+from cluster.domain.models import Lineage, ModelRecord
 from cluster.errors import JobCancelled, ModelUnusable, ObjectMissing, ReplicaLost
 from cluster.jobs import request_cancel
 from cluster.ports import Stores
@@ -24,6 +25,7 @@ from serve_apps.prelabel.predictor import ChunkPredictor
 from serve_apps.prelabel.stage import PrelabelStage
 from serve_apps.prelabel.window import ATTEMPTS_MAX
 from serve_apps.prelabel.work import BulkPredictor, ChunkOutcome, ChunkWork
+from tests.model_lines import go_back, go_live, try_out
 from tests.unit.prelabel.support import (
     JOB,
     MODEL,
@@ -151,10 +153,54 @@ def test_a_promoted_version_does_every_chunk_again() -> None:
     run(stores, replicas)
     record = ModelRecord(spec=model_spec(version=1), lineage=None, created_at=0.0)
     stores.models.add(record)
-    stores.models.promote(MODEL, 1, expected_live=0)
+    go_live(stores.lines, MODEL, 1)
     _, job = run(stores, replicas)
     assert predicted(stores) == {0: 1, 1: 1}
     assert (job.progress.prelabelled, job.progress.poisoned) == (20, 1)
+
+
+def test_a_version_that_is_rolled_back_gives_way_to_the_one_before_it() -> None:
+    # Given a job pre-labelled by a version that is live
+    stores, _ = some_stores(chunks=2)
+    replicas = Replicas(predictor_over(stores.objects))
+    run(stores, replicas)
+    record = ModelRecord(spec=model_spec(version=1), lineage=None, created_at=0.0)
+    stores.models.add(record)
+    go_live(stores.lines, MODEL, 1)
+    run(stores, replicas)
+    # When it is rolled back, and a runner of before comes late with what it did
+    late = stores.chunks.predictions(JOB)
+    go_back(stores.lines, MODEL, 0)
+    run(stores, replicas)
+    stores.chunks.set_predicted(late)
+    # Then the older version has the word
+    assert predicted(stores) == {0: 0, 1: 0}
+
+
+def test_a_version_on_trial_serves_the_job_that_trained_it_and_no_other() -> None:
+    for trained_by, served in ((JOB, 1), (JobId("job-9"), 0)):
+        stores, _ = some_stores(chunks=1)
+        replicas = Replicas(predictor_over(stores.objects))
+        run(stores, replicas)
+        stores.models.add(
+            ModelRecord(spec=model_spec(version=1), lineage=lineage(trained_by), created_at=0.0)
+        )
+        try_out(stores.lines, MODEL, 1, Stage.SHADOW)
+        run(stores, replicas)
+        assert predicted(stores) == {0: served}
+
+
+def lineage(job_id: JobId) -> Lineage:
+    return Lineage(
+        job_id=job_id,
+        round=1,
+        parent=0,
+        recipe="text_head",
+        snapshot_path="",
+        snapshot_hash="",
+        code_version="0.1.0",
+        seed=0,
+    )
 
 
 def test_a_chunk_whose_replica_is_lost_is_done_again_after_the_others() -> None:
@@ -284,7 +330,7 @@ def test_a_line_for_other_labels_is_unusable() -> None:
     stores, _ = some_stores()
     other = LabelSet((Label("yes"), Label("no")))
     stores.models.add(ModelRecord(spec=model_spec(labels=other), lineage=None, created_at=0.0))
-    stores.models.promote(MODEL, 0, expected_live=None)
+    go_live(stores.lines, MODEL, 0)
     with pytest.raises(ModelUnusable, match="for other labels"):
         run(stores, Replicas(predictor_over(stores.objects)))
 

@@ -10,9 +10,7 @@ from cluster.domain.labels import Label, LabelSet
 from cluster.errors import ModelUnusable
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.encode import encode
-from serve_apps.prelabel.hub import IncompleteWeightsError, Placement, load_network
 from serve_apps.prelabel.model import BatchBudget, Encoder, Features
-from serve_apps.prelabel.text import TOKENS_MAX
 from serve_apps.prelabel.turns import Turns
 from serve_apps.prelabel.work import ChunkWork
 from tests.unit.prelabel.support import (
@@ -22,6 +20,7 @@ from tests.unit.prelabel.support import (
     read_predictions,
     store_chunk,
 )
+from training.backbone import TOKENS_MAX, IncompleteWeightsError, load_network
 
 TEXTS = [
     "A man is eating food.",
@@ -67,8 +66,8 @@ def test_long_texts_are_cut(minilm: Encoder) -> None:
 
 def test_bytes_are_poison_to_a_text_model() -> None:
     predictor = predictor_over(MemoryObjects())
-    probabilities = predictor.predict_online([b"bytes", "a dog"], model_spec("minilm"))
-    np.testing.assert_array_equal(probabilities[0], np.float32(1 / 3))
+    answer = predictor.predict_online([b"bytes", "a dog"], model_spec("minilm"))
+    np.testing.assert_array_equal(answer.probabilities[0], np.float32(1 / 3))
 
 
 def test_zero_shot_finds_plain_meanings_and_stays_humble() -> None:
@@ -101,11 +100,11 @@ def save_tiny_bert(folder: Path) -> BertModel:
 
 def test_weights_that_are_not_safetensors_are_refused(tmp_path: Path) -> None:
     network = save_tiny_bert(tmp_path)
-    load_network(tmp_path, Placement.best())
+    load_network(tmp_path, torch.device("cpu"), torch.float32)
     (tmp_path / "model.safetensors").unlink()
     torch.save(network.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(OSError, match="safetensors"):
-        load_network(tmp_path, Placement.best())
+        load_network(tmp_path, torch.device("cpu"), torch.float32)
 
 
 def test_weights_with_a_layer_missing_are_refused(tmp_path: Path) -> None:
@@ -113,7 +112,7 @@ def test_weights_with_a_layer_missing_are_refused(tmp_path: Path) -> None:
     network.config.num_hidden_layers = 2
     network.config.save_pretrained(tmp_path)
     with pytest.raises(IncompleteWeightsError):
-        load_network(tmp_path, Placement.best())
+        load_network(tmp_path, torch.device("cpu"), torch.float32)
 
 
 @pytest.mark.parametrize("base_model", ["../../etc", "/etc", "a/b/c"])

@@ -43,7 +43,7 @@ def test_a_trained_version_labels_each_item_by_the_head_of_its_fold() -> None:
     spec = model_spec(version=1, weights_path=WEIGHTS)
     # When a chunk and a single request are labelled
     outcome = predictor.predict(ChunkWork(chunk=store_chunk(objects, TEXTS), model=spec))
-    online = predictor.predict_online(TEXTS, spec)
+    online = predictor.predict_online(TEXTS, spec).probabilities
     # Then they have what the model itself says of the same features
     encoder = loader().encoder("fake", "text")
     features = encoder.launch(encoder.prepare(TEXTS))()

@@ -4,7 +4,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from cluster.errors import ModelUnusable, MusterError, Overloaded, ReplicaLost
+from cluster.errors import ModelUnusable, MusterError, Overloaded, ReplicaLost, StoreBusy
+from cluster.storage_errors import StorageUnreachable
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.hunt import Rows
 from serve_apps.prelabel.window import ATTEMPTS_MAX, DEADLY_MAX, Window
@@ -101,6 +102,30 @@ def test_where_chunks_are_refused_fewer_are_sent_and_then_more_again() -> None:
         sizes.append(window.size)
     assert sizes == sorted(sizes)
     assert sizes[-1] == 8
+
+
+@pytest.mark.parametrize("away", [StoreBusy("reading"), StorageUnreachable("items")])
+def test_while_the_stores_are_away_no_item_and_no_model_is_suspected(away: MusterError) -> None:
+    # Given chunks that lost their replicas, so that they are hunted through
+    replicas = Replicas(1)
+    window = Window(replicas, works(4), per_replica=4)
+    for _ in range(2):
+        window.advance(0.0)
+        replicas.end_all(ReplicaLost("a chunk"))
+        window.advance(0.0)
+
+    # When the stores cannot be reached from the replicas for long, and then can
+    for _ in range(2 * ATTEMPTS_MAX):
+        window.advance(0.0)
+        replicas.end_all(away)
+    tried: list[ChunkWork] = []
+    while not window.is_empty:
+        window.advance(0.0)
+        tried += replicas.end_all()
+
+    # Then all chunks are done, and none of their items is held to be deadly
+    assert sorted(work.chunk.number for work in tried if not work.trial) == [0, 1, 2, 3]
+    assert all(not work.deadly for work in tried)
 
 
 def test_a_hunt_is_alone_in_flight() -> None:

@@ -18,6 +18,7 @@ from tests.unit.training.worlds import Points
 from training.config import LinearHead
 from training.data import TrainingData
 from training.group import Alone
+from training.model import CrossFitted
 from training.recipes import text_head
 from training.step import Fitted, fit, train
 
@@ -180,9 +181,8 @@ def test_workers_that_share_the_rows_train_the_model_of_one(edges: list[int]) ->
 
     files = {fitted.model.save() for fitted in together}
     assert len(files) == 1
-    np.testing.assert_allclose(
-        together[0].model.predict(data.features), alone.model.predict(data.features), atol=2e-3
-    )
+    there, here = (CrossFitted.load(each.model.save()) for each in (together[0], alone))
+    np.testing.assert_allclose(there.predict(data.features), here.predict(data.features), atol=2e-3)
     assert together[0].metrics == pytest.approx(dict(alone.metrics), rel=1e-3)
 
 

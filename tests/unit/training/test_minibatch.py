@@ -8,11 +8,13 @@ import torch
 
 from cluster.errors import TrainingFailed
 from tests.unit.training.worlds import bars
+from training.augmentation import shift
 from training.config import Recipe, ResNetHead
 from training.data import TrainingData
 from training.group import Alone
-from training.minibatch import RunState, shift
+from training.progress import Progress
 from training.recipes import image_small
+from training.run_state import RunState
 from training.step import Fitted, fit, train
 
 QUICK = Recipe(
@@ -27,15 +29,18 @@ def images(items: int, seed: int = 0) -> TrainingData:
 
 
 def run(data: TrainingData, resume: RunState | None = None) -> tuple[Fitted, list[RunState]]:
+    told: list[float] = []
     states: list[RunState] = []
-    fitted = train(
-        QUICK,
-        data,
-        5,
-        Alone(),
-        resume=resume,
-        on_checkpoint=lambda state, _: states.append(RunState.load(state.save())),
-    )
+
+    def note(progress: Progress) -> None:
+        told.append(progress.epochs)
+        if progress.due:
+            states.append(RunState.load(progress.state()))
+
+    fitted = train(QUICK, data, 5, Alone(), resume=resume, on_progress=note)
+    first = resume.epochs if resume else 0.0
+    ends = [epochs for epochs in told if epochs.is_integer()]
+    assert ends == list(range(int(first) + 1, int(told[-1]) + 1))
     return fitted, states
 
 
@@ -61,9 +66,20 @@ def test_a_run_that_was_cut_off_ends_with_the_very_same_weights() -> None:
     data = images(48)
     whole, states = run(data)
 
-    assert [state.epochs for state in states] == [3, 6]
+    assert [state.step for state in states] == [8, 16]
     for state in states:
         assert run(data, resume=state)[0].model.save() == whole.model.save()
+
+
+def test_the_loss_told_on_the_way_is_the_cross_fitted_one() -> None:
+    told: list[float] = []
+
+    fitted = train(
+        QUICK, images(48), 5, Alone(), on_progress=lambda each: told.append(each.held_out_loss())
+    )
+
+    assert told[-1] < told[0]
+    assert told[-1] == pytest.approx(fitted.metrics["log_loss"])
 
 
 def test_a_network_has_not_learnt_from_the_items_of_its_fold() -> None:
@@ -92,9 +108,9 @@ def test_a_loss_that_is_no_number_is_a_clear_failure() -> None:
 def test_an_image_is_moved_but_not_changed() -> None:
     image = torch.zeros(1, 3, 32, 32)
     image[0, :, 10:13, 20:23] = torch.rand(3, 3, 3)
-    images = image.expand(200, -1, -1, -1).reshape(200, -1)
+    images = image.expand(200, -1, -1, -1)
 
-    moved = shift(images, 3, torch.Generator().manual_seed(0)).view(200, 3, 32, 32)
+    moved = shift(images, 3, torch.Generator().manual_seed(0))
 
     assert torch.allclose(moved.sum(dim=(1, 2, 3)), image.sum())
     corners = {tuple(each[0].nonzero()[0].tolist()) for each in moved}

@@ -129,11 +129,23 @@ def test_a_candidate_no_better_over_all_is_not_promoted_for_items_the_incumbent_
         rows = (rng.exponential(size=4_000) / weights).argsort()[:200]
         before, after = (model[rows] for model in models)
         plain.append(decide(before, after, truth[rows]))
-        weighted.append(decide(before, after, truth[rows], weights=weights[rows]))
+        weighted.append(decide(before, after, truth[rows], chances=weights[rows]))
 
     # Then the gate is fooled unless it knows
     assert promoted(plain) > 0.5 * len(SEEDS)
     assert promoted(weighted) <= 0.14 * len(SEEDS)
+
+
+def test_a_gain_that_is_certain_but_tiny_is_not_worth_a_promotion() -> None:
+    """A little surer of every right label, and right as often."""
+    posterior = np.tile([0.95, 0.05], (100, 1))
+    live = np.tile([0.80, 0.20], (100, 1))
+    candidate = np.tile([0.81, 0.19], (100, 1))
+
+    decision = decide(live, candidate, posterior)
+
+    assert decision.p_value < 0.05
+    assert (decision.promote, decision.reason) == (False, "hardly better")
 
 
 def test_without_audited_items_nothing_is_promoted() -> None:
@@ -142,7 +154,7 @@ def test_without_audited_items_nothing_is_promoted() -> None:
 
     for rows in (0, 30):
         decision = decide(uniform[:rows], sure[:rows], uniform[:rows])
-        assert (decision.promote, decision.reason, decision.n) == (False, "nothing audited", 0)
+        assert (decision.promote, decision.reason, decision.n) == (False, "nothing to judge by", 0)
 
 
 def test_the_same_model_gets_a_p_value_of_one() -> None:

@@ -3,20 +3,25 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
+from io import BytesIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cluster import paths
 from cluster.domain.items import fold_of
 from cluster.errors import TrainingFailed
-from tests.unit.training.worlds import JOB, LINE, NAMES, World, a_job
+from tests.model_lines import go_live
+from tests.unit.training.encoders import TINY_BERT, backbone, data_of, texts
+from tests.unit.training.worlds import JOB, LINE, NAMES, Points, World, a_job
 from training.building import build_snapshot
 from training.data import TrainingData
 from training.plan import TrainingPlan
 from training.recipes import text_head
-from training.snapshot import find_snapshot, read_audit, read_training
+from training.snapshot import find_snapshot, read_audit, read_judged, read_training
 from training.tables import lists_of
 
 FOLDER = paths.snapshot(JOB, 1)
@@ -38,6 +43,19 @@ def test_a_snapshot_holds_every_trainable_item_and_no_audit_item() -> None:
     assert (snapshot.train.rows, snapshot.audit.rows) == (len(learnt), 108)
 
 
+def test_a_model_is_judged_on_audited_and_taught_items_of_its_own_job() -> None:
+    world = World.after_round(items=430)
+
+    judged = read_judged(world.stores.objects, build_snapshot(world.stores, world.job, 1))
+
+    # Given every fourth item audited, and all others taught
+    assert judged.positions.tolist() == list(range(430))
+    np.testing.assert_array_equal(judged.features, world.points.features)
+    audited = np.arange(430) % 4 == 0
+    taught, checked = world.points.targets(0.1), world.points.targets(0.1, seed=1)
+    np.testing.assert_allclose(judged.posterior, np.where(audited[:, None], checked, taught))
+
+
 def test_folds_are_those_of_the_contents() -> None:
     world = World.after_round()
 
@@ -48,6 +66,59 @@ def test_folds_are_those_of_the_contents() -> None:
     expected = [fold_of(hashes[position], text_head().folds) for position in audit.positions]
     assert audit.folds.tolist() == expected
     assert snapshot.folds == text_head().folds
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_recipe_that_reads_contents_finds_them_beside_the_features() -> None:
+    contents, labels = texts(60)
+    points = Points(data_of(contents, labels, backbone()).features, labels)
+    world = World.of_texts(points, contents, TINY_BERT, "lora")
+
+    snapshot = build_snapshot(world.stores, world.job, 1)
+
+    data = read_training(world.stores.objects, snapshot)
+    audit = read_audit(world.stores.objects, snapshot)
+    assert (snapshot.inputs, snapshot.folds) == ("texts", 2)
+    assert audit.contents == contents[::4]
+    learnt = [each for row, each in enumerate(contents) if row % 4 and each not in contents[::4]]
+    assert data.contents == learnt
+    np.testing.assert_array_equal(audit.features, points.features[::4])
+
+
+def test_a_recipe_that_reads_features_takes_no_contents_along() -> None:
+    world = World.after_round()
+
+    snapshot = build_snapshot(world.stores, world.job, 1)
+
+    assert snapshot.inputs == "features"
+    assert read_training(world.stores.objects, snapshot).contents == ()
+    stored = pq.read_table(BytesIO(world.stores.objects.read(f"{FOLDER}/train.parquet")))
+    assert stored["content"].null_count == len(stored)
+
+
+def test_a_snapshot_from_before_there_were_contents_is_read() -> None:
+    # Given a round's files as they were: no column of contents, and a manifest without inputs
+    world = World.after_round()
+    objects = world.stores.objects
+    before = build_snapshot(world.stores, world.job, 1)
+    fields = json.loads(before.to_json())
+    for part in ("train", "audit"):
+        table = pq.read_table(BytesIO(objects.read(f"{FOLDER}/{part}.parquet")))
+        with objects.open_output(f"{FOLDER}/{part}.parquet") as sink:
+            pq.write_table(table.drop_columns(["content"]), sink)
+        content = objects.read(f"{FOLDER}/{part}.parquet")
+        fields[part] |= {"sha256": sha256(content).hexdigest(), "shards": 1}
+    del fields["inputs"]
+    unsealed = json.dumps({**fields, "hash": ""}, indent=2, sort_keys=True).encode()
+    fields["hash"] = sha256(unsealed).hexdigest()
+    objects.write(f"{FOLDER}/manifest.json", json.dumps(fields, indent=2, sort_keys=True).encode())
+    # When it is looked for
+    snapshot = find_snapshot(objects, JOB, 1)
+    # Then it is sound, and reads as the features it has
+    assert snapshot is not None
+    assert (snapshot.inputs, snapshot.hash) == ("features", fields["hash"])
+    data = read_training(objects, snapshot)
+    assert (len(data), data.contents) == (snapshot.train.rows, ())
 
 
 def test_a_run_has_no_more_workers_than_are_worth_their_start() -> None:
@@ -218,7 +289,7 @@ def with_another_label_set(world: World) -> None:
     live = world.stores.models.live(LINE)
     changed = replace(live, spec=replace(live.spec, version=1, label_set=other.spec.label_set))
     world.stores.models.add(changed)
-    world.stores.models.promote(LINE, 1, 0)
+    go_live(world.stores.lines, LINE, 1)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,18 @@ import pytest
 from cluster import paths
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import JobEvent, JobState
-from cluster.domain.models import ZERO_SHOT, Lineage
+from cluster.domain.lines import Stage, Traffic
+from cluster.domain.models import ZERO_SHOT, Lineage, ModelSpec
 from cluster.errors import JobCancelled, ModelUnusable, TrainingFailed
+from cluster.settings import RolloutSettings
+from tests.model_lines import WHY, go_live
 from tests.unit.training.worlds import JOB, LINE, StepClock, World
+from training.lines import admit
 from training.local import LocalTrainer
 from training.model import CrossFitted
 from training.plan import TrainedModel, Trainer, TrainingPlan
 from training.recipes import text_head
-from training.registry import promote, register
+from training.registry import register
 from training.stage import LearnStage
 
 
@@ -43,7 +47,12 @@ class Failing:
 
 
 def stage(world: World, trainer: Trainer | None = None) -> LearnStage:
-    return LearnStage(world.stores, trainer or LocalTrainer(world.stores.objects), "0.1.0")
+    trained_by = trainer or LocalTrainer(world.stores.objects)
+    return LearnStage(world.stores, trained_by, "0.1.0", RolloutSettings(), warm=_nowhere)
+
+
+def _nowhere(_: ModelSpec) -> None:
+    """Load a version on no replica."""
 
 
 def events(world: World) -> tuple[JobEvent, ...]:
@@ -56,7 +65,7 @@ def live(world: World) -> int:
 
 def worse(trained: TrainedModel) -> TrainedModel:
     rng = np.random.default_rng(0)
-    return replace(trained, audit_probabilities=rng.permutation(trained.audit_probabilities))
+    return replace(trained, judged_probabilities=rng.permutation(trained.judged_probabilities))
 
 
 def test_a_better_model_is_promoted_and_the_job_is_prelabelled_again() -> None:
@@ -70,9 +79,37 @@ def test_a_better_model_is_promoted_and_the_job_is_prelabelled_again() -> None:
     assert "version 1 learnt from 300 items: promoted" in event.message
     assert event.figures["candidate_score"] > event.figures["incumbent_score"] + 0.3
     assert event.figures["p_value"] < 0.001
-    figures = {"round": 1, "train_items": 300, "audit_items": 100, "promoted": 1, "version": 1}
+    figures = {"round": 1, "train_items": 300, "judged_items": 400, "promoted": 1, "version": 1}
     assert figures.items() <= event.figures.items()
     assert event.figures["seconds"] > 0
+
+
+def test_where_the_line_is_asked_online_a_better_model_serves_its_own_job_first() -> None:
+    world = World.after_round()
+    asked = Traffic(name=LINE, version=ZERO_SHOT, stage=Stage.LIVE, items=3, last_at=990.0)
+    world.stores.traffic.add([asked])
+
+    state = stage(world).run(world.desk())
+
+    standing = world.stores.lines.standing(LINE)
+    assert (state, standing.live, standing.candidate) == (JobState.PRELABELLING, ZERO_SHOT, 1)
+    assert standing.p_value is not None
+    (event,) = events(world)
+    assert event.message.endswith("it answers online requests beside the live version first")
+    assert {"promoted": 0, "on_trial": 1}.items() <= event.figures.items()
+
+
+def test_a_version_no_replica_can_load_is_never_put_on_trial() -> None:
+    world = World.after_round()
+
+    def refuse(spec: ModelSpec) -> None:
+        raise ModelUnusable(f"{spec.name} version {spec.version}", "its encoder is not there")
+
+    trainer = LocalTrainer(world.stores.objects)
+    state = LearnStage(world.stores, trainer, "0.1.0", RolloutSettings(), refuse).run(world.desk())
+
+    assert (state, live(world)) == (JobState.ASKING, ZERO_SHOT)
+    assert [event.kind for event in events(world)] == ["learn.failed"]
 
 
 def test_the_registered_model_is_the_one_that_was_judged() -> None:
@@ -169,15 +206,16 @@ def interrupted(world: World, stop_after: str) -> None:
     models: Mapping[str, tuple[str, bool]] = {
         "training": ("add", False),
         "registering": ("add", True),
-        "promoting": ("promote", True),
     }
     if stop_after in models:
         method, after = models[stop_after]
         stores = replace(stores, models=Dying(stores.models, method, after=after))  # type: ignore[arg-type]
+    elif stop_after == "promoting":
+        stores = replace(stores, lines=Dying(stores.lines, "take", after=True))  # type: ignore[arg-type]
     else:
         trainer = Dying(trainer, "fit", after=False)  # type: ignore[assignment]
     with pytest.raises(Died):
-        LearnStage(stores, trainer, "0.1.0").run(world.desk())
+        LearnStage(stores, trainer, "0.1.0", RolloutSettings(), _nowhere).run(world.desk())
 
 
 def test_a_later_round_makes_a_later_version() -> None:
@@ -245,7 +283,7 @@ def test_a_comparison_with_a_model_that_is_no_longer_live_promotes_nothing() -> 
 
     def promoted_elsewhere(trained: TrainedModel) -> TrainedModel:
         world.stores.models.add(record)
-        world.stores.models.promote(LINE, 5, ZERO_SHOT)
+        go_live(world.stores.lines, LINE, 5)
         return trained
 
     trainer = Recording(LocalTrainer(world.stores.objects), promoted_elsewhere)
@@ -303,11 +341,13 @@ def test_promoting_twice_is_promoting_once() -> None:
     world = World.after_round()
     trained, lineage = trained_on(world)
     record = register(world.stores, world.job, trained, replace(lineage, round=2), 0.0)
+    version, settings, why = record.spec.version, RolloutSettings(), WHY
 
-    assert promote(world.stores.models, LINE, record.spec.version, over=1)
-    assert promote(world.stores.models, LINE, record.spec.version, over=1)
-    assert not promote(world.stores.models, LINE, 1, over=0)
-    assert live(world) == record.spec.version
+    assert admit(world.stores, LINE, version, 1, settings, why) is Stage.LIVE
+    assert admit(world.stores, LINE, version, 1, settings, why) is Stage.LIVE
+    assert admit(world.stores, LINE, 1, 0, settings, why) is Stage.REGISTERED
+    assert live(world) == version
+    assert world.stores.lines.standing(LINE).revision == 3
 
 
 def test_what_is_not_a_model_file_is_refused_by_the_registry() -> None:

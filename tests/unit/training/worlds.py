@@ -1,6 +1,6 @@
 """A small job as the learning stage finds it: chunks, features, a consensus, pre-labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from io import BytesIO
@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 from cluster import paths
 from cluster.domain.ids import JobId, ModelName, TenantId
 from cluster.domain.items import Chunk, ChunkPrediction
-from cluster.domain.jobs import Job, JobSpec, JobState, Progress, Source
+from cluster.domain.jobs import Job, JobSpec, JobState, Progress, RecipeName, Source
 from cluster.domain.labels import Label, LabelSet
 from cluster.domain.models import ZERO_SHOT, ModelRecord, ModelSpec
 from cluster.ports import ObjectStore, Stores
 from cluster.runner import JobDesk
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
+from tests.model_lines import go_live
 from training.data import TrainingData
 from training.tables import lists_of
 
@@ -90,7 +91,7 @@ def bars(items: int, seed: int = 0) -> Points:
     return Points(pixels.reshape(items, -1), labels)
 
 
-def a_job(*, names: tuple[str, ...] = NAMES, images: bool = False) -> Job:
+def a_job(*, job_id: JobId = JOB, names: tuple[str, ...] = NAMES, images: bool = False) -> Job:
     spec = JobSpec(
         name="animals",
         modality="image" if images else "text",
@@ -100,7 +101,7 @@ def a_job(*, names: tuple[str, ...] = NAMES, images: bool = False) -> Job:
         seed=7,
     )
     return Job(
-        job_id=JOB,
+        job_id=job_id,
         tenant_id=TenantId("acme"),
         spec=spec,
         model_name=LINE,
@@ -118,6 +119,7 @@ class World:
     stores: Stores
     points: Points
     job: Job
+    contents: Sequence[str] = ()
 
     @classmethod
     def after_round(
@@ -135,9 +137,34 @@ class World:
         world.store_all(noise=0.0)
         return world
 
+    def then(self, job_id: JobId, items: int, seed: int, noise: float = 0.1) -> "World":
+        """Return another job of the same line after its first round, in the same stores."""
+        world = World(self.stores, Points.draw(items, seed), a_job(job_id=job_id))
+        world.store_job(noise)
+        return world
+
+    @classmethod
+    def of_texts(
+        cls,
+        points: Points,
+        contents: Sequence[str],
+        base_model: str,
+        recipe: RecipeName,
+        objects: ObjectStore | None = None,
+    ) -> "World":
+        """Return a job over texts with two labels, for a recipe that reads them."""
+        job = a_job(names=NAMES[:2])
+        job = replace(job, spec=replace(job.spec, base_model=base_model, recipe=recipe))
+        world = cls(memory_stores(objects or MemoryObjects()), points, job, contents)
+        world.store_all(noise=0.0)
+        return world
+
     def store_all(self, noise: float) -> None:
-        self.stores.jobs.create(self.job, None)
         self.begin_line()
+        self.store_job(noise)
+
+    def store_job(self, noise: float) -> None:
+        self.stores.jobs.create(self.job, None)
         self.store_chunks()
         self.store_consensus(self.consensus(noise))
         classes = len(self.job.spec.label_set)
@@ -145,7 +172,7 @@ class World:
         self.store_predictions(uniform)
 
     def desk(self) -> JobDesk:
-        job = self.stores.jobs.load(JOB)
+        job = self.stores.jobs.load(self.job.job_id)
         return JobDesk(job, self.stores.jobs, self.stores.events, StepClock())
 
     def begin_line(self) -> None:
@@ -158,24 +185,24 @@ class World:
             weights_path=None,
         )
         self.stores.models.add(ModelRecord(spec=spec, lineage=None, created_at=0.0))
-        self.stores.models.promote(LINE, ZERO_SHOT, None)
+        go_live(self.stores.lines, LINE, ZERO_SHOT)
 
     def chunks(self) -> list[Chunk]:
         starts = range(0, len(self.points.labels), CHUNK_ROWS)
         return [
             Chunk(
-                job_id=JOB,
+                job_id=self.job.job_id,
                 number=number,
                 first_position=start,
                 rows=min(CHUNK_ROWS, len(self.points.labels) - start),
-                items_path=paths.items(JOB, number),
+                items_path=paths.items(self.job.job_id, number),
             )
             for number, start in enumerate(starts)
         ]
 
     def content_hashes(self) -> list[bytes]:
-        items = range(len(self.points.labels))
-        return [blake2b(str(item).encode(), digest_size=16).digest() for item in items]
+        items = self.contents or [str(item) for item in range(len(self.points.labels))]
+        return [blake2b(item.encode(), digest_size=16).digest() for item in items]
 
     def store_chunks(self) -> None:
         for chunk in self.chunks():
@@ -185,6 +212,9 @@ class World:
                 "position": pa.array(range(rows.start, rows.stop), pa.int64()),
                 "content_hash": pa.array(hashes, pa.binary(16)),
             }
+            if self.contents:
+                items["content"] = pa.array(self.contents[rows])
+                items["item_id"] = pa.array([f"item-{row}" for row in range(chunk.rows)])
             self.store_table(chunk.items_path, items)
             features = self.points.features[chunk.first_position :][: chunk.rows]
             self.store_features(chunk, features, [None] * chunk.rows)
@@ -197,7 +227,7 @@ class World:
             "features": lists_of(features, pa.float16()),
             "failure": pa.array(failures, pa.string()),
         }
-        path = paths.features(JOB, self.job.spec.base_model, chunk.number)
+        path = paths.features(self.job.job_id, self.job.spec.base_model, chunk.number)
         self.store_table(path, columns)
 
     def consensus(self, noise: float = 0.1) -> dict[str, pa.Array]:
@@ -216,11 +246,11 @@ class World:
         }
 
     def store_consensus(self, columns: Mapping[str, pa.Array], round_number: int = 1) -> None:
-        self.store_table(paths.consensus(JOB, round_number), columns)
+        self.store_table(paths.consensus(self.job.job_id, round_number), columns)
 
     def store_predictions(self, probabilities: Floats, version: int = ZERO_SHOT) -> None:
         for chunk in self.chunks():
-            path = paths.predictions(JOB, version, chunk.number)
+            path = paths.predictions(self.job.job_id, version, chunk.number)
             rows = probabilities[chunk.first_position :][: chunk.rows]
             columns = {
                 "position": pa.array(
@@ -230,7 +260,11 @@ class World:
             }
             self.store_table(path, columns)
             prediction = ChunkPrediction(
-                job_id=JOB, number=chunk.number, model_version=version, predictions_path=path
+                job_id=self.job.job_id,
+                number=chunk.number,
+                model_version=version,
+                line_revision=self.stores.lines.standing(LINE).revision,
+                predictions_path=path,
             )
             self.stores.chunks.set_predicted([prediction])
 
@@ -241,7 +275,7 @@ class World:
 
     def next_round(self) -> None:
         """Move the job to the next round, with the same consensus."""
-        job = self.stores.jobs.load(JOB)
+        job = self.stores.jobs.load(self.job.job_id)
         progress = replace(job.progress, rounds=job.progress.rounds + 1)
         self.stores.jobs.save(replace(job, progress=progress))
         self.store_consensus(self.consensus(), progress.rounds)

@@ -23,6 +23,7 @@ from cluster.ports import Stores
 from cluster.settings import EgressSettings, WebhookSettings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
+from cluster.telemetry.memory import MemoryTelemetry
 from serve_apps.webhooks.courier import Courier, announce
 from serve_apps.webhooks.messages import ping, secret_of
 from tests.conformance import samples
@@ -65,6 +66,7 @@ class World:
     clock: ManualClock = field(default_factory=ManualClock)
     receiver: Receiver = field(default_factory=Receiver)
     url: str = ""
+    telemetry: MemoryTelemetry = field(default_factory=MemoryTelemetry)
 
     def __post_init__(self) -> None:
         self.clock.time = time.time()
@@ -91,7 +93,7 @@ class World:
 
     def deliver(self, guard: EgressGuard | None = None) -> None:
         """Send what is due now and wait for what comes of it."""
-        courier = Courier(self.stores, SETTINGS, guard or listed(), self.clock)
+        courier = Courier(self.stores, SETTINGS, guard or listed(), self.clock, self.telemetry)
 
         async def all_due() -> None:
             async with courier.client() as http:
@@ -259,7 +261,7 @@ def test_an_endpoint_gets_one_request_at_a_time(world: World) -> None:
     world.register()
     world.register("whk-2", TenantId("rival"))
     world.complete(9, TenantId("rival"))
-    announce(world.stores, 100)
+    announce(world.stores, world.telemetry, 100)
 
     claimed = world.stores.deliveries.claim(world.clock.now(), world.clock.now() + 60.0, 10)
 
@@ -273,9 +275,9 @@ def test_announcing_again_after_a_crash_changes_nothing(world: World) -> None:
     events: Any = Stumbling(world.stores.events, "drop_notices")
     dying = replace(world.stores, events=events)
     with pytest.raises(StoreBusy):
-        announce(dying, 10)
+        announce(dying, world.telemetry, 10)
     # When another one goes on
-    assert announce(world.stores, 10) == 1
+    assert announce(world.stores, world.telemetry, 10) == 1
     world.deliver()
     # Then the message was sent once
     assert len(world.receiver.got) == 1
@@ -286,7 +288,9 @@ def test_the_loop_outlives_a_store_that_is_busy(world: World) -> None:
     webhook = world.register()
     world.stores.deliveries.enqueue([ping(webhook, "1", world.clock.now())], 10)
     events: Any = Stumbling(world.stores.events, "notices")
-    courier = Courier(replace(world.stores, events=events), SETTINGS, listed(), world.clock)
+    courier = Courier(
+        replace(world.stores, events=events), SETTINGS, listed(), world.clock, world.telemetry
+    )
 
     async def until_told(seconds: float) -> None:
         assert seconds == SETTINGS.look_every_s

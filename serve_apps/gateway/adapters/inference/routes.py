@@ -14,10 +14,12 @@ from cluster.errors import ModelNotFound
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.adapters.dialects import Dialect, Refusal
 from serve_apps.gateway.adapters.inference.tensors import items_of, read_request
-from serve_apps.gateway.predicting import live_version, predicted
+from serve_apps.gateway.predicting import predicted
 from serve_apps.gateway.schemas.base import Problem
+from serve_apps.gateway.schemas.job_request import CONTENT_FIELDS
 from serve_apps.gateway.schemas.predictions import PredictionList
 from serve_apps.gateway.services import Services
+from serve_apps.gateway.versions import Resolved, live_version, resolved
 
 PREFIX = "/inference"
 NAME, VERSION = "muster", "1"
@@ -84,7 +86,7 @@ async def infer(
     services: Wired,
     header_length: HeaderLength = None,
 ) -> Json:
-    """Label the items of a tensor by the live version of a line."""
+    """Label the items of a tensor, or of two, by the live version of a line."""
     return await _inferred(request, name, None, caller, services, header_length)
 
 
@@ -110,18 +112,25 @@ async def _inferred(
     header_length: str | None,
 ) -> Json:
     asked, binary = read_request(await request.body(), header_length)
-    spec = await run_in_threadpool(_spec, name, version, caller, services)
-    items = items_of(asked.inputs[0], binary, spec.modality)
-    found = await predicted(name, items, caller, services)
+    versions = await run_in_threadpool(_versions, name, version, caller, services)
+    items = items_of(asked.inputs, binary, versions.live.modality)
+    found = await predicted(name, versions, items, services)
     wanted = {output.name for output in asked.outputs}
     outputs = [each for each in _outputs(found) if not wanted or each["name"] in wanted]
     answer = {"model_name": name, "model_version": str(found.model_version), "outputs": outputs}
     return answer if asked.id is None else {**answer, "id": asked.id}
 
 
+def _versions(name: str, version: int | None, caller: Caller, services: Services) -> Resolved:
+    """Return what may answer: where a version is asked for, that one and no candidate."""
+    if version is None:
+        return resolved(name, caller, services.stores)
+    return Resolved(live=_spec(name, version, caller, services))
+
+
 def _spec(name: str, version: int | None, caller: Caller, services: Services) -> ModelSpec:
     """Return a line's live version; raises ModelNotFound, also where another version is asked."""
-    spec = live_version(name, caller, services).spec
+    spec = live_version(name, caller, services.stores).spec
     if version not in (None, spec.version):
         raise ModelNotFound(ModelName(name), version)
     return spec
@@ -132,7 +141,10 @@ def _described(name: str, spec: ModelSpec) -> Json:
         "name": name,
         "versions": [str(spec.version)],
         "platform": NAME,
-        "inputs": [{"name": spec.modality, "datatype": "BYTES", "shape": [-1]}],
+        "inputs": [
+            {"name": field, "datatype": "BYTES", "shape": [-1]}
+            for field in CONTENT_FIELDS[spec.modality]
+        ],
         "outputs": [
             {"name": "label", "datatype": "BYTES", "shape": [-1]},
             {"name": "score", "datatype": "FP32", "shape": [-1]},

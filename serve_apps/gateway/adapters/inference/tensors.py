@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from cluster.domain.items import Modality
 from cluster.errors import InvalidField, MalformedBody, TooLarge
 from serve_apps.gateway.adapters.foreign import Foreign
-from serve_apps.gateway.schemas.job_request import ItemBody
+from serve_apps.gateway.schemas.job_request import CONTENT_FIELDS, ItemBody
 from serve_apps.gateway.schemas.predictions import ITEMS_MAX
 
 _LENGTH_BYTES = 4
@@ -45,10 +45,10 @@ class RequestedOutput(Foreign):
 
 
 class InferRequest(Foreign):
-    """One tensor of items to label; all outputs unless some are named."""
+    """A tensor of items to label, or two of pairs; all outputs unless some are named."""
 
     id: Annotated[str, Field(max_length=200)] | None = None
-    inputs: Annotated[list[InputTensor], Field(min_length=1, max_length=1)]
+    inputs: Annotated[list[InputTensor], Field(min_length=1, max_length=2)]
     outputs: tuple[RequestedOutput, ...] = Field((), strict=False)
 
 
@@ -74,25 +74,59 @@ def read_request(body: bytes, header_length: str | None) -> tuple[InferRequest, 
         raise RequestValidationError(wrong) from None
 
 
-def items_of(tensor: InputTensor, binary: bytes, modality: Modality) -> list[ItemBody]:
-    """Return a tensor's values as items, numbered from 0; images are base64 in JSON.
+def items_of(inputs: Sequence[InputTensor], binary: bytes, modality: Modality) -> list[ItemBody]:
+    """Return the values of a modality's tensors as items, numbered from 0; images are base64.
 
-    Raises InvalidField where the values are not what the shape says, and TooLarge.
+    Raises InvalidField where the values are not what the shapes say, and TooLarge.
     """
-    count = math.prod(tensor.shape)
-    if count > ITEMS_MAX:
-        raise TooLarge("inputs.0", count, ITEMS_MAX, "items")
-    if tensor.name != modality:
-        raise InvalidField("inputs.0.name", f"must be {modality}, which the model takes")
-    if tensor.data is None:
-        values = _from_bytes(tensor, binary, modality)
+    for place, tensor in enumerate(inputs):
+        count = math.prod(tensor.shape)
+        if count > ITEMS_MAX:
+            raise TooLarge(f"inputs.{place}", count, ITEMS_MAX, "items")
+    names = CONTENT_FIELDS[modality]
+    if sorted(tensor.name for tensor in inputs) != sorted(names):
+        raise InvalidField("inputs", f"must be {' and '.join(names)}, which the model takes")
+    parts = _parts(inputs, binary)
+    columns = [
+        _values(tensor, part, f"inputs.{place}", modality)
+        for place, (tensor, part) in enumerate(zip(inputs, parts, strict=True))
+    ]
+    if len({len(values) for values in columns}) > 1:
+        raise InvalidField("inputs", "must have as many values each")
+    fields = [tensor.name for tensor in inputs]
+    return [
+        ItemBody.model_validate({"id": number, **dict(zip(fields, values, strict=True))})
+        for number, values in enumerate(zip(*columns, strict=True))
+    ]
+
+
+def _parts(inputs: Sequence[InputTensor], binary: bytes) -> list[bytes | None]:
+    """Return the bytes behind the JSON that are each tensor's, None for one with values in it."""
+    parts, position = list[bytes | None](), 0
+    for place, tensor in enumerate(inputs):
+        size = tensor.parameters.binary_data_size
+        if tensor.data is not None:
+            parts.append(None)
+        elif size is None:
+            raise InvalidField(f"inputs.{place}.data", "is missing, and binary_data_size, too")
+        else:
+            parts.append(binary[position : position + size])
+            position += size
+    if any(part is not None for part in parts) and position != len(binary):
+        reason = f"name {position:,} bytes by binary_data_size, but {len(binary):,} bytes follow"
+        raise InvalidField("inputs", f"{reason} the JSON")
+    return parts
+
+
+def _values(tensor: InputTensor, part: bytes | None, field: str, modality: Modality) -> list[str]:
+    if part is None:
+        values = list(_flat(tensor.data or ()))
     else:
-        values = list(_flat(tensor.data))
+        values = [_text(value, field, modality) for value in _split(part, field)]
+    count = math.prod(tensor.shape)
     if len(values) != count or not count:
-        raise InvalidField("inputs.0.shape", f"says {count} values; there are {len(values)}")
-    if modality == "text":
-        return [ItemBody(id=number, text=value) for number, value in enumerate(values)]
-    return [ItemBody(id=number, image=value) for number, value in enumerate(values)]
+        raise InvalidField(f"{field}.shape", f"says {count} values; there are {len(values)}")
+    return values
 
 
 def _flat(data: Sequence[str | list[str]]) -> Iterator[str]:
@@ -103,31 +137,21 @@ def _flat(data: Sequence[str | list[str]]) -> Iterator[str]:
             yield from value
 
 
-def _from_bytes(tensor: InputTensor, binary: bytes, modality: Modality) -> list[str]:
-    size = tensor.parameters.binary_data_size
-    if size is None:
-        raise InvalidField("inputs.0.data", "is missing, and binary_data_size, too")
-    if size != len(binary):
-        reason = f"is {size:,}, but {len(binary):,} bytes follow the JSON"
-        raise InvalidField("inputs.0.parameters.binary_data_size", reason)
-    return [_text(value, modality) for value in _split(binary)]
-
-
-def _split(binary: bytes) -> Iterator[bytes]:
+def _split(binary: bytes, field: str) -> Iterator[bytes]:
     position = 0
     while position < len(binary):
         length = int.from_bytes(binary[position : position + _LENGTH_BYTES], "little")
         position += _LENGTH_BYTES
         if position + length > len(binary):
-            raise InvalidField("inputs.0", "has a value that reaches beyond the body")
+            raise InvalidField(field, "has a value that reaches beyond its bytes")
         yield binary[position : position + length]
         position += length
 
 
-def _text(value: bytes, modality: Modality) -> str:
+def _text(value: bytes, field: str, modality: Modality) -> str:
     if modality == "image":
         return b64encode(value).decode()
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise InvalidField("inputs.0", "has a text that is not UTF-8") from None
+        raise InvalidField(field, "has a text that is not UTF-8") from None

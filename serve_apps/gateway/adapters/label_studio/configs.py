@@ -10,7 +10,11 @@ from cluster.domain.items import Modality
 from cluster.domain.models import ModelSpec
 from cluster.errors import InvalidField
 
-_OBJECTS: dict[Modality, tuple[str, ...]] = {"text": ("Text", "HyperText"), "image": ("Image",)}
+_OBJECTS: dict[Modality, tuple[str, ...]] = {
+    "text": ("Text", "HyperText"),
+    "image": ("Image",),
+    "text_pair": (),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +30,12 @@ def choice_of(config: str, field: str, spec: ModelSpec) -> Choice:
     """Return the control of an interface that a model can answer.
 
     Raises InvalidField under the name `field` where it is not XML, has no such control or more
-    than one, or lacks a label that the model may answer with.
+    than one, or lacks a label that the model may answer with; and for a model of text pairs, as a
+    control is for one object.
     """
+    if spec.modality == "text_pair":
+        reason = "cannot be answered: the model takes pairs of texts, a control is for one object"
+        raise InvalidField(field, reason)
     root = _parsed(config, field)
     tags = _OBJECTS[spec.modality]
     objects = {node.get("name"): node for node in root.iter() if node.tag in tags}

@@ -13,11 +13,12 @@ from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.adapters.dialects import Dialect, Refusal
 from serve_apps.gateway.adapters.foreign import Foreign
 from serve_apps.gateway.adapters.label_studio.configs import Choice, choice_of
-from serve_apps.gateway.predicting import live_version, predicted
+from serve_apps.gateway.predicting import predicted
 from serve_apps.gateway.schemas.base import Problem
 from serve_apps.gateway.schemas.job_request import ItemBody
-from serve_apps.gateway.schemas.predictions import ITEMS_MAX, PredictionView
+from serve_apps.gateway.schemas.predictions import PredictionView
 from serve_apps.gateway.strict_json import StrictJsonRoute
+from serve_apps.gateway.versions import live_version, resolved
 
 PREFIX = "/label-studio"
 
@@ -66,7 +67,7 @@ class Event(Foreign):
 @router.get("/health")
 def health(line: Line, caller: Authenticated, services: Wired) -> Json:
     """Say that the line has a live version."""
-    live_version(line, caller, services)
+    live_version(line, caller, services.stores)
     return {"status": "UP", "model_class": line}
 
 
@@ -79,23 +80,23 @@ async def metrics() -> Json:
 @router.post("/setup")
 def setup(line: Line, request: Setup, caller: Authenticated, services: Wired) -> Json:
     """Check that the interface fits the line, and name its live version."""
-    spec = live_version(line, caller, services).spec
+    spec = live_version(line, caller, services.stores).spec
     choice_of(request.label_schema, "schema", spec)
     return {"model_version": _version(line, spec.version)}
 
 
 @router.post("/predict")
 async def predict(line: Line, request: Asked, caller: Authenticated, services: Wired) -> Json:
-    """Predict every task, in order, by the live version of the line."""
-    spec = (await run_in_threadpool(live_version, line, caller, services)).spec
+    """Predict every task, in order, all by one version of the line."""
+    versions = await run_in_threadpool(resolved, line, caller, services.stores)
+    spec = versions.live
     choice = choice_of(request.label_config, "label_config", spec)
     items = [_item(number, task, choice, spec) for number, task in enumerate(request.tasks)]
-    results: list[Json] = []
-    for first in range(0, len(items), ITEMS_MAX):
-        found = await predicted(line, items[first : first + ITEMS_MAX], caller, services)
-        version = _version(line, found.model_version)
-        results += [_prediction(each, choice, version) for each in found.predictions]
-    return {"results": results}
+    if not items:
+        return {"results": []}
+    found = await predicted(line, versions, items, services)
+    version = _version(line, found.model_version)
+    return {"results": [_prediction(each, choice, version) for each in found.predictions]}
 
 
 @router.post("/webhook")

@@ -16,6 +16,7 @@ from cluster.jobs import request_cancel
 from cluster.upload_reader import open_upload
 from ingest.openai_batch import ENDPOINT, ChatRequest, first_request
 from serve_apps.gateway.access import Authenticated, Wired, require_role
+from serve_apps.gateway.acting import Acting
 from serve_apps.gateway.adapters.openai.answers import refused_rows, told
 from serve_apps.gateway.adapters.openai.files import (
     ERRORS,
@@ -74,15 +75,16 @@ _STATUS: dict[JobState, Status] = {
 @router.post("")
 def create_batch(
     request: BatchRequest,
-    caller: Authenticated,
+    actor: Acting,
     services: Wired,
     idempotency: Annotated[str | None, Header(alias=HEADER)] = None,
 ) -> BatchView:
     """Submit a job over an uploaded file; its first line says what all ask for."""
+    caller = actor.caller
     uploaded_file(request.input_file_id, caller, services)
     job_request = _job_request(request, _first(request, caller, services))
     retry_key = idempotency_key(idempotency, job_request)
-    job, _ = submit(job_request, caller, services, retry_key)
+    job, _ = submit(job_request, actor, services, retry_key)
     record = BatchRecord(
         id=f"batch_{job.job_id}",
         input_file_id=request.input_file_id,
@@ -113,14 +115,15 @@ def retrieve_batch(batch_id: BatchId, caller: Authenticated, services: Wired) ->
 
 
 @router.post("/{batch_id}/cancel")
-def cancel_batch(batch_id: BatchId, caller: Authenticated, services: Wired) -> BatchView:
+def cancel_batch(batch_id: BatchId, actor: Acting, services: Wired) -> BatchView:
     """Ask for a batch to be cancelled; what was delivered by then stays."""
-    record = _record(batch_id, caller, services)
+    record = _record(batch_id, actor.caller, services)
     job = grant(
         services,
-        caller,
+        actor,
         _job_id(batch_id),
         lambda job: request_cancel(job, services.clock.now()),
+        "job.cancel",
     )
     return _view(record, job, services)
 

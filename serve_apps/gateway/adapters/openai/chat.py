@@ -5,17 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends
 from fastapi.concurrency import run_in_threadpool
 
-from cluster.domain.access import Caller
 from cluster.errors import InvalidField
 from ingest.openai_batch import ENDPOINT, ChatRequest, read_request
 from ingest.rows import Problem
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.adapters.openai.answers import completion
 from serve_apps.gateway.adapters.openai.refusals import PREFIX
-from serve_apps.gateway.predicting import live_version, predicted
+from serve_apps.gateway.predicting import predicted
 from serve_apps.gateway.schemas.job_request import ItemBody
-from serve_apps.gateway.services import Services
 from serve_apps.gateway.strict_json import StrictJsonRoute
+from serve_apps.gateway.versions import Resolved, resolved
 
 router = APIRouter(
     prefix=f"{PREFIX}/chat/completions",
@@ -33,8 +32,9 @@ async def create_completion(
     if not isinstance(model, str) or not model:
         raise InvalidField("model", "must name a model line")
     asked = _asked(body)
-    await run_in_threadpool(_check_labels, asked, model, caller, services)
-    found = await predicted(model, [ItemBody(id=0, text=asked.text)], caller, services)
+    versions = await run_in_threadpool(resolved, model, caller, services.stores)
+    _check_labels(asked, model, versions)
+    found = await predicted(model, versions, [ItemBody(id=0, text=asked.text)], services)
     (prediction,) = found.predictions
     known = prediction.model_dump(exclude={"id"})
     return completion(
@@ -55,8 +55,8 @@ def _asked(body: dict[str, object]) -> ChatRequest:
     return request
 
 
-def _check_labels(asked: ChatRequest, model: str, caller: Caller, services: Services) -> None:
+def _check_labels(asked: ChatRequest, model: str, versions: Resolved) -> None:
     """Raise InvalidField where labels are named and are not those of the line."""
-    names = live_version(model, caller, services).spec.label_set.names
+    names = versions.live.label_set.names
     if asked.question.labels and set(asked.question.labels) != set(names):
         raise InvalidField("response_format", f"names other labels than {model} has")

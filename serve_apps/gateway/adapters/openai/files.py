@@ -16,6 +16,7 @@ from cluster.errors import InvalidField
 from cluster.upload_errors import UploadNotFound
 from cluster.upload_reader import open_upload, remove_upload
 from serve_apps.gateway.access import Authenticated, Wired, require_role
+from serve_apps.gateway.acting import Acting
 from serve_apps.gateway.adapters.openai.answers import answer_blocks, refusal_blocks
 from serve_apps.gateway.adapters.openai.form import FileForm
 from serve_apps.gateway.adapters.openai.refusals import PREFIX
@@ -46,12 +47,10 @@ class _Made(NamedTuple):
 
 
 @router.post("")
-async def create_file(
-    request: Request, caller: Authenticated, services: Wired, whole: Whole
-) -> FileView:
+async def create_file(request: Request, actor: Acting, services: Wired, whole: Whole) -> FileView:
     """Store the form's file as an upload, block by block; its purpose must be `batch`."""
     form = FileForm(request.headers.get("content-type", ""), request.stream())
-    stored = await whole.receive(caller.tenant_id, _batch_file(form), 0)
+    stored = await whole.receive(actor, _batch_file(form), 0)
     file = FileView(
         id=f"file-{stored.upload_id}",
         bytes=stored.length_bytes,
@@ -59,7 +58,7 @@ async def create_file(
         filename=form.filename[:200],
         purpose=_PURPOSE,
     )
-    await run_in_threadpool(_files(caller, services).put, file.id, file)
+    await run_in_threadpool(_files(actor.caller, services).put, file.id, file)
     return file
 
 
@@ -98,16 +97,15 @@ def retrieve_file(file_id: FileId, caller: Authenticated, services: Wired) -> Fi
 
 
 @router.get("/{file_id}/content")
-def file_content(
-    request: Request, file_id: FileId, caller: Authenticated, services: Wired
-) -> Response:
+def file_content(request: Request, file_id: FileId, actor: Acting, services: Wired) -> Response:
     """Download a file: an upload as it was sent, or what a batch gives, as JSON Lines."""
-    media_type = MEDIA_TYPES["jsonl"]
+    media_type, caller = MEDIA_TYPES["jsonl"], actor.caller
     made = _made(file_id)
     if made is not None:
         job = services.stores.jobs.get(caller.tenant_id, made.job_id)
         if not is_there(job, made.part):
             raise UploadNotFound(caller.tenant_id, file_id)
+        services.stores.audit.append(actor.act("job.export", job.job_id))
         blocks = answer_blocks if made.part == OUTPUT else refusal_blocks
         return StreamingResponse(
             blocks(services.stores, job),
@@ -121,15 +119,16 @@ def file_content(
 
 
 @router.delete("/{file_id}")
-def delete_file(file_id: FileId, caller: Authenticated, services: Wired) -> FileDeleted:
+def delete_file(file_id: FileId, actor: Acting, services: Wired) -> FileDeleted:
     """Delete an uploaded file; a batch that has still to read it will fail."""
     if _made(file_id) is not None:
         raise InvalidField("file_id", "what a batch gives is part of its job and stays")
-    uploaded_file(file_id, caller, services)
-    stores, upload_id = services.stores, upload_id_of(file_id)
+    uploaded_file(file_id, actor.caller, services)
+    upload_id = upload_id_of(file_id)
+    act = actor.act("upload.delete", upload_id)
     with suppress(UploadNotFound):  # it may have gone with the last batch that read it
-        remove_upload(stores.uploads, stores.objects, caller.tenant_id, upload_id)
-    _files(caller, services).remove(file_id)
+        remove_upload(services.stores, actor.tenant_id, upload_id, act)
+    _files(actor.caller, services).remove(file_id)
     return FileDeleted(id=file_id)
 
 

