@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from cluster.domain.models import Precision
 from cluster.errors import InvalidField
 from cluster.logs import Level
 
@@ -204,10 +205,11 @@ class PrelabelSettings(_Branch):
     A batch costs its rows times its longest, in tokens or pixels, and at most `batch_..._max`;
     while online requests come it is at most `batch_..._shared_max`, as they wait for it. Where they
     are not set, the model chooses for the device it is on. On processors, several replicas of one
-    thread each do more than one of several. As long as more replicas may be started, a job has
-    `chunks_per_replica` chunks in flight for each there is: more than it works on, so that a
-    backlog calls for more. A job that asks for replicas of its own gets up to
-    `dedicated_replicas_max`, each as large as a shared one.
+    thread each do more than one of several. The fastest `precision` of a device is bfloat16 where
+    it has tiles or tensor cores; with `float32` predictions are nearly the same on any. As long as
+    more replicas may be started, a job has `chunks_per_replica` chunks in flight for each there is:
+    more than it works on, so that a backlog calls for more. A job that asks for replicas of its own
+    gets up to `dedicated_replicas_max`, each as large as a shared one.
     """
 
     replicas_min: int = Field(1, ge=0)
@@ -215,6 +217,7 @@ class PrelabelSettings(_Branch):
     cpus_per_replica: float = Field(0.5, ge=0)
     gpus_per_replica: float = Field(0.0, ge=0)
     threads_per_replica: int = Field(1, ge=1)
+    precision: Precision = "fastest"
     batch_tokens_max: int | None = Field(None, ge=16)
     batch_tokens_shared_max: int | None = Field(None, ge=16)
     batch_pixels_max: int | None = Field(None, ge=64)

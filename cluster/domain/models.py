@@ -5,11 +5,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Literal
 
 from cluster.domain.ids import JobId, ModelName, TenantId, UnixSeconds
 from cluster.domain.items import Modality
 from cluster.domain.jobs import JobSpec
 from cluster.domain.labels import LabelSet
+
+Precision = Literal["fastest", "float32"]
+"""In which numbers networks compute: what their device is fastest in, or the same ones on any."""
 
 ZERO_SHOT = 0
 """The version every model line starts from: no trained head, label names against the encoder."""

@@ -15,6 +15,7 @@ from serve_apps.answer_tables import ColumnNames
 from serve_apps.cli.inferred import Inferred, chosen
 from serve_apps.prelabel.encode import encode
 from serve_apps.prelabel.loading import ModelLoader
+from serve_apps.prelabel.model import sentences
 from serve_apps.prelabel.turns import Turns
 from serve_apps.structured import rasa, rover
 from serve_apps.structured_tables import TextTable, read_text_truth, read_texts
@@ -85,7 +86,7 @@ def _embedded(texts: Sequence[str]) -> Floats:
     loader = ModelLoader(threads=1, image_pixels_max=1, pause=time.sleep)
     encoder = loader.encoder(MINILM, "text")
     encoded = encode(encoder, texts, encoder.budget, Turns(), urgent=False)
-    return encoded.features.astype(np.float64)
+    return sentences(encoded.features).astype(np.float64)
 
 
 def _summarise(

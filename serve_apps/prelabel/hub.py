@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from cluster.domain.models import Precision
 from serve_apps.prelabel.model import BatchBudget, Features, Inference
 from training.precision import fast_dtype
 
@@ -19,10 +20,11 @@ class Placement:
     dtype: torch.dtype
 
     @classmethod
-    def best(cls) -> Self:
-        """Return the GPU where there is one, in the numbers it is fastest in."""
+    def best(cls, precision: Precision = "fastest") -> Self:
+        """Return the GPU where there is one, in the numbers it is fastest in unless told."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(device, fast_dtype(torch.device(device)))
+        fastest = precision == "fastest"
+        return cls(device, fast_dtype(torch.device(device)) if fastest else torch.float32)
 
     @property
     def text_budget(self) -> BatchBudget:

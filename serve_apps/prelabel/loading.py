@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from cluster.domain.items import Modality
+from cluster.domain.models import Precision
 from cluster.errors import ModelUnusable
 from serve_apps.prelabel.fake import FakeEncoder
 from serve_apps.prelabel.image import PixelEncoder
@@ -23,13 +24,15 @@ class ModelLoader:
 
     `minilm` and `resnet` come with Muster; `fake` is for tests, and `fake:2.5` takes 2.5 ms an
     item by calling `pause`, and calls `die` over deadly ones; anything else is a Hugging Face
-    repository. Torch gets `threads` threads in the whole process.
+    repository. Networks compute in numbers of a `precision`. Torch gets `threads` threads in the
+    whole process.
     """
 
     threads: int
     image_pixels_max: int
     pause: Callable[[float], None]
     die: Callable[[], object] = os.abort
+    precision: Precision = "fastest"
 
     def encoder(self, base_model: str, modality: Modality) -> Encoder:
         """Return a base model ready for contents of a modality."""
@@ -64,7 +67,7 @@ class ModelLoader:
         from training.backbone import folder_of  # noqa: PLC0415 - imports torch
 
         self._limit_threads()
-        return text.TextEncoder.load(folder_of(base_model), hub.Placement.best())
+        return text.TextEncoder.load(folder_of(base_model), hub.Placement.best(self.precision))
 
     def _vision(self, base_model: str) -> Encoder:
         from serve_apps.prelabel import hub, vision  # noqa: PLC0415 - imports torch
@@ -72,7 +75,7 @@ class ModelLoader:
 
         self._limit_threads()
         return vision.VisionEncoder.load(
-            folder_of(base_model), hub.Placement.best(), self.image_pixels_max
+            folder_of(base_model), hub.Placement.best(self.precision), self.image_pixels_max
         )
 
     def _limit_threads(self) -> None:

@@ -120,6 +120,11 @@ class Version:
     encoders: tuple[Encoder, ...] = ()
 
 
+def sentences(features: Features) -> Features:
+    """Return the sentence embeddings, the first half of what a text encoder says of texts."""
+    return features[:, : features.shape[1] // 2]
+
+
 class UniformHead:
     """Knows nothing and says so: every label is equally likely."""
 

@@ -18,6 +18,7 @@ def open_predictor(settings: Settings) -> ChunkPredictor:
         threads=prelabel.threads_per_replica,
         image_pixels_max=settings.limits.image_pixels_max,
         pause=time.sleep,
+        precision=prelabel.precision,
     )
     models = ModelCache(loader, objects, prelabel.models_per_replica_max)
     return ChunkPredictor(objects, prelabel, models, SystemClock())

@@ -16,13 +16,14 @@ from serve_apps.prelabel.model import (
     Inference,
     Prepared,
     UniformHead,
+    sentences,
 )
 
 _NO_TOKEN = -1
 
 
 class PairEncoder:
-    """Features of a pair from those of its texts, unit vectors u and v in D dimensions.
+    """Features of a pair from the sentence embeddings of its texts, u and v in D dimensions.
 
     They are [u - v, |u - v|, sqrt(D) u * v, sqrt(D) cos(u, v)]: those of InferSent (Conneau et al.
     2017) with u and v as their difference, which still tells their order, and with the cosine that
@@ -35,8 +36,8 @@ class PairEncoder:
 
     @property
     def dimensions(self) -> int:
-        """Three times those of a text, and one."""
-        return 3 * self._texts.dimensions + 1
+        """Three times those of a sentence embedding, and one."""
+        return 3 * self._texts.dimensions // 2 + 1
 
     @property
     def sample(self) -> Content:
@@ -63,7 +64,7 @@ class PairEncoder:
         first, second = (
             self._texts.launch([_unpacked(item, index) for item in batch]) for index in (0, 1)
         )
-        return lambda: _compared(first(), second())
+        return lambda: _compared(sentences(first()), sentences(second()))
 
     def label_contents(self, label_set: LabelSet) -> Sequence[Content]:  # noqa: ARG002
         """Return nothing: what labels say of two texts their names do not tell."""

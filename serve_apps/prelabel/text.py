@@ -1,4 +1,4 @@
-"""Text encoders: mean-pooled, unit-length sentence embeddings by a network of Hugging Face's."""
+"""Text encoders: two layers of a network of Hugging Face's, mean-pooled, each of unit length."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,15 @@ from torch import nn
 
 from cluster.domain.labels import LabelSet
 from serve_apps.prelabel.hub import Placement
-from serve_apps.prelabel.model import BatchBudget, Content, Features, Head, Inference, Prepared
+from serve_apps.prelabel.model import (
+    BatchBudget,
+    Content,
+    Features,
+    Head,
+    Inference,
+    Prepared,
+    sentences,
+)
 from serve_apps.prelabel.zero_shot import SimilarityHead, label_texts
 from training.backbone import TextBackbone
 
@@ -34,8 +42,8 @@ class TextEncoder:
 
     @property
     def dimensions(self) -> int:
-        """The width of the features."""
-        return int(self.backbone.network.config.hidden_size)
+        """The width of the features: a sentence embedding, and an earlier layer beside it."""
+        return 2 * int(self.backbone.network.config.hidden_size)
 
     @property
     def sample(self) -> Content:
@@ -52,7 +60,7 @@ class TextEncoder:
         return [Prepared(each, self.backbone.size(each)) for each in self.backbone.read(contents)]
 
     def launch(self, batch: Sequence[Prepared]) -> Inference:
-        """Start on one unit vector a text."""
+        """Start on two unit vectors a text."""
         arrays = self.backbone.collate([item.array for item in batch])
         with torch.inference_mode():
             placed = {name: self._placement.place(each) for name, each in arrays.items()}
@@ -63,5 +71,5 @@ class TextEncoder:
         return label_texts(label_set)
 
     def zero_shot(self, label_set: LabelSet, label_features: Features) -> Head:  # noqa: ARG002
-        """Return the head that compares a text with the labels' own."""
-        return SimilarityHead(label_features)
+        """Return the head that compares a text's sentence embedding with the labels' own."""
+        return SimilarityHead(sentences(label_features))

@@ -23,7 +23,10 @@ def label_texts(label_set: LabelSet) -> list[str]:
 
 
 class SimilarityHead:
-    """Softmax over the cosines of an item's embedding with each label's, then shrunk."""
+    """Softmax over the cosines of an item's embedding with each label's, then shrunk.
+
+    The embedding is what stands first in the features, as wide as a label's.
+    """
 
     def __init__(self, embeddings: Features) -> None:
         """Take the unit embeddings of `label_texts`, in that order."""
@@ -37,7 +40,8 @@ class SimilarityHead:
 
     def predict(self, features: Features, folds: Folds | None) -> Probabilities:  # noqa: ARG002
         """Return probabilities; no label ever gets more than 1 - SHRINKAGE x (K - 1) / K."""
-        scores = features @ self._labels.T / TEMPERATURE
+        embeddings = features[:, : self._labels.shape[1]]
+        scores = embeddings @ self._labels.T / TEMPERATURE
         weights = np.exp(scores - scores.max(axis=1, keepdims=True))
         softmax = weights / weights.sum(axis=1, keepdims=True)
         shrunk = (1.0 - SHRINKAGE) * softmax + SHRINKAGE / len(self._labels)

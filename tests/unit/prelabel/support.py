@@ -67,7 +67,9 @@ class CountingSource:
 
 
 def loader(die: Callable[[], object] = os.abort) -> ModelLoader:
-    return ModelLoader(threads=1, image_pixels_max=10_000, pause=_no_pause, die=die)
+    return ModelLoader(
+        threads=1, image_pixels_max=10_000, pause=_no_pause, die=die, precision="float32"
+    )
 
 
 def _no_pause(seconds: float) -> None:

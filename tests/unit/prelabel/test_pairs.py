@@ -7,7 +7,7 @@ from cluster.domain.pairs import joined
 from cluster.errors import ModelUnusable
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.encode import encode
-from serve_apps.prelabel.model import BatchBudget, Encoder, Features
+from serve_apps.prelabel.model import BatchBudget, Encoder, Features, sentences
 from serve_apps.prelabel.turns import Turns
 from serve_apps.prelabel.work import ChunkWork
 from tests.unit.prelabel.support import (
@@ -45,7 +45,9 @@ def features_of(encoder: Encoder, contents: list[str], budget: int = 4_096) -> F
 def test_features_compare_the_embeddings_of_both_texts(minilm: Encoder) -> None:
     # Given the embeddings of single texts
     texts = loader().encoder("minilm", "text")
-    first, second = (features_of(texts, [pair[side] for pair in PAIRS]) for side in (0, 1))
+    first, second = (
+        sentences(features_of(texts, [pair[side] for pair in PAIRS])) for side in (0, 1)
+    )
     # Then a pair's features are their difference, distance and product, and their cosine
     root = np.sqrt(first.shape[1])
     cosines = root * np.array([[one @ other] for one, other in zip(first, second, strict=True)])

@@ -10,7 +10,7 @@ from cluster.domain.labels import Label, LabelSet
 from cluster.errors import ModelUnusable
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.encode import encode
-from serve_apps.prelabel.model import BatchBudget, Encoder, Features
+from serve_apps.prelabel.model import BatchBudget, Encoder, Features, sentences
 from serve_apps.prelabel.turns import Turns
 from serve_apps.prelabel.work import ChunkWork
 from tests.unit.prelabel.support import (
@@ -43,13 +43,27 @@ def features_of(encoder: Encoder, texts: list[str], budget: int = 4_096) -> Feat
     return encoded.features
 
 
-def test_embeddings_are_those_sentence_transformers_makes(minilm: Encoder) -> None:
+def test_the_first_half_is_the_embedding_sentence_transformers_makes(minilm: Encoder) -> None:
     published = load_model(device="cpu").encode(TEXTS, normalize_embeddings=True)
-    np.testing.assert_allclose(features_of(minilm, TEXTS), published, atol=1e-5)
+    np.testing.assert_allclose(sentences(features_of(minilm, TEXTS)), published, atol=1e-5)
+
+
+def test_the_other_half_is_the_mean_of_the_layer_at_two_thirds(minilm: Encoder) -> None:
+    # Given the layers that the published network of six makes of a text, without padding
+    published = load_model(device="cpu")
+    text = TEXTS[1]
+    tokens = published.tokenizer(text, return_tensors="pt")
+    with torch.inference_mode():
+        layers = published[0].auto_model(**tokens, output_hidden_states=True).hidden_states
+    # Then that half is the unit vector along the mean over the tokens of the fourth
+    mean = layers[4][0].mean(dim=0).numpy()
+    found = features_of(minilm, TEXTS)
+    assert found.shape[1] == minilm.dimensions == 2 * len(mean)
+    np.testing.assert_allclose(found[1, len(mean) :], mean / np.linalg.norm(mean), atol=1e-5)
 
 
 def test_paraphrases_are_nearer_than_strangers(minilm: Encoder) -> None:
-    eating, bread, baby = features_of(minilm, TEXTS[:3])
+    eating, bread, baby = sentences(features_of(minilm, TEXTS[:3]))
     assert eating @ bread > 0.7
     assert eating @ baby < 0.3
 

@@ -38,6 +38,10 @@ LORA = Base(model=TINY_BERT, inputs="texts", rank=2, alpha=4)
 FULL = Base(model=TINY_BERT, inputs="texts", frozen=("embeddings",))
 
 
+BFLOAT16 = 2e-3
+"""What probabilities differ by where a device trains in bfloat16, as it is then faster in it."""
+
+
 @pytest.fixture(scope="module", autouse=True)
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("hub")
@@ -48,7 +52,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def a_model(base: Base, folds: int = 3, classes: int = 3) -> TunedModel:
     """Return a version whose members were moved away from the base model, each its own way."""
     read_by: Backbone = backbone(base.model, base.inputs)
-    width = 32 if base.model == TINY_BERT else 16
+    width = 64 if base.model == TINY_BERT else 16
     shape = Shape(
         kind="lora" if base.rank else "full",
         features=width,
@@ -90,8 +94,8 @@ def test_each_item_is_labelled_by_the_encoder_of_its_own_fold(base: Base) -> Non
     online = predictor.predict_online(TEXTS, spec).probabilities
 
     _, bulk = read_predictions(objects, outcome.predictions_path)
-    np.testing.assert_allclose(bulk, model.predict(TEXTS, folds_of(TEXTS)), atol=1e-5)
-    np.testing.assert_allclose(online, model.predict(TEXTS), atol=2e-3)
+    np.testing.assert_allclose(bulk, model.predict(TEXTS, folds_of(TEXTS)), atol=BFLOAT16)
+    np.testing.assert_allclose(online, model.predict(TEXTS), atol=BFLOAT16)
     assert np.abs(bulk - online).max() > 1e-2
     assert not outcome.poison
 
@@ -105,7 +109,7 @@ def test_pictures_are_labelled_as_texts_are(inputs: Inputs) -> None:
     outcome = predictor.predict(ChunkWork(chunk=store_chunk(objects, contents), model=spec))
 
     _, bulk = read_predictions(objects, outcome.predictions_path)
-    np.testing.assert_allclose(bulk, model.predict(contents, folds_of(contents)), atol=1e-5)
+    np.testing.assert_allclose(bulk, model.predict(contents, folds_of(contents)), atol=BFLOAT16)
 
 
 def test_the_features_of_the_frozen_base_are_stored_as_ever() -> None:

@@ -64,7 +64,7 @@ def test_an_encoder_learns_more_than_a_head_on_its_features(recipe: Recipe) -> N
     right = (model.predict(unseen).argmax(1) == labels).mean()
     frozen = (head.predict(rows(200, seed=9).features).argmax(1) == labels).mean()
     assert right > 0.95
-    assert frozen < 0.7
+    assert frozen < 0.85
 
 
 @pytest.mark.parametrize("recipe", [image_lora(TINY_VIT), image_full(TINY_VIT)])
@@ -219,7 +219,7 @@ def with_layers_that_are_not(data: TrainingData) -> tuple[Recipe, TrainingData]:
     ("change", "reason"),
     [
         (without_contents, "its rows have no contents"),
-        (of_another_width, "gives 32 features, the rows have 5"),
+        (of_another_width, "gives 64 features, the rows have 5"),
         (on_no_base_model, "base model acme/none cannot be loaded"),
         (with_layers_that_are_not, "has no layers third_eye to adapt"),
     ],
