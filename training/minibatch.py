@@ -151,7 +151,9 @@ class _Run:
         self._own = trained_copy(self._replica)
         self._trained = [each for each in self._own.parameters() if each.requires_grad]
         self._members = _members_in(self._own, learner)
-        self._optimizer = torch.optim.AdamW(self._trained, weight_decay=config.weight_decay)
+        self._optimizer = torch.optim.AdamW(
+            self._trained, weight_decay=config.weight_decay, fused=True
+        )
         self._batch_rows = max(1, config.batch_rows // group.size)
         self._schedule = self._plan()
         self._step, self._told, self._best = 0, 0, Best.none()
@@ -168,6 +170,7 @@ class _Run:
     def finish(self, on_progress: OnProgress | None) -> None:
         """Take what steps are left, and leave the learner with the weights to keep."""
         patience = self._config.patience
+        self._replica.train()
         if patience is not None and self._step == 0:
             self._judge()
         batches: list[Tensor] = []
@@ -207,7 +210,6 @@ class _Run:
         return [batches[place] for place in shuffled]
 
     def _take_step(self, batch: Tensor) -> None:
-        self._replica.train()
         for parameters in self._optimizer.param_groups:
             parameters["lr"] = self._schedule.rate(self._step)
         self._optimizer.zero_grad()
@@ -242,7 +244,9 @@ class _Run:
 
     def _held_out_loss(self) -> float:
         gather(self._own, self._learner.network)
-        return self._rows.log_loss(own_logits(self._learner, self._group), self._group)
+        loss = self._rows.log_loss(own_logits(self._learner, self._group), self._group)
+        self._replica.train()  # which asks every module, and would take a twentieth of each step
+        return loss
 
     def _require_finite(self) -> None:
         if not self._losses.is_finite():

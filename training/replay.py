@@ -55,6 +55,7 @@ def together(first: TrainingData, second: TrainingData) -> TrainingData:
         targets=np.concatenate([first.targets, second.targets]),
         weights=np.concatenate([first.weights, second.weights]),
         folds=np.concatenate([first.folds, second.folds]),
+        contents=[*first.contents, *second.contents],
     )
 
 
@@ -66,4 +67,5 @@ def chosen(data: TrainingData, rows: Positions, weights: Floats | None = None) -
         targets=data.targets[rows],
         weights=counts,
         folds=data.folds[rows],
+        contents=[data.contents[row] for row in rows] if data.contents else (),
     )

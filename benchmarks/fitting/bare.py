@@ -28,7 +28,10 @@ def train(
     epochs = int(recipe["epochs"])
     model = ResNetHeads(shape).train()
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"]
+        model.parameters(),
+        lr=recipe["learning_rate"],
+        weight_decay=recipe["weight_decay"],
+        fused=True,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe["learning_rate"], total_steps=epochs * steps

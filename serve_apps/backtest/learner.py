@@ -10,6 +10,7 @@ import numpy.typing as npt
 from allocation.conclusions import Consensus
 from allocation.retraining import Trained
 from cluster.domain.items import Modality, fold_of
+from cluster.domain.jobs import RecipeName
 from cluster.domain.labels import LabelSet
 from cluster.domain.models import ZERO_SHOT
 from cluster.errors import TrainingFailed
@@ -18,12 +19,11 @@ from serve_apps.prelabel.loading import RESNET, ModelLoader
 from serve_apps.prelabel.model import Content, Features
 from serve_apps.prelabel.turns import Turns
 from training.config import MINILM, Recipe
-from training.data import TrainingData
+from training.data import JudgedData, TrainingData
 from training.group import Alone
-from training.model import CrossFitted
 from training.recipes import recipe_for
 from training.replay import REPLAYED_ROWS_MAX, chosen, sampled, together
-from training.step import train
+from training.step import Model, train
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ class Legacy:
     """
 
     version: int
-    model: CrossFitted | None
+    model: Model | None
     trained: tuple[Trained, ...]
     rows: TrainingData
     hashes: tuple[bytes, ...]
@@ -54,7 +54,7 @@ class ModelInUse:
     """
 
     version: int
-    model: CrossFitted | None
+    model: Model | None
     probabilities: Floats
     trained: Trained | None = None
 
@@ -63,6 +63,7 @@ class Learner:
     """Features of a recording's items, and models trained on what the loop has bought.
 
     With a `legacy` it begins with the model that earlier jobs left, and learns from their rows too.
+    `contents` are the items, empty where the recipe reads features alone.
     """
 
     def __init__(
@@ -71,9 +72,11 @@ class Learner:
         hashes: Sequence[bytes],
         zero_shot: Floats,
         recipe: Recipe,
+        contents: Sequence[Content] = (),
         legacy: Legacy | None = None,
     ) -> None:
         self._features, self._hashes, self._recipe = features, tuple(hashes), recipe
+        self._contents = contents
         self._folds = np.array([fold_of(each, recipe.folds) for each in hashes], dtype=np.int64)
         self._legacy = legacy
         self.zero_shot = zero_shot
@@ -95,6 +98,7 @@ class Learner:
         modality: Modality,
         label_set: LabelSet,
         loader: ModelLoader,
+        recipe_name: RecipeName = "auto",
     ) -> "Learner":
         """Encode contents with the packaged base model of their modality."""
         base = MINILM if modality == "text" else RESNET
@@ -105,7 +109,9 @@ class Learner:
         label_features = encode(encoder, labels, budget, turns, urgent=False).features
         zero_shot = encoder.zero_shot(label_set, label_features).predict(features, None)
         hashes = [content_hash(content) for content in contents]
-        return cls(features, hashes, zero_shot.astype(np.float64), recipe_for(modality, base))
+        recipe = recipe_for(modality, base, recipe_name)
+        read = () if recipe.inputs == "features" else contents
+        return cls(features, hashes, zero_shot.astype(np.float64), recipe, read)
 
     def rows(self, positions: Positions) -> "Learner":
         """Return a learner over some of the items, repeated ones included."""
@@ -114,12 +120,14 @@ class Learner:
             [self._hashes[position] for position in positions],
             self.zero_shot[positions],
             self._recipe,
+            self._contents_at(positions),
             self._legacy,
         )
 
     def after(self, legacy: Legacy) -> "Learner":
         """Return a learner over the same items that begins where earlier jobs ended."""
-        return Learner(self._features, self._hashes, self.zero_shot, self._recipe, legacy)
+        contents = self._contents
+        return Learner(self._features, self._hashes, self.zero_shot, self._recipe, contents, legacy)
 
     @property
     def trained(self) -> tuple[Trained, ...]:
@@ -145,6 +153,7 @@ class Learner:
             targets=targets.astype(np.float32),
             weights=np.ones(len(rows), dtype=np.float32),
             folds=self._folds[rows],
+            contents=self._contents_at(rows),
         )
 
     def train(self, consensus: Consensus, version: int, seed: int) -> ModelInUse | None:
@@ -160,7 +169,7 @@ class Learner:
         except TrainingFailed:
             return None
         trained = Trained(rows=len(data), log_loss=fitted.metrics["log_loss"])
-        return replace(self._in_use(version, fitted.heads), trained=trained)
+        return replace(self._in_use(version, fitted.model), trained=trained)
 
     def bequest(
         self, consensus: Consensus, model: ModelInUse, trained: tuple[Trained, ...]
@@ -184,9 +193,21 @@ class Learner:
             audited=audited,
         )
 
-    def _in_use(self, version: int, model: CrossFitted) -> ModelInUse:
-        probabilities = model.predict(self._features, self._folds).astype(np.float64)
+    def _in_use(self, version: int, model: Model) -> ModelInUse:
+        said = model.judged(
+            JudgedData(
+                positions=np.arange(len(self._features)),
+                features=self._features,
+                folds=self._folds,
+                posterior=self.zero_shot.astype(np.float32),
+                contents=self._contents,
+            )
+        )
+        probabilities = said.astype(np.float64)
         return ModelInUse(version=version, model=model, probabilities=probabilities)
+
+    def _contents_at(self, positions: Positions) -> Sequence[Content]:
+        return [self._contents[position] for position in positions] if self._contents else ()
 
     def _learnt_from(self, consensus: Consensus) -> TrainingData:
         rows = self._taught(consensus)

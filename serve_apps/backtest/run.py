@@ -12,7 +12,16 @@ from allocation.sampling import AuditPlan, doubting_plan, uniform_plan
 from allocation.service import ShardService
 from allocation.terms import Rules
 from cluster.domain.ids import JobId, ModelName, ShardId, TenantId
-from cluster.domain.jobs import Budget, CrowdTerms, Goal, Job, JobSpec, JobState, Source
+from cluster.domain.jobs import (
+    Budget,
+    CrowdTerms,
+    Goal,
+    Job,
+    JobSpec,
+    JobState,
+    RecipeName,
+    Source,
+)
 from cluster.domain.models import ZERO_SHOT
 from cluster.settings import LearningSettings
 from cluster.stores.memory import memory_stores
@@ -55,10 +64,10 @@ class Prepared:
         return replace(self, learner=self.learner.after(legacy))
 
 
-def prepare(folder: Path) -> Prepared:
+def prepare(folder: Path, recipe_name: RecipeName = "auto") -> Prepared:
     """Read and encode a recorded crowd; raises BadInput for a folder that cannot be used."""
     recording = read_recording(folder)
-    return Prepared(recording=recording, learner=_learner(recording))
+    return Prepared(recording=recording, learner=_learner(recording, recipe_name))
 
 
 def backtest(
@@ -117,11 +126,13 @@ def backtest(
         return replay.run(on_point)
 
 
-def _learner(recording: Recording) -> Learner | None:
+def _learner(recording: Recording, recipe_name: RecipeName) -> Learner | None:
     if recording.contents is None:
         return None
     loader = ModelLoader(threads=THREADS, image_pixels_max=50_000_000, pause=time.sleep)
-    return Learner.over(recording.contents, recording.modality, recording.label_set, loader)
+    return Learner.over(
+        recording.contents, recording.modality, recording.label_set, loader, recipe_name
+    )
 
 
 def _trainings_max(learner: Learner | None, wanted: int | None) -> int:

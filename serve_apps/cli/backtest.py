@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
+from cluster.domain.jobs import RecipeName
 from cluster.errors import BadInput
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def backtest(
         int | None, typer.Option(min=0, help="Answers that may be bought at most")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the samples and who comes when")] = 0,
+    recipe: Annotated[RecipeName, typer.Option(help="How models are trained")] = "auto",
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> None:
@@ -68,7 +70,7 @@ def backtest(
     try:
         with errors.status("reading and encoding items") as status:
             result = run.backtest(
-                run.prepare(folder),
+                run.prepare(folder, recipe),
                 target_accuracy=target_accuracy,
                 answers_max=budget,
                 seed=seed,
