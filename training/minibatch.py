@@ -228,11 +228,10 @@ class _Run:
         self._optimizer.step()
 
     def _backward(self, index: Tensor, generator: torch.Generator, parts: int) -> None:
-        batch = self._rows.take(index)
         with autocast(self._group.device):
             logits = self._learner.logits(self._replica, index, generator).float()
-        weights = batch.head_weights(logits.shape[1])
-        losses = self._loss(logits, batch.targets[:, None]) * weights
+        weights = self._rows.head_weights(logits.shape[1], index)
+        losses = self._loss(logits, self._rows.targets[index, None]) * weights
         loss = (losses.sum(0) / weights.sum(0).clamp_min(1e-6)).sum() / parts
         torch.autograd.backward(loss)
         self._losses.add(loss.detach() / logits.shape[1], 1.0 / parts)

@@ -30,16 +30,15 @@ class Rows:
             folds=torch.from_numpy(data.folds).to(device),
         )
 
-    def take(self, index: Tensor) -> Self:
-        """Return some of the rows."""
-        return type(self)(
-            self.features[index], self.targets[index], self.weights[index], self.folds[index]
-        )
+    def head_weights(self, folds: int, index: Tensor | None = None) -> Tensor:
+        """Return what each row counts for each head (n, F): nothing for that of its own fold.
 
-    def head_weights(self, folds: int) -> Tensor:
-        """Return what each row counts for each head (n, F): nothing for that of its own fold."""
-        others = self.folds[:, None] != torch.arange(folds, device=self.folds.device)
-        return self.weights[:, None] * others
+        With an `index` (b,) that of some rows alone (b, F).
+        """
+        own, counts = self.folds, self.weights
+        if index is not None:
+            own, counts = own[index], counts[index]
+        return counts[:, None] * (own[:, None] != torch.arange(folds, device=own.device))
 
     def log_loss(self, logits: Tensor, group: Group) -> float:
         """Return the weighted mean log loss (nats) of (n, K) logits over all workers' rows."""
