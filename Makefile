@@ -12,7 +12,7 @@ SIZE ?=
 BENCH ?= $(basename $(notdir $(shell grep -l '^if __name__' benchmarks/[a-z]*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench sim fuzz openapi format clean
+.PHONY: help setup demo test check bench sim fuzz openapi lock sbom audit format clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,17 @@ fuzz: $(VENV)/.dev ## random requests, then random sources, for SECONDS each
 openapi: $(VENV)/.dev ## write the description of the HTTP API anew, after a change that is meant
 	$(PYTHON) -m serve_apps.gateway.openapi > tests/unit/gateway/openapi.json
 
+lock: $(VENV)/.dev ## write the hashes in locks/ anew, after a change of constraints.txt
+	scripts/lock.sh $(VENV)/bin/uv
+
+sbom: $(VENV)/.dev ## write build/sbom.json: what a deployment installs, in CycloneDX
+	@mkdir -p build
+	@{ grep '^torch==' constraints.txt; cat locks/service.txt; } | $(PYTHON) -W ignore -m cyclonedx_py \
+	  requirements --pyproject pyproject.toml --output-reproducible -o build/sbom.json -
+
+audit: $(VENV)/.dev ## ask PyPI for known holes in what is pinned; needs its network
+	$(PYTHON) -m pip_audit --disable-pip --no-deps -r constraints.txt
+
 format: $(VENV)/.dev ## put the code into its one format
 	$(PYTHON) -m ruff check --fix-only --quiet .
 	$(PYTHON) -m ruff format --quiet .
@@ -49,10 +60,10 @@ clean: ## remove what can be made again, but neither .venv nor var
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # The stamps: an environment is made once, and again when what it is made from changes.
-$(VENV)/.demo: pyproject.toml constraints.txt scripts/setup.sh
+$(VENV)/.demo: pyproject.toml constraints.txt locks/demo.txt scripts/setup.sh
 	@scripts/setup.sh $(VENV) demo
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt scripts/setup.sh
+$(VENV)/.dev: pyproject.toml constraints.txt locks/dev.txt scripts/setup.sh
 	@scripts/setup.sh $(VENV) demo,dev
 	@touch $(VENV)/.demo $@
