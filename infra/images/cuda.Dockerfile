@@ -15,15 +15,17 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 RUN python -m venv /srv/muster
 # Versions before code, so that a change of code does not download torch again.
-COPY constraints.txt ./
-RUN /srv/muster/bin/pip install --extra-index-url "${TORCH_INDEX}" "$(grep '^torch==' constraints.txt)"
+COPY constraints.txt locks/service.txt ./
+RUN /srv/muster/bin/pip install --no-deps --require-hashes --only-binary :all: -r service.txt
+# What torch brings along for CUDA is in no lock, and neither is torch.
+RUN /srv/muster/bin/pip install -c constraints.txt --extra-index-url "${TORCH_INDEX}" "$(grep '^torch==' constraints.txt)"
 COPY pyproject.toml README.md LICENSE ./
 COPY allocation allocation
 COPY cluster cluster
 COPY ingest ingest
 COPY serve_apps serve_apps
 COPY training training
-RUN /srv/muster/bin/pip install -c constraints.txt ".[postgres,traces]"
+RUN /srv/muster/bin/pip install --no-deps --no-build-isolation .
 
 FROM ${PYTHON_IMAGE}
 

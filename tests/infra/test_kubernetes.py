@@ -211,6 +211,15 @@ def test_all_is_denied_that_is_not_allowed() -> None:
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
+def test_rays_own_doors_ask_for_a_token() -> None:
+    assert rayservice()["spec"]["rayClusterConfig"]["authOptions"] == {"mode": "token"}
+    for group, template in pods().items():
+        for container in template["spec"]["containers"]:
+            if container["name"].startswith("ray"):
+                named = {each["name"]: each.get("value") for each in container["env"]}
+                assert named["RAY_AUTH_MODE"] == "token", group
+
+
 @needs_kubectl
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
 def test_an_overlay_is_the_base_and_what_only_its_cloud_knows(cloud: str) -> None:
