@@ -107,7 +107,9 @@ def test_the_demo_takes_a_folder() -> None:
     assert make("--dry-run", "demo", "DATA=a folder").rstrip().endswith('--data "a folder"')
 
 
-@pytest.mark.parametrize("script", [".ci/run", "scripts/setup.sh", "scripts/apt.sh", "scripts/lock.sh"])
+@pytest.mark.parametrize(
+    "script", [".ci/run", "scripts/setup.sh", "scripts/apt.sh", "scripts/lock.sh"]
+)
 def test_scripts_can_be_run(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
     assert subprocess.run(["bash", "-n", ROOT / script], check=False).returncode == 0

@@ -7,7 +7,10 @@ from tests.infra.test_docs import PATH, ROOT, functions_in
 PAGE = ROOT / "docs" / "security.md"
 
 
-HEADS = (["abuse", "defence", "test"], ["abuse", "defence", "test", "figure, and what is not there"])
+HEADS = (
+    ["abuse", "defence", "test"],
+    ["abuse", "defence", "test", "figure, and what is not there"],
+)
 ABUSES = 20
 
 

@@ -54,7 +54,9 @@ def pins() -> Mapping[str, Version]:
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_holds_what_its_extras_need_and_what_that_needs(name: str) -> None:
-    assert {each for each, _ in needed("muster", LOCKS[name])} - UNLOCKED - set(locked(name)) == set()
+    assert {each for each, _ in needed("muster", LOCKS[name])} - UNLOCKED - set(
+        locked(name)
+    ) == set()
     assert "setuptools" in locked(name), "which builds Muster itself"
 
 

@@ -87,7 +87,9 @@ def forms() -> tuple[re.Pattern[str], ...]:
     """Return the form of every kind of secret; an address of the internet is none."""
     kinds = get_mapping_from_secret_type_to_class()
     known = (kind() for kind in kinds.values() if issubclass(kind, RegexBasedDetector))
-    forms = (form for each in known if "Public IP" not in each.secret_type for form in each.denylist)
+    forms = (
+        form for each in known if "Public IP" not in each.secret_type for form in each.denylist
+    )
     return (OWN, *forms)
 
 

@@ -58,9 +58,7 @@ class Taker:
         role = ROLES.get((self.path.split("/") + [""])[2], "client")
         headers = {"Content-Type": "application/json"}
         path = self.path.format(**ids)
-        return world.call(
-            self.method, path, role, RIVAL, content=body, headers=headers
-        ).status_code
+        return world.call(self.method, path, role, RIVAL, content=body, headers=headers).status_code
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ LOSS_MAX = 0.01
 """Of accuracy, at the mean over the seeds, beside the model that was live before."""
 
 POISON_FOUND = 0.05
-"""Of so much poison no candidate costs more; of a fifth, all towards one class, one in 40 may."""
+"""Of so much poison no candidate costs more; of a fifth, all towards one class, some do."""
 
 Floats = npt.NDArray[np.float32]
 
