@@ -15,10 +15,15 @@ ABUSES = 20
 
 
 def rows() -> list[list[str]]:
-    """Return the cells of every row of the page's tables, without heads and rules."""
-    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
-    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    return [row for row in cells if row not in HEADS]
+    """Return the cells of every row of the page's tables of abuses, without heads and rules."""
+    found: list[list[str]] = []
+    for table in re.findall(r"(?:^\|.*\n)+", PAGE.read_text(), re.MULTILINE):
+        head, _, *lines = [
+            [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            for line in table.splitlines()
+        ]
+        found += lines if head in HEADS else []
+    return found
 
 
 def test_every_abuse_has_a_defence_and_a_test_that_exists() -> None:

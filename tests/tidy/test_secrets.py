@@ -1,7 +1,7 @@
 """No secret is in the tree: neither what has the form of one, nor what is too random to be a word.
 
-The forms are those that detect-secrets knows, and that of the keys of this project. What is called a
-password is found by ruff (S105 to S107).
+The forms are those that detect-secrets knows, and that of the keys of this project. What is called
+a password is found by ruff (S105 to S107).
 """
 
 import re

@@ -55,7 +55,7 @@ class Taker:
     def status(self, world: World, ids: Mapping[str, str], body: bytes) -> int:
         """Send a body, by the tenant whose ids these are, and return the answer's status."""
         world.clock.time += 0.02  # so that no key comes over its rate
-        role = ROLES.get((self.path.split("/") + [""])[2], "client")
+        role = ROLES.get([*self.path.split("/"), ""][2], "client")
         headers = {"Content-Type": "application/json"}
         path = self.path.format(**ids)
         return world.call(self.method, path, role, RIVAL, content=body, headers=headers).status_code
