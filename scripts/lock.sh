@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Writes locks/ anew: the hashes of all that pip may install. scripts/lock.sh UV
 #
-# constraints.txt says the versions and stays the one place where they change. Only wheels are taken:
-# building a package would run code that nobody pinned. Neither torch nor pip is in a lock: each build
-# of torch has a hash of its own (scripts/setup.sh), and pip comes with Python.
+# constraints.txt says the versions and stays the one place where they change. Only wheels are
+# taken: building a package would run code that nobody pinned. Neither torch nor pip is in a lock:
+# each build of torch has a hash of its own (scripts/setup.sh), and pip comes with Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 uv=$1

@@ -28,8 +28,8 @@ if ! fits "$venv/bin/python"; then
 fi
 
 # Torch comes first and alone: its builds weigh gigabytes, and pip must not look for another. Of one
-# version pip prefers the build marked +cpu wherever it is offered one. All else is held to the hashes
-# of the lock; what the last line finds missing is what a torch with CUDA brings along.
+# version pip prefers the build marked +cpu wherever it is offered one. All else is held to the
+# hashes of the lock; what the last line finds missing is what a torch with CUDA brings along.
 echo "installing Muster[$extras] into $venv: at first 2 GB, which takes some minutes"
 torch=$(grep "^torch==" constraints.txt)
 install --no-deps ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} "$torch"
