@@ -46,7 +46,8 @@ lock: $(VENV)/.dev ## write the hashes in locks/ anew, after a change of constra
 sbom: $(VENV)/.dev ## write build/sbom.json: what a deployment installs, in CycloneDX
 	@mkdir -p build
 	@{ grep '^torch==' constraints.txt; cat locks/service.txt; } | \
-	  $(PYTHON) -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible -o build/sbom.json -
+	  $(PYTHON) -W ignore -m cyclonedx_py requirements --output-reproducible \
+	  --pyproject pyproject.toml -o build/sbom.json -
 
 audit: $(VENV)/.dev ## ask PyPI for known holes in what is pinned; needs its network
 	$(PYTHON) -m pip_audit --disable-pip --no-deps -r constraints.txt

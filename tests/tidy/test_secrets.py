@@ -6,7 +6,7 @@ a password is found by ruff (S105 to S107).
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from hashlib import sha256
 
@@ -85,7 +85,7 @@ def secrets(found: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 @cache
 def forms() -> tuple[re.Pattern[str], ...]:
     """Return the form of every kind of secret; an address of the internet is none."""
-    kinds = get_mapping_from_secret_type_to_class()
+    kinds: Mapping[str, type] = get_mapping_from_secret_type_to_class()
     known = (kind() for kind in kinds.values() if issubclass(kind, RegexBasedDetector))
     forms = (
         form for each in known if "Public IP" not in each.secret_type for form in each.denylist

@@ -106,9 +106,9 @@ def takers(world: World) -> Iterator[Taker]:
     """Yield every route that takes JSON, those outside of the OpenAPI document too."""
     for each in iter_route_contexts(world.http.app.routes):  # type: ignore[attr-defined]
         route, path = each.original_route, each.path or ""
-        typed = isinstance(route, APIRoute) and route.body_field is not None
-        if typed or path.endswith("/infer"):
-            model = route.body_field.field_info.annotation if typed else None
+        body = route.body_field if isinstance(route, APIRoute) else None
+        if body is not None or path.endswith("/infer"):
+            model = None if body is None else body.field_info.annotation
             fields = tuple(getattr(model, "model_fields", TENSORS))
             for method in sorted(each.methods or ()):
                 yield Taker(method=method, path=path, fields=fields)
