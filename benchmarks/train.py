@@ -125,8 +125,8 @@ def main() -> None:
     """Run the benchmark as the command line asks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=os.environ.get("MUSTER_DATA"))
-    parser.add_argument("--rows", type=int, default=1_024)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--rows", type=int, default=4_096)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
     asked, console = parser.parse_args(), Console(width=160)
     images = read_images(Path(asked.data), asked.rows) if asked.data else draw_images(asked.rows, 0)
