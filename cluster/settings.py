@@ -156,6 +156,21 @@ class IngestSettings(_Branch):
     chunk_bytes_max: int = 64 * _MIB
 
 
+class PiiSettings(_Branch):
+    """How personal data is recognised in the texts of jobs that mask it (extra `pii`).
+
+    Names of persons and places are recognised by `spacy_model`, an installed package or a folder, of
+    `language`; without one no job may ask for them. Phone numbers are those of `phone_regions`. A
+    text over `text_chars_max`, or an item with over `findings_max` parts to mask, is rejected.
+    """
+
+    spacy_model: str = ""
+    language: str = Field("en", pattern="^[a-z]{2,3}$")
+    phone_regions: tuple[str, ...] = ("US", "GB", "DE", "FR", "IL", "IN", "CA", "BR")
+    text_chars_max: int = Field(32_768, ge=1, le=131_072)
+    findings_max: int = Field(1_000, ge=1)
+
+
 class AllocatorSettings(_Branch):
     """The allocator shards and the rules every lease follows."""
 
@@ -331,6 +346,7 @@ class Settings(BaseSettings):
     egress: EgressSettings = EgressSettings()
     webhooks: WebhookSettings = WebhookSettings()
     ingest: IngestSettings = IngestSettings()
+    pii: PiiSettings = PiiSettings()
     allocator: AllocatorSettings = AllocatorSettings()
     asking: AskingSettings = AskingSettings()
     ray: RaySettings = RaySettings()

@@ -5,6 +5,7 @@ What is certain of a column is decided at once. Any row that is not certainly so
 words, and a test holds them together on what they accept.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
+from cluster.domain.ids import ItemId
 from cluster.domain.items import Modality, RejectedRow
 from cluster.domain.pairs import SEPARATOR
 from ingest.blocks import Block, Columns
 from ingest.digests import Digests, digests_of
-from ingest.rows import Candidate, Row
+from ingest.masking import ContentMask
+from ingest.rows import Candidate, Problem, Row
 from ingest.validate import ID_CHARS_MAX, Validator
 
 Judged = tuple[Candidate | RejectedRow, int]
@@ -29,7 +32,9 @@ Judged = tuple[Candidate | RejectedRow, int]
 class Checked:
     """A block's rows as sound items and refused rows, both in the order of the source.
 
-    `items` has the columns `line, start, item_id, content`; the digests go with it.
+    `items` has the columns `line, start, item_id, content`, and where contents are masked
+    `originals`: what the placeholders stand for, as JSON, null where there are none. The digests go
+    with it; those of masked contents are of what is left.
     """
 
     items: pa.Table
@@ -41,8 +46,14 @@ class Checked:
 class BlockCheck:
     """Checks the blocks of one job; may be called on many threads."""
 
-    def __init__(self, validator: Validator, modality: Modality, text_bytes_max: int) -> None:
-        self._validator, self._text_bytes_max = validator, text_bytes_max
+    def __init__(
+        self,
+        validator: Validator,
+        modality: Modality,
+        text_bytes_max: int,
+        mask: ContentMask | None = None,
+    ) -> None:
+        self._validator, self._text_bytes_max, self._mask = validator, text_bytes_max, mask
         self._schema = pa.schema(
             [
                 ("line", pa.int64()),
@@ -64,6 +75,9 @@ class BlockCheck:
         tables.append(self._table(judged))
         items = _in_order(tables)
         refused = [verdict for verdict, _ in judged if isinstance(verdict, RejectedRow)]
+        if self._mask is not None:
+            items, unmasked = _masked(items, self._mask)
+            refused += unmasked
         return Checked(
             items=items,
             id_digests=digests_of(items["item_id"]),
@@ -107,6 +121,26 @@ class BlockCheck:
             pa.array(column, kind) for column, kind in zip(columns, self._schema.types, strict=True)
         ]
         return pa.Table.from_arrays(arrays, schema=self._schema)
+
+
+def _masked(items: pa.Table, mask: ContentMask) -> tuple[pa.Table, list[RejectedRow]]:
+    """Return the items that could be masked, so, and a refusal of each other one."""
+    contents, originals = list[str | None](), list[str | None]()
+    refused = list[RejectedRow]()
+    for row, content in enumerate(items["content"].to_pylist()):
+        verdict = mask.apply(content)
+        if isinstance(verdict, Problem):
+            line, item_id = items["line"][row].as_py(), ItemId(items["item_id"][row].as_py())
+            refused.append(verdict.at(line, item_id))
+            contents.append(None)
+            originals.append(None)
+        else:
+            contents.append(verdict.text)
+            originals.append(json.dumps(dict(verdict.originals)) if verdict.originals else None)
+    masked = pa.array(contents, pa.string())
+    table = items.set_column(items.schema.get_field_index("content"), "content", masked)
+    table = table.append_column("originals", pa.array(originals, pa.string()))
+    return table.filter(masked.is_valid()).combine_chunks(), refused
 
 
 def _as_text(column: pa.Array) -> pa.Array:

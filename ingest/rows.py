@@ -45,6 +45,7 @@ class Code(StrEnum):
     IMAGE_TOO_LARGE = "image-too-large"
     REQUEST_UNSUPPORTED = "request-unsupported"
     LABELS_DIFFER = "labels-differ"
+    PII_UNMASKED = "pii-unmasked"
     MORE_REJECTED = "more-rejected"
 
 

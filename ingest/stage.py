@@ -20,9 +20,11 @@ from ingest.checked import BlockCheck, Checked
 from ingest.chunks import read_bookmark, recall, write_chunk
 from ingest.drafts import Draft, Drafts
 from ingest.intake import Intake
+from ingest.masking import ContentMask
 from ingest.ordered import map_in_order
 from ingest.plan import ChunkPlan
 from ingest.reader import read_blocks
+from ingest.recognisers import open_recogniser
 from ingest.rejects import RejectLog
 from ingest.rows import layout_of
 from ingest.sources import Sources
@@ -82,7 +84,9 @@ class _Run:
         sources = Sources(objects, self._desk.job.tenant_id, self._settings.allowed_roots)
         fetch = partial(sources.read, bytes_max=limits.image_bytes_max)
         validator = Validator(self._layout, limits, fetch)
-        check = BlockCheck(validator, self._layout.modality, limits.row_bytes_max)
+        check = BlockCheck(
+            validator, self._layout.modality, limits.row_bytes_max, self._content_mask()
+        )
         recorded = self._stores.chunks.chunks(self._job_id)
         with sources.open(uri, limits.source_bytes_max) as stream:
             bookmark = self._bookmark(stream, recorded)
@@ -97,6 +101,18 @@ class _Run:
             self._write(self._drafted(blocks, check, intake, drafts))
         rejects.end()
         self._finish(replace(drafts.standing, rejected=rejects.rows))
+
+    def _content_mask(self) -> ContentMask | None:
+        """Return what masks the job's contents, None where nothing is to be masked."""
+        terms, bounds = self._spec.pii, self._settings.pii
+        if terms is None:
+            return None
+        return ContentMask(
+            open_recogniser(terms, self._settings),
+            self._layout.content_field,
+            bounds.text_chars_max,
+            bounds.findings_max,
+        )
 
     def _bookmark(self, stream: BinaryIO, recorded: Sequence[Chunk]) -> Bookmark:
         """Return where to go on; raises UnreadableSource where the source is another one now."""

@@ -8,6 +8,7 @@ from typing import Literal
 from cluster.domain.ids import JobId, ModelName, TenantId, UnixSeconds
 from cluster.domain.items import Modality
 from cluster.domain.labels import LabelSet
+from cluster.domain.pii import PiiTerms
 
 
 class JobState(StrEnum):
@@ -136,6 +137,7 @@ class JobSpec:
     replicas of its own to pre-label it. `weight` is the job's share of the crowd beside other jobs.
     So long after its end the job expires, and its items and results are deleted; None stands for
     never. `traceparent` is the span of the submit (W3C Trace Context), below which the job's are.
+    `pii` says what of its texts is masked; nothing where it is None.
     """
 
     name: str
@@ -152,6 +154,7 @@ class JobSpec:
     seed: int = 0
     expires_after_s: float | None = None
     traceparent: str | None = None
+    pii: PiiTerms | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.weight <= 1_000.0:

@@ -13,10 +13,11 @@ from cluster.tracing import current_traceparent
 from cluster.upload_errors import UploadNotFound
 from cluster.upload_reader import open_upload
 from ingest.inline import InlineItem, inline_to_jsonl
+from ingest.recognisers import check_pii
 from ingest.sources import Sources
 from serve_apps.gateway.acting import Actor
 from serve_apps.gateway.quotas import check_room_for_job, quotas_of
-from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest, check, spec_of
+from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest, check, pii_terms_of, spec_of
 from serve_apps.gateway.services import Services
 
 
@@ -35,6 +36,9 @@ def submit(
         if first is not None:
             return first, True
     check(request)
+    terms = pii_terms_of(request)
+    if terms is not None:
+        check_pii(terms, services.settings)
     items = 1 if request.items is None else len(request.items)
     check_room_for_job(services, caller.tenant_id, items)
     expires_after_s = request.expires_after_s or services.settings.retention.job_ttl_s

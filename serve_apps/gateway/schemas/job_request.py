@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,6 +18,7 @@ from cluster.domain.jobs import (
     SourceFormat,
 )
 from cluster.domain.labels import LABELS_MAX, Label, LabelSet
+from cluster.domain.pii import PiiKind, PiiTerms
 from cluster.errors import InvalidField
 from serve_apps.gateway.schemas.base import Incoming, Name, Prose
 
@@ -100,6 +101,17 @@ class ItemBody(Incoming):
         return tuple(name for name in names if getattr(self, name) is not None)
 
 
+class PiiBody(Incoming):
+    """What of the texts is masked before they are stored, by placeholders such as `<PERSON_1>`.
+
+    With `unmask_for_cleared` workers with a cleared key of the tenant see what was there.
+    """
+
+    mask: Annotated[list[PiiKind], Field(min_length=1, max_length=len(get_args(PiiKind)))]
+    score_min: float = Field(PiiTerms(mask=get_args(PiiKind)).score_min, ge=0, le=1)
+    unmask_for_cleared: bool = False
+
+
 class JobRequest(Incoming):
     """A job to run; exactly one of `items`, `upload_id` and `uri` says where its items are."""
 
@@ -132,6 +144,7 @@ class JobRequest(Incoming):
     weight: float = Field(1.0, gt=0, le=1_000)
     seed: int = Field(0, ge=0, le=INT_MAX)
     expires_after_s: float | None = Field(None, ge=60, le=10 * 365 * 86_400)
+    pii: PiiBody | None = None
     items: Annotated[list[ItemBody], Field(min_length=1)] | None = None
     upload_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     uri: (
@@ -170,6 +183,7 @@ def check(request: JobRequest) -> None:
         raise InvalidField("base_model", f"{request.base_model} does not take {contents}")
     wanted = CONTENT_FIELDS[request.modality]
     _check_recipe(request)
+    _check_pii(request)
     for index, item in enumerate(request.items or ()):
         missing = next((name for name in wanted if name not in item.contents), None)
         if missing is not None:
@@ -205,6 +219,15 @@ def _check_recipe(request: JobRequest) -> None:
         raise InvalidField("recipe", "of text pairs only the head on both texts is trained")
 
 
+def _check_pii(request: JobRequest) -> None:
+    if request.pii is None:
+        return
+    if request.modality == "image":
+        raise InvalidField("pii", "is masked in texts, not in images")
+    if request.format == "manifest":
+        raise InvalidField("pii", "is not masked in manifests: their lines are given back whole")
+
+
 def _check_pair_field(request: JobRequest) -> None:
     if request.modality != "text_pair":
         if request.pair_field is not None:
@@ -238,6 +261,18 @@ def spec_of(request: JobRequest, source: Source, expires_after_s: float | None) 
         weight=request.weight,
         seed=request.seed,
         expires_after_s=expires_after_s,
+        pii=pii_terms_of(request),
+    )
+
+
+def pii_terms_of(request: JobRequest) -> PiiTerms | None:
+    """Return what a request has masked, None where it is nothing."""
+    if request.pii is None:
+        return None
+    return PiiTerms(
+        mask=tuple(dict.fromkeys(request.pii.mask)),
+        score_min=request.pii.score_min,
+        unmask_for_cleared=request.pii.unmask_for_cleared,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from cluster.domain.items import Modality
 from cluster.domain.jobs import Job, JobEvent, JobState, RecipeName
+from cluster.domain.pii import PiiKind
 from serve_apps.gateway.schemas.base import Outgoing, utc
 from serve_apps.gateway.schemas.models import local_name
 
@@ -71,6 +72,14 @@ class BudgetView(Outgoing):
     deadline_s: float | None
 
 
+class PiiView(Outgoing):
+    """What of the texts is masked, and whether cleared workers see what was there."""
+
+    mask: tuple[PiiKind, ...]
+    score_min: float
+    unmask_for_cleared: bool
+
+
 class JobView(Outgoing):
     """A job as its owner sees it; `model` names its model line under /v1/models.
 
@@ -100,6 +109,7 @@ class JobView(Outgoing):
     expires_after_s: float | None = None
     recipe: RecipeName = "auto"
     expires_at: datetime | None = None
+    pii: PiiView | None = None
 
 
 class JobPage(Outgoing):
@@ -160,6 +170,7 @@ def job_view(job: Job) -> JobView:
         failure=job.failure,
         expires_after_s=spec.expires_after_s,
         expires_at=None if job.expires_at is None else utc(job.expires_at),
+        pii=None if spec.pii is None else PiiView.model_validate(spec.pii),
     )
 
 

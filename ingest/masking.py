@@ -1,0 +1,62 @@
+"""Masks the contents of a job's rows by what a recogniser finds in them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from cluster.domain.masking import Finding, Masked, masked
+from cluster.domain.pairs import SEPARATOR
+from ingest.rows import Code, Problem
+
+
+class RecogniserFailed(Exception):
+    """A recogniser cannot say of a text what is in it; `reason` holds nothing of the text."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Recogniser(Protocol):
+    """Tells what of a text is personal data."""
+
+    def find(self, text: str) -> Sequence[Finding]:
+        """Return what is found, in any order; raises RecogniserFailed; for many threads."""
+        ...
+
+
+class ContentMask:
+    """Masks texts and pairs of them; a content that was not looked through is none.
+
+    Each text may have `chars_max` characters and each content `findings_max` findings, which
+    bounds the time a row takes and what it grows to.
+    """
+
+    def __init__(
+        self, recogniser: Recogniser, field: str, chars_max: int, findings_max: int
+    ) -> None:
+        self._recogniser, self._field = recogniser, field
+        self._chars_max, self._findings_max = chars_max, findings_max
+
+    def apply(self, content: str) -> Masked | Problem:
+        """Return a content masked, or why it cannot be."""
+        found, start = list[Finding](), 0
+        for text in content.split(SEPARATOR):
+            if len(text) > self._chars_max:
+                return self._problem(
+                    f"has {len(text):,} characters; {self._chars_max:,} can be masked"
+                )
+            try:
+                findings = self._recogniser.find(text)
+            except RecogniserFailed as failure:
+                return self._problem(f"could not be looked through: {failure.reason}")
+            found += (
+                replace(each, start=start + each.start, end=start + each.end) for each in findings
+            )
+            start += len(text) + len(SEPARATOR)
+        if len(found) > self._findings_max:
+            return self._problem(f"has more than {self._findings_max:,} parts to mask")
+        return masked(content, found)
+
+    def _problem(self, detail: str) -> Problem:
+        return Problem(self._field, Code.PII_UNMASKED, f"{self._field!r} {detail}")
