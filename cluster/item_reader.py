@@ -49,14 +49,15 @@ class ItemReader:
 
         Raises ObjectMissing where the job has no such item, or its chunk is gone.
         """
-        chunks = [self._chunk_of(job_id, position) for position in positions]
+        chunks = [self.chunk_of(job_id, position) for position in positions]
         tables = {chunk.items_path: self._table(chunk) for chunk in dict.fromkeys(chunks)}
         return tuple(
             _item_at(tables[chunk.items_path], position - chunk.first_position)
             for chunk, position in zip(chunks, positions, strict=True)
         )
 
-    def _chunk_of(self, job_id: JobId, position: Position) -> Chunk:
+    def chunk_of(self, job_id: JobId, position: Position) -> Chunk:
+        """Return the chunk that holds an item; raises ObjectMissing where the job has none."""
         with self._lock:
             known = self._jobs.get(job_id, ())
         found = _holding(known, position)

@@ -51,6 +51,11 @@ def items(job_id: JobId, chunk: int) -> str:
     return f"jobs/{job_id}/items/{chunk:06d}.parquet"
 
 
+def vault(job_id: JobId, chunk: int) -> str:
+    """Return the path of what was masked in a chunk's items, sealed."""
+    return f"jobs/{job_id}/vault/{chunk:06d}.parquet"
+
+
 def features(job_id: JobId, base_model: str, chunk: int) -> str:
     """Return the path of a chunk's frozen-encoder features."""
     return f"jobs/{job_id}/features/{slug(base_model)}/{chunk:06d}.parquet"

@@ -35,6 +35,7 @@ from cluster.tenant_ports import (
     QuotaStore,
     RetentionStore,
     UploadStore,
+    Vault,
     WebhookStore,
 )
 
@@ -351,6 +352,7 @@ class Stores:
     webhooks: WebhookStore
     deliveries: DeliveryQueue
     audit: AuditLog
+    vault: Vault
     objects: ObjectStore
     scoped: Callable[[TenantId], "Stores"] | None = None
 

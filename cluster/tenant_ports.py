@@ -1,14 +1,17 @@
-"""What Muster needs of storage for its tenants: quotas, uploads, what expires, webhooks, acts.
+"""What Muster needs of storage for its tenants: quotas, uploads, what expires, webhooks, acts,
+and what was masked of their items.
 
 See `cluster.ports`, which holds the rest of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from cluster.domain.audit import Act, AuditEntry
-from cluster.domain.ids import JobId, TenantId, UnixSeconds
+from cluster.domain.ids import JobId, Position, TenantId, UnixSeconds
+from cluster.domain.items import Chunk
 from cluster.domain.jobs import Job
+from cluster.domain.masking import Originals
 from cluster.domain.quotas import Quotas, Usage
 from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
 from cluster.domain.webhooks import Delivery, Verdict, Webhook
@@ -155,6 +158,29 @@ class DeliveryQueue(Protocol):
 
         Where its webhook is disabled by that, all that was on its way there is forgotten. Does
         nothing where the webhook is gone.
+        """
+        ...
+
+
+class Vault(Protocol):
+    """What was masked in the items of jobs, sealed, and bound to its tenant, job and place.
+
+    It is a part of what is stored of the job, and is deleted with it.
+    """
+
+    def put(
+        self, tenant_id: TenantId, chunk: Chunk, originals: Mapping[Position, Originals]
+    ) -> None:
+        """Store what was masked in a chunk, replacing what was there of it."""
+        ...
+
+    def get(
+        self, tenant_id: TenantId, chunk: Chunk, positions: Sequence[Position]
+    ) -> Mapping[Position, Originals]:
+        """Return what was masked at some places of a chunk; those without anything are left out.
+
+        Raises ObjectMissing where nothing was stored of the chunk, and SecretUnreadable where it
+        was changed or is not this tenant's.
         """
         ...
 

@@ -1,12 +1,16 @@
 """Chunks of items as Parquet objects, each with the bookmark that stands after it."""
 
+import json
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster import paths
-from cluster.domain.ids import JobId
+from cluster.domain.ids import JobId, Position
 from cluster.domain.items import Chunk, Modality
+from cluster.domain.masking import Originals
 from cluster.errors import UnreadableSource
 from cluster.ports import ObjectStore
 from ingest.bookmark import Bookmark
@@ -56,6 +60,16 @@ def write_chunk(objects: ObjectStore, job_id: JobId, draft: Draft, modality: Mod
             column_encoding={"position": "DELTA_BINARY_PACKED", "line": "DELTA_BINARY_PACKED"},
         )
     return chunk
+
+
+def originals_of(draft: Draft) -> Mapping[Position, Originals]:
+    """Return what was masked in a draft, by the positions its items will have."""
+    first = draft.before.items
+    return {
+        Position(first + row): json.loads(found)
+        for row, found in enumerate(draft.items["originals"].to_pylist())
+        if found is not None
+    }
 
 
 def read_bookmark(objects: ObjectStore, chunk: Chunk, uri: str) -> Bookmark:

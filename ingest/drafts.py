@@ -20,7 +20,8 @@ from ingest.rows import Integers, Place
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Draft:
     """A chunk that is not written yet: its items, with the columns `line, item_id, content,
-    content_hash`, and where the ingest stands before and after it."""
+    content_hash`, of masked ones `originals` too, and where the ingest stands before and after
+    it."""
 
     items: pa.Table
     before: Bookmark

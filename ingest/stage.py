@@ -17,7 +17,7 @@ from cluster.settings import Settings
 from ingest.blocks import UnreadBlock
 from ingest.bookmark import Bookmark, SourceMark
 from ingest.checked import BlockCheck, Checked
-from ingest.chunks import read_bookmark, recall, write_chunk
+from ingest.chunks import originals_of, read_bookmark, recall, write_chunk
 from ingest.drafts import Draft, Drafts
 from ingest.intake import Intake
 from ingest.masking import ContentMask
@@ -140,11 +140,14 @@ class _Run:
         yield from drafts.end()
 
     def _write(self, drafts: Iterator[Draft]) -> None:
-        """Store chunks and record them in order."""
+        """Store chunks, with what was masked in them if it is kept, and record them in order."""
+        pii = self._spec.pii
 
         def written(draft: Draft) -> tuple[Chunk, Bookmark]:
             modality = self._spec.modality
             chunk = write_chunk(self._stores.objects, self._job_id, draft, modality)
+            if pii is not None and pii.unmask_for_cleared:
+                self._stores.vault.put(self._desk.job.tenant_id, chunk, originals_of(draft))
             _give_back()
             return chunk, draft.after
 

@@ -39,7 +39,7 @@ class Seals:
 
     def seal(self, secret: str, place: str) -> str:
         """Return a secret as it may be stored at a place, another text each time."""
-        own_key = AESGCM.generate_key(_KEY_BYTES * 8)
+        own_key = Envelope.new_key()
         return self._sealed(own_key, _encrypted(AESGCM(own_key), secret.encode(), place), place)
 
     def open(self, stored: str, place: str) -> str:
@@ -75,6 +75,26 @@ class Seals:
         if key is None:
             raise SecretUnreadable(place, f"key {key_id} is not among the encryption keys")
         return _decrypted(key.cipher, urlsafe_b64decode(wrapped), place), urlsafe_b64decode(text)
+
+
+class Envelope:
+    """Seals many contents under one key, itself to be sealed by `Seals`; for many threads."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    @staticmethod
+    def new_key() -> bytes:
+        """Return a random key."""
+        return AESGCM.generate_key(_KEY_BYTES * 8)
+
+    def seal(self, content: bytes, place: str) -> bytes:
+        """Return a content as it may be stored at a place, other bytes each time."""
+        return _encrypted(self._cipher, content, place)
+
+    def open(self, sealed: bytes, place: str) -> bytes:
+        """Return the content; raises SecretUnreadable where it was changed or is of elsewhere."""
+        return _decrypted(self._cipher, sealed, place)
 
 
 def _key(secret: bytes) -> _Key:

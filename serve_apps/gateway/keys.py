@@ -16,6 +16,7 @@ from typing import get_args
 from cluster.domain.access import Caller, KeyRecord, Role
 from cluster.domain.audit import MUSTER, Act
 from cluster.domain.ids import KeyId, TenantId, UnixSeconds
+from cluster.domain.pii import Clearance
 from cluster.errors import Unauthenticated
 from cluster.ports import KeyStore
 
@@ -35,7 +36,12 @@ class MintedKey:
 
 
 def mint(
-    key_id: KeyId, tenant_id: TenantId, role: Role, now: UnixSeconds, randomness: bytes
+    key_id: KeyId,
+    tenant_id: TenantId,
+    role: Role,
+    now: UnixSeconds,
+    randomness: bytes,
+    clearances: frozenset[Clearance] = frozenset(),
 ) -> MintedKey:
     """Return a key made of 32 random bytes; nothing is stored.
 
@@ -51,6 +57,7 @@ def mint(
         tenant_id=tenant_id,
         role=role,
         created_at=now,
+        clearances=clearances,
     )
     return MintedKey(record=record, text=text)
 
@@ -71,7 +78,12 @@ class PresentedKey:
         genuine = hmac.compare_digest(stored, _digest(self.secret))
         if record is None or record.revoked or not genuine:
             raise Unauthenticated
-        return Caller(key_id=record.key_id, tenant_id=record.tenant_id, role=record.role)
+        return Caller(
+            key_id=record.key_id,
+            tenant_id=record.tenant_id,
+            role=record.role,
+            clearances=record.clearances,
+        )
 
 
 def presented_key(authorization: str | None) -> PresentedKey:

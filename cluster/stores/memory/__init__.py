@@ -13,6 +13,8 @@ from cluster.stores.memory.tenants import MemoryQuotas, MemoryRetention
 from cluster.stores.memory.uploads import MemoryUploads
 from cluster.stores.memory.webhooks import MemoryWebhooks
 from cluster.stores.memory.work import MemoryAnswers, MemoryPartitions
+from cluster.stores.sealing import Envelope, Seals
+from cluster.stores.vault import SealedVault
 
 
 def memory_stores(objects: ObjectStore) -> Stores:
@@ -41,5 +43,6 @@ def memory_stores(objects: ObjectStore) -> Stores:
         webhooks=webhooks,
         deliveries=webhooks,
         audit=audit,
+        vault=SealedVault(objects, Seals([Envelope.new_key()])),
         objects=objects,
     )

@@ -23,6 +23,7 @@ from cluster.stores.sql.people import SqlKeys, SqlWorkers
 from cluster.stores.sql.tenants import SqlQuotas, SqlRetention
 from cluster.stores.sql.uploads import SqlUploads
 from cluster.stores.sql.webhooks import SqlDeliveries, SqlWebhooks
+from cluster.stores.vault import SealedVault
 
 TENANTS_KEPT = 1_000
 """Of the last ones the stores are kept: to make them takes longer than a query."""
@@ -53,6 +54,7 @@ def sql_stores(database: Database, objects: ObjectStore, seals: Seals) -> Stores
         webhooks=SqlWebhooks(database, seals),
         deliveries=SqlDeliveries(database, seals),
         audit=SqlAudit(database),
+        vault=SealedVault(objects, seals),
         objects=objects,
         scoped=of_tenant,
     )

@@ -67,15 +67,16 @@ class SqlKeys:
 
     def add(self, record: KeyRecord, act: Act | None = None) -> None:
         """Store a key; storing the same key id again replaces nothing."""
+        row = {**asdict(record), "clearances": dump_names(record.clearances)}
         with self._database.writing("add key") as connection:
-            insert_if_new(connection, schema.keys, asdict(record))
+            insert_if_new(connection, schema.keys, row)
             note(connection, act)
 
     def find(self, key_id: KeyId) -> KeyRecord | None:
         """Return a key by its public id."""
         with self._database.reading() as connection:
             row = connection.execute(_KEY_BY_ID, {"key_id": key_id}).mappings().one_or_none()
-        return None if row is None else KeyRecord(**row)
+        return None if row is None else _record_of(row)
 
     def revoke(self, key_id: KeyId, act: Act | None = None) -> None:
         """Make a key useless from now on; revoking an unknown one changes nothing."""
@@ -88,3 +89,8 @@ class SqlKeys:
 def _profile_of(row: RowMapping) -> WorkerProfile:
     columns: dict[str, Any] = {**row, "skills": load_names(row["skills"])}
     return WorkerProfile(**columns)
+
+
+def _record_of(row: RowMapping) -> KeyRecord:
+    columns: dict[str, Any] = {**row, "clearances": load_names(row["clearances"])}
+    return KeyRecord(**columns)

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-HEAD = "0010"
+HEAD = "0011"
 """The migration that makes a database fit these tables."""
 
 KEY: TypeEngine[str] = String().with_variant(TEXT(collation="C"), "postgresql")
@@ -189,6 +189,7 @@ keys = Table(
     _col("role", String()),
     _col("created_at", Float(53)),
     _col("revoked", Boolean()),
+    _col("clearances", Text()),
 )
 
 models = Table(

@@ -9,7 +9,7 @@ from serve_apps.gateway.access import Wired, require_role
 from serve_apps.gateway.acting import Acting
 from serve_apps.gateway.keys import SECRET_BYTES, mint
 from serve_apps.gateway.known_keys import KnownKeys
-from serve_apps.gateway.schemas.keys import KeyRequest, KeyView, key_view
+from serve_apps.gateway.schemas.keys import KeyRequest, KeyView, check_clearances, key_view
 from serve_apps.gateway.strict_json import StrictJsonRoute
 
 router = APIRouter(
@@ -23,12 +23,14 @@ router = APIRouter(
 @router.post("", status_code=201)
 def issue_key(request: KeyRequest, services: Wired, actor: Acting) -> KeyView:
     """Issue a key; its text is in this response and nowhere else."""
+    check_clearances(request)
     minted = mint(
         KeyId(services.new_id()),
         TenantId(request.tenant_id),
         request.role,
         services.clock.now(),
         services.random_bytes(SECRET_BYTES),
+        frozenset(request.clearances),
     )
     act = actor.act("key.issue", minted.record.key_id, request)
     services.stores.keys.add(minted.record, act)

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, Path
 from allocation.ports import Offer, Outcome
 from cluster.domain.access import Caller
 from cluster.domain.ids import WorkerId
+from cluster.domain.masking import unmasked
 from cluster.domain.work import WorkerProfile
 from cluster.errors import TooLarge, WorkerNotFound
 from serve_apps.gateway.access import Authenticated, Wired, require_role
-from serve_apps.gateway.acting import Acting
+from serve_apps.gateway.acting import Acting, Actor
 from serve_apps.gateway.pages import Cursor, limit_of
 from serve_apps.gateway.problems import pointer_to, problem_of
 from serve_apps.gateway.schemas.base import FieldError
@@ -36,6 +37,7 @@ from serve_apps.gateway.schemas.work import (
 )
 from serve_apps.gateway.services import Services
 from serve_apps.gateway.strict_json import StrictJsonRoute
+from serve_apps.gateway.unmasking import originals_of
 
 router = APIRouter(
     prefix="/v1/workers",
@@ -98,11 +100,11 @@ def show_worker(worker: Own, services: Wired) -> WorkerDetail:
 
 
 @router.post("/{worker_id}/claims")
-def claim(request: ClaimRequest, worker: Own, services: Wired) -> OfferList:
+def claim(request: ClaimRequest, worker: Own, actor: Acting, services: Wired) -> OfferList:
     """Lease up to `count` items to the worker; an empty list means: ask again a little later."""
     _bound("count", request.count, services)
     offers = services.crowd.claim(worker, request.count)
-    return OfferList(offers=_offer_views(offers, services))
+    return OfferList(offers=_offer_views(offers, worker, actor, services))
 
 
 @router.post("/{worker_id}/answers")
@@ -140,9 +142,10 @@ def _bound(what: str, count: int, services: Services) -> None:
         raise TooLarge(what, count, claim_max, "entries")
 
 
-def _offer_views(offers: tuple[Offer, ...], services: Services) -> tuple[OfferView, ...]:
-    jobs = {offer.job_id for offer in offers}
-    specs = {job_id: services.stores.jobs.load(job_id).spec for job_id in jobs}
+def _offer_views(
+    offers: tuple[Offer, ...], worker: WorkerProfile, actor: Actor, services: Services
+) -> tuple[OfferView, ...]:
+    jobs = {job_id: services.stores.jobs.load(job_id) for job_id in {o.job_id for o in offers}}
     items = {
         (job_id, item.position): item
         for job_id in jobs
@@ -150,10 +153,15 @@ def _offer_views(offers: tuple[Offer, ...], services: Services) -> tuple[OfferVi
             job_id, [offer.position for offer in offers if offer.job_id == job_id]
         )
     }
-    return tuple(
-        offer_view(offer, specs[offer.job_id], items[offer.job_id, offer.position].content)
-        for offer in offers
-    )
+    originals = originals_of(offers, jobs, worker.worker_id, actor, services)
+    views = list[OfferView]()
+    for offer in offers:
+        place = offer.job_id, offer.position
+        content = items[place].content
+        if place in originals and isinstance(content, str):
+            content = unmasked(content, originals[place])
+        views.append(offer_view(offer, jobs[offer.job_id].spec, content))
+    return tuple(views)
 
 
 def _result(index: int, outcome: Outcome) -> AnswerResult:

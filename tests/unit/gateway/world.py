@@ -104,7 +104,13 @@ class World:
         return self.services.settings.data_dir / "inbox"
 
     @classmethod
-    def of(cls, stores: Stores, folder: Path, limits: Limits = LIMITS) -> Self:
+    def of(
+        cls,
+        stores: Stores,
+        folder: Path,
+        limits: Limits = LIMITS,
+        encryption_keys: tuple[str, ...] = (),
+    ) -> Self:
         clock, numbers = ManualClock(), count()
         service = shard(stores, clock)
         random_bytes = partial(_numbered_bytes, numbers)
@@ -115,6 +121,7 @@ class World:
             data_dir=folder,
             limits=limits,
             allowed_roots=(f"file://{folder / 'inbox'}",),
+            encryption_keys=encryption_keys,
         )
         services = Services(
             stores=stores,

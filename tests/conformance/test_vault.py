@@ -1,0 +1,86 @@
+"""`Vault`: what was masked, for nobody but the job it was masked in."""
+
+from dataclasses import replace
+
+import pytest
+
+from cluster import paths
+from cluster.domain.ids import JobId, TenantId
+from cluster.domain.items import Chunk
+from cluster.errors import ObjectMissing
+from cluster.ports import ObjectStore, Stores
+from cluster.stores.sealing import Seals
+from cluster.stores.vault import SealedVault
+from cluster.tenant_errors import SecretUnreadable
+
+ACME, RIVAL = TenantId("acme"), TenantId("rival")
+JOB = JobId("job-1")
+CHUNK = Chunk(job_id=JOB, number=1, first_position=10, rows=5, items_path=paths.items(JOB, 1))
+ORIGINALS = {
+    10: {"<EMAIL_ADDRESS_1>": "ann@example.com"},
+    13: {"<PERSON_1>": "Zoë", "<PERSON_2>": 'O"Neil\n'},
+}
+KEYS = (b"a" * 32, b"b" * 32)
+
+
+@pytest.fixture
+def vault(objects: ObjectStore) -> SealedVault:
+    return SealedVault(objects, Seals(KEYS[:1]))
+
+
+def test_what_was_masked_comes_back_by_place(stores: Stores) -> None:
+    stores.vault.put(ACME, CHUNK, ORIGINALS)
+    assert stores.vault.get(ACME, CHUNK, [13, 11]) == {13: ORIGINALS[13]}
+    assert stores.vault.get(ACME, CHUNK, list(range(10, 15))) == ORIGINALS
+    assert stores.vault.get(ACME, CHUNK, []) == {}
+
+
+def test_a_chunk_in_which_nothing_was_masked_is_told_from_one_that_is_missing(
+    vault: SealedVault,
+) -> None:
+    vault.put(ACME, CHUNK, {})
+    assert vault.get(ACME, CHUNK, [10]) == {}
+    with pytest.raises(ObjectMissing):
+        vault.get(ACME, replace(CHUNK, number=2), [10])
+
+
+def test_nothing_of_it_can_be_read_where_it_is_stored(
+    vault: SealedVault, objects: ObjectStore
+) -> None:
+    vault.put(ACME, CHUNK, ORIGINALS)
+    stored = objects.read(paths.vault(JOB, 1))
+    for secret in ("ann@example.com", "EMAIL_ADDRESS", "PERSON", "Neil"):
+        assert secret.encode() not in stored
+
+
+def test_putting_it_again_replaces_it(vault: SealedVault, objects: ObjectStore) -> None:
+    vault.put(ACME, CHUNK, ORIGINALS)
+    before = objects.read(paths.vault(JOB, 1))
+    vault.put(ACME, CHUNK, {10: ORIGINALS[10]})
+    assert vault.get(ACME, CHUNK, [10, 13]) == {10: ORIGINALS[10]}
+    assert objects.read(paths.vault(JOB, 1)) != before
+
+
+def test_it_opens_for_its_own_tenant_job_and_chunk_alone(
+    vault: SealedVault, objects: ObjectStore
+) -> None:
+    # Given a vault whose bytes somebody has put into the places of others
+    vault.put(ACME, CHUNK, ORIGINALS)
+    stored = objects.read(paths.vault(JOB, 1))
+    other_job, other_chunk = replace(CHUNK, job_id=JobId("job-2")), replace(CHUNK, number=2)
+    objects.write(paths.vault(other_job.job_id, 1), stored)
+    objects.write(paths.vault(JOB, 2), stored)
+    # When it is asked for as theirs, it does not open
+    for tenant_id, chunk in ((RIVAL, CHUNK), (ACME, other_job), (ACME, other_chunk)):
+        with pytest.raises(SecretUnreadable):
+            vault.get(tenant_id, chunk, [10])
+
+
+def test_it_opens_under_an_older_key_and_not_without_it(
+    vault: SealedVault, objects: ObjectStore
+) -> None:
+    vault.put(ACME, CHUNK, ORIGINALS)
+    rotated = SealedVault(objects, Seals((KEYS[1], KEYS[0])))
+    assert rotated.get(ACME, CHUNK, [10]) == {10: ORIGINALS[10]}
+    with pytest.raises(SecretUnreadable):
+        SealedVault(objects, Seals(KEYS[1:])).get(ACME, CHUNK, [10])
