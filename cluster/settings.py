@@ -159,9 +159,9 @@ class IngestSettings(_Branch):
 class PiiSettings(_Branch):
     """How personal data is recognised in the texts of jobs that mask it (extra `pii`).
 
-    Names of persons and places are recognised by `spacy_model`, an installed package or a folder, of
-    `language`; without one no job may ask for them. Phone numbers are those of `phone_regions`. A
-    text over `text_chars_max`, or an item with over `findings_max` parts to mask, is rejected.
+    Names of persons and places are recognised by `spacy_model`, an installed package or a folder,
+    of `language`; without one no job may ask for them. Phone numbers are those of `phone_regions`.
+    A text over `text_chars_max`, or an item with over `findings_max` parts to mask, is rejected.
     """
 
     spacy_model: str = ""

@@ -78,9 +78,7 @@ def _merged(findings: Sequence[Finding]) -> list[Finding]:
     return spans
 
 
-def _repeats(
-    text: str, findings: Sequence[Finding], spans: Sequence[Finding]
-) -> Iterator[Finding]:
+def _repeats(text: str, findings: Sequence[Finding], spans: Sequence[Finding]) -> Iterator[Finding]:
     """Yield where between some spans of a text stands what was found in it."""
     first = {text[each.start : each.end]: each for each in reversed(findings)}
     gaps = list(_gaps(text, spans))

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cluster.domain.items import Modality
 from cluster.domain.jobs import RecipeName, SourceFormat
+from cluster.domain.pii import PiiKind
 from cluster.errors import InvalidField
 from serve_apps.cli.follow import finish, follow
 from serve_apps.cli.options import DEFAULT_URL, AsJson, Key, Url, checked, connected
@@ -21,6 +22,7 @@ from serve_apps.gateway.schemas.job_request import (
     GoalBody,
     JobRequest,
     LabelBody,
+    PiiBody,
 )
 
 _FORMATS: Mapping[str, SourceFormat] = {
@@ -51,6 +53,12 @@ Recipe = Annotated[
 Dedicated = Annotated[
     bool, typer.Option("--dedicated", help="Pre-label on replicas of the job's own")
 ]
+Masked = Annotated[
+    list[PiiKind] | None, typer.Option(help="A kind of personal data to mask in the texts")
+]
+Unmasked = Annotated[
+    bool, typer.Option("--unmask-for-cleared", help="Show cleared workers what was masked")
+]
 RetryKey = Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same job")]
 
 
@@ -77,6 +85,8 @@ def submit(
     base_model: BaseModelName = None,
     recipe: Recipe = "auto",
     dedicated: Dedicated = False,
+    mask: Masked = None,
+    unmask_for_cleared: Unmasked = False,
     weight: Annotated[float, typer.Option(help="Share of the crowd beside other jobs")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of everything random in the job")] = 0,
     retry_key: RetryKey = None,
@@ -109,7 +119,10 @@ def submit(
             id_field=id_field,
             content_field=content_field,
             pair_field=pair_field,
+            pii=PiiBody(mask=mask, unmask_for_cleared=unmask_for_cleared) if mask else None,
         )
+        if unmask_for_cleared and not mask:
+            raise InvalidField("unmask_for_cleared", "is nothing without --mask")
         if not _is_uri(source) and not Path(source).is_file():
             raise InvalidField("source", f"there is no file {source}")
     with connected(url, key, as_json=as_json) as client:

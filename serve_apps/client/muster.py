@@ -12,6 +12,7 @@ import httpx
 from httpx_sse import EventSource
 
 from cluster.domain.access import Role
+from cluster.domain.pii import Clearance
 from serve_apps.client.calls import (
     CURSOR_PAGE_ROWS,
     JSON_HEADERS,
@@ -358,9 +359,11 @@ class MusterClient:
         sent = self._calls.send("PUT", path, body=json_of(quotas), headers=JSON_HEADERS)
         return QuotaView.model_validate_json(sent.content)
 
-    def issue_key(self, tenant_id: str, role: Role) -> KeyView:
+    def issue_key(
+        self, tenant_id: str, role: Role, clearances: Sequence[Clearance] = ()
+    ) -> KeyView:
         """Issue an API key (with an admin key); its text is in this reply only."""
-        request = KeyRequest(tenant_id=tenant_id, role=role)
+        request = KeyRequest(tenant_id=tenant_id, role=role, clearances=list(clearances))
         return self._calls.post(KeyView, "/v1/keys", request, repeatable=False)
 
     def revoke_key(self, key_id: str) -> None:

@@ -17,7 +17,13 @@ from ingest.recognisers import check_pii
 from ingest.sources import Sources
 from serve_apps.gateway.acting import Actor
 from serve_apps.gateway.quotas import check_room_for_job, quotas_of
-from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest, check, pii_terms_of, spec_of
+from serve_apps.gateway.schemas.job_request import (
+    ItemBody,
+    JobRequest,
+    check,
+    pii_terms_of,
+    spec_of,
+)
 from serve_apps.gateway.services import Services
 
 

@@ -45,9 +45,7 @@ def originals_of(
         mine = [offer for offer in offers if offer.job_id == job.job_id]
         here = _opened(job, [offer.position for offer in mine], services)
         if here:
-            shown = Unmasking(
-                worker_id=worker_id, job_id=job.job_id, positions=tuple(sorted(here))
-            )
+            shown = Unmasking(worker_id=worker_id, job_id=job.job_id, positions=tuple(sorted(here)))
             services.stores.audit.append(actor.act("item.unmask", job.job_id, shown))
             found |= {(job.job_id, position): originals for position, originals in here.items()}
     return found

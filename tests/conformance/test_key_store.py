@@ -22,6 +22,15 @@ def test_storing_a_key_again_replaces_nothing(stores: Stores) -> None:
     assert stores.keys.find(KeyId("key-1")) == samples.api_key()
 
 
+def test_what_a_key_is_cleared_for_is_stored_with_it(stores: Stores) -> None:
+    cleared = replace(samples.api_key(), role="worker", clearances=frozenset({"pii"}))
+    stores.keys.add(cleared)
+
+    assert stores.keys.find(KeyId("key-1")) == cleared
+    stores.keys.revoke(KeyId("key-1"))
+    assert stores.keys.find(KeyId("key-1")) == replace(cleared, revoked=True)
+
+
 def test_a_revoked_key_stays_revoked(stores: Stores) -> None:
     stores.keys.add(samples.api_key())
     stores.keys.add(samples.api_key("key-2"))

@@ -16,7 +16,7 @@ class KeyRequest(Incoming):
 
     tenant_id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
     role: Role
-    clearances: Annotated[list[Clearance], Field(max_length=len(get_args(Clearance)))] = []
+    clearances: list[Clearance] = Field(default=[], max_length=len(get_args(Clearance)))
 
 
 class KeyView(Outgoing):

@@ -288,6 +288,17 @@ def test_a_worker_is_shown_with_its_figures(muster: Muster, world: World, url: s
     assert muster("workers", "show", "wrk-0", role="worker").exit_code == 3
 
 
+def test_a_workers_key_is_cleared_when_it_is_issued(muster: Muster) -> None:
+    issue = ("keys", "issue", "hooli", "worker", "--clearance", "pii", "--json")
+    assert last_json(muster(*issue, role="admin"))["clearances"] == ["pii"]
+
+
+def test_unmasking_what_is_not_masked_is_wrong_use(muster: Muster, items: Path) -> None:
+    asked = muster("submit", items, "--labels", "a,b", "--unmask-for-cleared")
+    assert asked.exit_code == 2
+    assert "nothing without --mask" in asked.stderr
+
+
 def test_models_and_keys(muster: Muster) -> None:
     assert last_json(muster("models", "list", "--json")) == {"models": [], "next_cursor": None}
     assert muster("models", "live", "none").exit_code == 3

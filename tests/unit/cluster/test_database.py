@@ -24,6 +24,7 @@ from cluster.stores.sql.jobs import SqlJobs
 from cluster.stores.sql.ledger import SqlChunks
 from cluster.stores.sql.lines import SqlLines
 from cluster.stores.sql.models import SqlModels
+from cluster.stores.sql.people import SqlKeys
 from cluster.stores.sql.schema import HEAD, metadata
 from cluster.stores.sql.tenants import SqlQuotas, SqlRetention
 from cluster.stores.upgrade import migration_config, upgrade
@@ -229,6 +230,27 @@ def test_jobs_of_before_there_were_wishes_have_none_and_lose_them_on_the_way_bac
     assert SqlJobs(database).load(job.job_id) == job
     assert SqlQuotas(database).usage(samples.TENANT).items == job.progress.items
     assert SqlRetention(database).is_source(samples.TENANT, job.spec.source.uri)
+    database.close()
+
+
+def test_keys_of_before_there_were_clearances_have_none_and_lose_them_on_the_way_back(
+    path: Path,
+) -> None:
+    # Given a database of before with a key that was cleared
+    database = Database(f"sqlite:///{path}")
+    upgrade(database)
+    key = samples.api_key()
+    SqlKeys(database).add(replace(key, clearances=frozenset({"pii"})))
+    with database.writing("downgrade") as connection:
+        command.downgrade(migration_config(connection), "0010")
+        columns = {found["name"] for found in inspect(connection).get_columns("api_keys")}
+        assert "clearances" not in columns
+
+    # When it is brought up to date
+    upgrade(database)
+
+    # Then the key is all there, and cleared for nothing
+    assert SqlKeys(database).find(key.key_id) == key
     database.close()
 
 

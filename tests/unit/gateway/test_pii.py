@@ -145,22 +145,21 @@ def test_what_cannot_be_masked_here_is_refused_and_nothing_is_stored(
 
 @needs_presidio
 def test_cleared_workers_of_the_tenant_see_what_was_there_and_nobody_else(sealing: World) -> None:
-    # Given a job that lets cleared workers see, and workers with and without, also another tenant's
-    job_id = submitted(sealing, pii=UNMASKED_FOR_CLEARED)
-    cleared = Crew.with_key(sealing, cleared_key(sealing))
-    plain = Crew.with_key(sealing, sealing.key("worker"))
-    rival = Crew.with_key(sealing, cleared_key(sealing, "umbrella"))
-    admins = Crew.with_key(sealing, sealing.key("admin"))
-
-    def crowd_answers() -> None:
-        for worker in (cleared, plain, rival, admins):
-            worker.work()
-
-    # When it runs to its end
-    run_job(sealing, job_id, meanwhile=crowd_answers)
-    # Then the cleared one alone has seen what was there
-    assert cleared.shown == {item["text"] for item in ITEMS}
-    assert plain.shown == rival.shown == admins.shown == MASKED
+    # Given jobs that let cleared workers see, each with one worker
+    originals = {str(item["text"]) for item in ITEMS}
+    cleared, rivals = cleared_key(sealing), cleared_key(sealing, "umbrella")
+    for key, expected in (
+        (cleared, originals),
+        (sealing.key("worker"), MASKED),
+        (sealing.key("admin"), MASKED),
+        (rivals, MASKED),
+    ):
+        job_id = submitted(sealing, pii=UNMASKED_FOR_CLEARED)
+        worker = Crew.with_key(sealing, key)
+        # When they run to their end
+        run_job(sealing, job_id, meanwhile=worker.work)
+        # Then a cleared worker of the tenant has seen what was there, any other placeholders
+        assert worker.shown == expected
     # And it is stored sealed, beside chunks without it
     objects = sealing.stores.objects
     assert paths.vault(JobId(job_id), 0) in set(objects.list(f"jobs/{job_id}"))
