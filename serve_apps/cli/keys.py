@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from cluster.domain.access import Role
-from cluster.domain.pii import Clearance
 from serve_apps.cli.options import DEFAULT_URL, AsJson, Key, Url, connected
 from serve_apps.cli.output import show_json, show_table
 
@@ -14,16 +13,16 @@ def issue_key(
     tenant: Annotated[str, typer.Argument(help="Whose key it shall be")],
     role: Annotated[Role, typer.Argument(help="What it may do")],
     *,
-    clearance: Annotated[
-        list[Clearance] | None, typer.Option(help="What a worker's key is cleared for")
-    ] = None,
+    cleared: Annotated[
+        bool, typer.Option("--cleared", help="For workers: see what its tenant's jobs mask")
+    ] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
     """Issue an API key (with an admin key); it is shown this once."""
     with connected(url, key, as_json=as_json) as client:
-        issued = client.issue_key(tenant, role, clearance or ())
+        issued = client.issue_key(tenant, role, ("pii",) if cleared else ())
     if as_json:
         show_json(issued)
     else:

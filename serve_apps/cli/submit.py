@@ -10,7 +10,6 @@ from rich.console import Console
 
 from cluster.domain.items import Modality
 from cluster.domain.jobs import RecipeName, SourceFormat
-from cluster.domain.pii import PiiKind
 from cluster.errors import InvalidField
 from serve_apps.cli.follow import finish, follow
 from serve_apps.cli.options import DEFAULT_URL, AsJson, Key, Url, checked, connected
@@ -54,7 +53,7 @@ Dedicated = Annotated[
     bool, typer.Option("--dedicated", help="Pre-label on replicas of the job's own")
 ]
 Masked = Annotated[
-    list[PiiKind] | None, typer.Option(help="A kind of personal data to mask in the texts")
+    str, typer.Option(help="Kinds of personal data to mask in the texts, separated by commas")
 ]
 Unmasked = Annotated[
     bool, typer.Option("--unmask-for-cleared", help="Show cleared workers what was masked")
@@ -85,7 +84,7 @@ def submit(
     base_model: BaseModelName = None,
     recipe: Recipe = "auto",
     dedicated: Dedicated = False,
-    mask: Masked = None,
+    mask: Masked = "",
     unmask_for_cleared: Unmasked = False,
     weight: Annotated[float, typer.Option(help="Share of the crowd beside other jobs")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of everything random in the job")] = 0,
@@ -119,12 +118,9 @@ def submit(
             id_field=id_field,
             content_field=content_field,
             pair_field=pair_field,
-            pii=PiiBody(mask=mask, unmask_for_cleared=unmask_for_cleared) if mask else None,
+            pii=_pii(mask, unmask_for_cleared=unmask_for_cleared),
         )
-        if unmask_for_cleared and not mask:
-            raise InvalidField("unmask_for_cleared", "is nothing without --mask")
-        if not _is_uri(source) and not Path(source).is_file():
-            raise InvalidField("source", f"there is no file {source}")
+        _check_source(source)
     with connected(url, key, as_json=as_json) as client:
         if request.uri is None:
             request = _uploaded(client, request, Path(source))
@@ -135,6 +131,20 @@ def submit(
             show_json(job)
         else:
             show_job(job)
+
+
+def _pii(kinds: str, *, unmask_for_cleared: bool) -> PiiBody | None:
+    """Return what is to be masked; raises ValidationError for a kind that is none."""
+    names = [kind.strip() for kind in kinds.split(",") if kind.strip()]
+    if not names and unmask_for_cleared:
+        raise InvalidField("unmask_for_cleared", "is nothing without --mask")
+    asked = {"mask": names, "unmask_for_cleared": unmask_for_cleared}
+    return PiiBody.model_validate(asked) if names else None
+
+
+def _check_source(source: str) -> None:
+    if not _is_uri(source) and not Path(source).is_file():
+        raise InvalidField("source", f"there is no file {source}")
 
 
 def _is_uri(source: str) -> bool:

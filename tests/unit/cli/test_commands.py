@@ -289,7 +289,7 @@ def test_a_worker_is_shown_with_its_figures(muster: Muster, world: World, url: s
 
 
 def test_a_workers_key_is_cleared_when_it_is_issued(muster: Muster) -> None:
-    issue = ("keys", "issue", "hooli", "worker", "--clearance", "pii", "--json")
+    issue = ("keys", "issue", "hooli", "worker", "--cleared", "--json")
     assert last_json(muster(*issue, role="admin"))["clearances"] == ["pii"]
 
 
@@ -297,6 +297,7 @@ def test_unmasking_what_is_not_masked_is_wrong_use(muster: Muster, items: Path) 
     asked = muster("submit", items, "--labels", "a,b", "--unmask-for-cleared")
     assert asked.exit_code == 2
     assert "nothing without --mask" in asked.stderr
+    assert muster("submit", items, "--labels", "a,b", "--mask", "NAMES").exit_code == 2
 
 
 def test_models_and_keys(muster: Muster) -> None:

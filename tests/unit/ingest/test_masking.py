@@ -10,7 +10,7 @@ from ingest.blocks import Block
 from ingest.checked import BlockCheck
 from ingest.digests import digests_of
 from ingest.masking import ContentMask, RecogniserFailed
-from ingest.rows import Problem, Row
+from ingest.rows import Code, Problem, Row
 from ingest.validate import Validator
 from tests.unit.ingest.support import layout
 
@@ -54,7 +54,7 @@ def test_what_cannot_be_masked_is_refused_by_a_problem_that_tells_nothing_of_it(
         ("1 2 3 4", "'text' has more than 3 parts to mask"),
         ("4711 " * 21, "'text' has 105 characters; 100 can be masked"),
     ):
-        assert mask_of().apply(content) == Problem("text", "pii-unmasked", detail)
+        assert mask_of().apply(content) == Problem("text", Code.PII_UNMASKED, detail)
 
 
 def test_a_row_that_cannot_be_masked_costs_no_other() -> None:
