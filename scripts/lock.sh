@@ -16,6 +16,6 @@ lock() {
     -o "locks/$name.txt"
 }
 
-lock service postgres traces
+lock service pii postgres traces
 lock demo demo
 lock dev demo dev

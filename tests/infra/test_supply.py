@@ -19,7 +19,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS: Mapping[str, Sequence[str]] = {
-    "service": ("postgres", "traces"),
+    "service": ("pii", "postgres", "traces"),
     "demo": ("demo",),
     "dev": ("demo", "dev"),
 }
