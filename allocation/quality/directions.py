@@ -12,7 +12,7 @@ Features = npt.NDArray[np.float32]
 Axes = npt.NDArray[np.float32]
 
 DIMENSIONS = 32
-"""On the sentences of docs/predictions.md these foretell as well as all 384."""
+"""On the sentences of docs/predictions.md these foretold as well as all 384 of an embedding."""
 
 SAMPLE_ROWS = 2_000
 
