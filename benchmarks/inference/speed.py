@@ -30,6 +30,7 @@ TIMED, PEER_TIMED, PEER_TIMED_WHERE_MANY = 20, 3, 1
 MANY_ANSWERS = 5_000_000
 
 BATCH_ANSWERS = 10_000
+ONLINE_GOAL_LABELS, ONLINE_GOAL = 2, 2.0
 NEVER = -np.inf
 
 
@@ -106,7 +107,11 @@ def online_figures(answers: int, labels: int) -> Iterator[Figure]:
     size = f"online, {answers / 1e6:g}M answers, K={labels}"
     gap = given.accuracy(batch) - given.accuracy(swept.posterior)
     before = given.accuracy(batch) - given.accuracy(online.posterior)
-    yield at_least(size, answers / online_s / 1e6, "M events/s", 2.0 if labels == 2 else 0.0)
+    rate = answers / online_s / 1e6
+    if labels == ONLINE_GOAL_LABELS:
+        yield at_least(size, rate, "M events/s", ONLINE_GOAL)
+    else:
+        yield informing(size, rate, "M events/s")
     yield informing(f"{size}: accuracy below the fit of all", 100 * before, "points")
     yield at_most(f"{size}: the same after one sweep", 100 * abs(gap), "points", 0.02)
 

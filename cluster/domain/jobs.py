@@ -74,7 +74,11 @@ class Goal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """Hard limits; None means unlimited. `cost_max` is in the currency of worker prices."""
+    """Limits; None means unlimited. `cost_max` is in the currency of worker prices.
+
+    `answers_max` is never exceeded. What is left of `cost_max` is reckoned in answers at the
+    highest price paid so far, so that workers who come later and are dearer may exceed it.
+    """
 
     answers_max: int | None = None
     cost_max: float | None = None
