@@ -7,10 +7,11 @@ from typing import Any
 
 HEAD = """# What was measured
 
-`make bench` runs every benchmark and writes this page; `make bench BENCH=truth` writes one section.
-Figures that need recorded crowds are measured where `MUSTER_DATA` names a folder of them. Every
-side of a comparison runs in the same run; goals were set beforehand. *No* means that one was
-missed; what bounds it is said in the page of the subject.
+`make bench` runs every benchmark, hours in all, and writes their sections of this page;
+`make bench BENCH=truth` writes one. Benchmarks that need recorded sets are left out where
+`MUSTER_DATA` names no folder of them. Every side of a comparison runs in the same run; goals were
+set beforehand. *No* means that one was missed; what bounds it is said in the page of the subject.
+A commit that is not in the history was one before it was rebased.
 """
 
 _SECTION = re.compile(r"^## ", re.MULTILINE)

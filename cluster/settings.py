@@ -167,7 +167,7 @@ class PiiSettings(_Branch):
     spacy_model: str = ""
     language: str = Field("en", pattern="^[a-z]{2,3}$")
     phone_regions: tuple[str, ...] = ("US", "GB", "DE", "FR", "IL", "IN", "CA", "BR")
-    text_chars_max: int = Field(32_768, ge=1, le=131_072)
+    text_chars_max: int = Field(8_192, ge=1, le=131_072)
     findings_max: int = Field(1_000, ge=1)
 
 

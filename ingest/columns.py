@@ -159,7 +159,7 @@ def _leaves(schema: pa.Schema, layout: Layout) -> list[str]:
 def _type_of(schema: pa.Schema, name: str, layout: Layout) -> pa.DataType:
     match schema.get_all_field_indices(name):
         case []:
-            raise MissingColumn(layout.uri, name, shown(schema.names))
+            raise MissingColumn(layout.uri, name, shown(schema.names, layout))
         case [index]:
             found = schema.field(index).type
             return found.value_type if pat.is_dictionary(found) else found

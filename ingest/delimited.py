@@ -28,7 +28,7 @@ def csv_rows(stream: BinaryIO, layout: Layout) -> Iterator[Row | RejectedRow]:
         return
     names = _header(header, layout)
     wanted = (layout.id_field, layout.content_field, layout.pair_field)
-    places = [_index(names, name, layout.uri) for name in wanted if name is not None]
+    places = [_index(names, name, layout) for name in wanted if name is not None]
     for number, record in enumerate(records, 1):
         fields = _fields(record, layout.record_bytes_max)
         if isinstance(fields, Problem):
@@ -146,11 +146,11 @@ def _header(header: Line, layout: Layout) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _index(names: tuple[str, ...], name: str, uri: str) -> int:
+def _index(names: tuple[str, ...], name: str, layout: Layout) -> int:
     match [index for index, found in enumerate(names) if found == name]:
         case []:
-            raise MissingColumn(uri, name, shown(names))
+            raise MissingColumn(layout.uri, name, shown(names, layout))
         case [index]:
             return index
         case _:
-            raise UnreadableSource(uri, f"it has more than one column {name!r}")
+            raise UnreadableSource(layout.uri, f"it has more than one column {name!r}")

@@ -28,8 +28,8 @@ class Recogniser(Protocol):
 class ContentMask:
     """Masks texts and pairs of them; a content that was not looked through is none.
 
-    Each text may have `chars_max` characters and each content `findings_max` findings, which
-    bounds the time a row takes and what it grows to.
+    Each text may have `chars_max` characters (a single one with a separator in it twice as many),
+    and each content `findings_max` findings; that bounds the time a row takes and its growth.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ContentMask:
     def apply(self, content: str) -> Masked | Problem:
         """Return a content masked, or why it cannot be."""
         found, start = list[Finding](), 0
-        for text in content.split(SEPARATOR):
+        for text in content.split(SEPARATOR, 1):  # a single text may hold it any number of times
             if len(text) > self._chars_max:
                 return self._problem(
                     f"has {len(text):,} characters; {self._chars_max:,} can be masked"

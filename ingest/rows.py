@@ -106,7 +106,8 @@ class Layout:
     `record_bytes_max` bounds one line of JSONL or record of CSV, `page_bytes_max` one unpacked
     page of Parquet and one batch of rows, `decoded_bytes_max` all that a source may unpack to.
     Where items are pairs, and only there, `pair_field` has the second text of each.
-    Lines that name labels of their own must name `labels`, under `label_field`.
+    Lines that name labels of their own must name `labels`, under `label_field`. Where contents are
+    `masked` no message shows a name that was found: what should be a header may be a content.
     """
 
     uri: str
@@ -120,6 +121,7 @@ class Layout:
     pair_field: str | None = None
     labels: tuple[str, ...] = ()
     label_field: str | None = None
+    masked: bool = False
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -147,6 +149,7 @@ def layout_of(spec: JobSpec, limits: Limits) -> Layout:
         pair_field=(source.pair_field or "text_pair") if spec.modality == "text_pair" else None,
         labels=spec.label_set.names,
         label_field=source.label_field,
+        masked=spec.pii is not None,
     )
 
 
@@ -174,6 +177,8 @@ def _fields(source: Source, modality: Modality) -> tuple[str, str]:
             return source.id_field, source.content_field or by_default
 
 
-def shown(names: Sequence[str]) -> tuple[str, ...]:
+def shown(names: Sequence[str], layout: Layout) -> tuple[str, ...]:
     """Return the first names, cut short, as a message may show them."""
+    if layout.masked:
+        return (f"{len(names)} others",)
     return tuple(name[:_NAME_CHARS_SHOWN] for name in names[:_NAMES_SHOWN])

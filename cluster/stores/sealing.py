@@ -48,10 +48,14 @@ class Seals:
         Raises SecretUnreadable where its key is not among those given, or where it was changed or
         made for another place.
         """
-        if not stored.startswith(f"{_MARK}."):
+        if not self.is_sealed(stored):
             return stored
         own_key, text = self._own_key(stored, place)
         return _decrypted(AESGCM(own_key), text, place).decode()
+
+    def is_sealed(self, stored: str) -> bool:
+        """Whether a stored text is sealed, under whichever key."""
+        return stored.startswith(f"{_MARK}.")
 
     def is_current(self, stored: str) -> bool:
         """Whether a stored text is sealed under the first key."""
@@ -59,7 +63,7 @@ class Seals:
 
     def renewed(self, stored: str, place: str) -> str:
         """Return a stored secret sealed under the first key; raises SecretUnreadable."""
-        if not stored.startswith(f"{_MARK}."):
+        if not self.is_sealed(stored):
             return self.seal(stored, place)
         own_key, text = self._own_key(stored, place)
         return self._sealed(own_key, text, place)

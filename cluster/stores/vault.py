@@ -58,11 +58,14 @@ class SealedVault:
         Raises ObjectMissing, and SecretUnreadable where a key is not there or something was
         changed, or put in the place of another.
         """
-        with self._objects.open_input(paths.vault(chunk.job_id, chunk.number)) as stream:
-            table = pq.read_table(stream, filters=[("position", "in", list(positions))])
         place = _chunk_place(tenant_id, chunk)
+        try:
+            with self._objects.open_input(paths.vault(chunk.job_id, chunk.number)) as stream:
+                table = pq.read_table(stream, filters=[("position", "in", list(positions))])
+        except pa.ArrowInvalid:
+            raise SecretUnreadable(place, "it is no vault") from None
         stored = (table.schema.metadata or {}).get(_KEY)
-        if stored is None:
+        if stored is None or not self._seals.is_sealed(stored.decode()):
             raise SecretUnreadable(place, "its key is missing")
         envelope = Envelope(urlsafe_b64decode(self._seals.open(stored.decode(), place)))
         return {

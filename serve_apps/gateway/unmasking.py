@@ -1,5 +1,6 @@
 """What was masked in offered items, for workers who are cleared to see it."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -11,8 +12,12 @@ from cluster.domain.ids import JobId, Position, WorkerId
 from cluster.domain.items import Chunk
 from cluster.domain.jobs import Job
 from cluster.domain.masking import Originals
+from cluster.errors import ObjectMissing
+from cluster.tenant_errors import SecretUnreadable
 from serve_apps.gateway.acting import Actor
 from serve_apps.gateway.services import Services
+
+_log = logging.getLogger(__name__)
 
 Places = Mapping[tuple[JobId, Position], Originals]
 """What was masked at places of jobs."""
@@ -36,7 +41,7 @@ def originals_of(
     """Return what was masked in those of a worker's offers whose jobs let the caller see it.
 
     Each job is an act of its own, recorded before anything is returned of it: what cannot be
-    recorded is not shown. Raises SecretUnreadable where originals cannot be opened.
+    recorded is not shown. Of chunks whose originals cannot be opened placeholders stay.
     """
     found: dict[tuple[JobId, Position], Originals] = {}
     for job in jobs.values():
@@ -65,5 +70,9 @@ def _opened(
         by_chunk[services.items.chunk_of(job.job_id, position)].append(position)
     found: dict[Position, Originals] = {}
     for chunk, places in by_chunk.items():
-        found |= services.stores.vault.get(job.tenant_id, chunk, places)
+        try:
+            found |= services.stores.vault.get(job.tenant_id, chunk, places)
+        except (ObjectMissing, SecretUnreadable) as error:
+            # Its placeholders can be worked on; nobody's claim ends for it, of whatever job.
+            _log.warning("originals of chunk %d of %s: %s", chunk.number, job.job_id, error)
     return found

@@ -1,7 +1,10 @@
 """`Vault`: what was masked, for nobody but the job it was masked in."""
 
+from base64 import urlsafe_b64encode
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cluster import paths
@@ -9,7 +12,7 @@ from cluster.domain.ids import JobId, TenantId
 from cluster.domain.items import Chunk
 from cluster.errors import ObjectMissing
 from cluster.ports import ObjectStore, Stores
-from cluster.stores.sealing import Seals
+from cluster.stores.sealing import Envelope, Seals
 from cluster.stores.vault import SealedVault
 from cluster.tenant_errors import SecretUnreadable
 
@@ -74,6 +77,26 @@ def test_it_opens_for_its_own_tenant_job_and_chunk_alone(
     for tenant_id, chunk in ((RIVAL, CHUNK), (ACME, other_job), (ACME, other_chunk)):
         with pytest.raises(SecretUnreadable):
             vault.get(tenant_id, chunk, [10])
+
+
+def test_a_key_that_nobody_sealed_opens_nothing(vault: SealedVault, objects: ObjectStore) -> None:
+    # Given originals that somebody has sealed under a key of their own, put beside them as it is
+    key = Envelope.new_key()
+    forged = Envelope(key).seal(b'{"<PERSON_1>": "forged"}', f"vault of {ACME}/{JOB}/10")
+    table = pa.table({"position": pa.array([10]), "sealed": pa.array([forged], pa.binary())})
+    plain = {b"muster.vault_key": urlsafe_b64encode(key)}
+    with objects.open_output(paths.vault(JOB, 1)) as stream:
+        pq.write_table(table.replace_schema_metadata(plain), stream)
+    with pytest.raises(SecretUnreadable, match="its key is missing"):
+        vault.get(ACME, CHUNK, [10])
+
+
+def test_what_is_no_vault_is_told_as_one_that_does_not_open(
+    vault: SealedVault, objects: ObjectStore
+) -> None:
+    objects.write(paths.vault(JOB, 1), b"damaged")
+    with pytest.raises(SecretUnreadable, match="no vault"):
+        vault.get(ACME, CHUNK, [10])
 
 
 def test_it_opens_under_an_older_key_and_not_without_it(

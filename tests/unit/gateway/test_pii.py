@@ -217,6 +217,25 @@ def test_what_cannot_be_recorded_is_not_shown(stores: Stores, tmp_path: Path) ->
 
 
 @needs_presidio
+def test_a_vault_that_does_not_open_ends_nobodys_work(sealing: World) -> None:
+    job_id = submitted(sealing, pii=UNMASKED_FOR_CLEARED)
+    cleared = Crew.with_key(sealing, cleared_key(sealing))
+    objects = sealing.stores.objects
+
+    def damaged() -> None:
+        for path in objects.list(f"jobs/{job_id}"):
+            if "vault" in path:
+                objects.write(path, b"damaged")
+        cleared.work()
+
+    # When the job runs, and somebody has damaged what was masked
+    run_job(sealing, job_id, meanwhile=damaged)
+    # Then cleared workers work on as others do, and nothing is told to have been shown
+    assert cleared.shown == MASKED
+    assert acts(sealing) == []
+
+
+@needs_presidio
 def test_without_the_jobs_leave_nothing_is_kept_and_nobody_sees_it(sealing: World) -> None:
     job_id = submitted(sealing)
     cleared = Crew.with_key(sealing, cleared_key(sealing))

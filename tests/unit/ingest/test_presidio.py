@@ -14,7 +14,7 @@ from cluster import paths
 from cluster.domain.ids import Position
 from cluster.domain.masking import unmasked
 from cluster.domain.pii import PiiKind, PiiTerms
-from cluster.errors import InvalidField, ModelUnusable
+from cluster.errors import InvalidField, MissingColumn, ModelUnusable
 from cluster.settings import PiiSettings, Settings
 from ingest.masking import Recogniser, RecogniserFailed
 from ingest.recognisers import open_recogniser
@@ -141,10 +141,20 @@ def test_other_columns_and_the_footer_tell_nothing_either() -> None:
     assert table["content_hash"].to_pylist() == [left]
 
 
-def test_what_took_too_long_is_not_taken_for_an_answer() -> None:
+def test_a_text_that_stands_where_a_header_should_is_not_told() -> None:
+    stores = stores_of(b"1,write to ann@example.com\n2,b\n")
+    headless = job(source("csv"))
+    headless = replace(headless, spec=replace(headless.spec, pii=TERMS))
+    with pytest.raises(MissingColumn) as refused:
+        IngestStage(stores, SEALING).run(desk_of(stores, headless))
+    assert "ann" not in str(refused.value)
+
+
+@pytest.mark.parametrize("clock", [0, 1], ids=["of the processor", "on the wall"])
+def test_what_took_too_long_is_not_taken_for_an_answer(clock: int) -> None:
     # Given a recogniser during whose work a minute passes, in which patterns are given up
-    ticks = count(step=60)
-    slow = presidio.PresidioRecogniser(TERMS, PiiSettings(), timer=lambda: next(ticks))
+    ticks = ((step * (clock == 0), step * (clock == 1)) for step in count(step=60.0))
+    slow = presidio.PresidioRecogniser(TERMS, PiiSettings(), clocks=lambda: next(ticks))
     with pytest.raises(RecogniserFailed, match="too long"):
         slow.find("ann@example.com")
 
@@ -153,6 +163,8 @@ def test_a_text_at_the_limit_is_looked_through_in_seconds(recogniser: Recogniser
     size = PiiSettings().text_chars_max
     for piece in ("1 ", "1.1.", "a@", "4111-", "DE89 3704 0044 ", "f:"):
         recogniser.find((piece * size)[:size])
+    # The worst that is known: each of its letters may begin an address
+    recogniser.find(("a!" * size)[: size - 1] + "@")
 
 
 def test_its_log_lines_tell_nothing(
