@@ -183,8 +183,7 @@ class Campaign:
     ) -> TruthSnapshot:
         """Return what the shard that owns a partition should act on."""
         here = slice(partition.first_position, partition.first_position + partition.items)
-        truth = self.truth
-        closed = self._closed(audits_only=audits_only)
+        truth, closed = self.truth, self._closed(audits_only=audits_only)
         worth = ANSWER_WORTH * truth.sharpness
         worker_ids, log_confusion = self._newcomers.told(self._answers.worker_ids, truth, worth)
         answers_max = self._spec.crowd.answers_per_item_max
@@ -206,6 +205,7 @@ class Campaign:
             answers_counted=seen,
             label_answers_max=min(SEED_ANSWERS, answers_max) if self.seeding else answers_max,
             worth_ratio_min=0.0 if self.seeding else self._worth_ratio,
+            price_mean=float(self._answers.prices.mean()) if len(self._answers) else 0.0,
             gold=np.flatnonzero(gold[here])[:GOLD_ITEMS_MAX],
             proven_workers=proven(self._answers, gold, self._spec.crowd.gold_answers),
             weight=self._spec.weight,

@@ -5,6 +5,12 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
+DEARNESS_MIN = 0.5
+"""However cheap a worker is, an answer has to tell this share of what an average one does."""
+
+ALIKE = 1e-3
+"""A price above the mean by this share is not above it: means of equal prices are rounded."""
+
 
 def expected_error(log_posterior: Floats) -> Floats:
     """Return 1 - max posterior of each item: (n, K) log probabilities to (n,)."""
@@ -28,6 +34,19 @@ def information_gain(log_posterior: Floats, log_confusion: Floats) -> Floats:
     expected_entropy = (posterior @ conditional_entropy)[..., 0]
     gain: Floats = np.maximum(marginal_entropy - expected_entropy, 0.0)
     return gain.astype(np.float32)
+
+
+def dearness(price: Floats | float, price_mean: float) -> Floats:
+    """Return how many times the mean price a worker takes, at least `DEARNESS_MIN`; 1 if it is 0.
+
+    So much more than an average answer one of theirs has to tell to be worth its price. Below the
+    least, cheapness makes up for nothing: items take a bounded number of answers.
+    """
+    if price_mean <= 0.0:
+        return np.ones_like(np.asarray(price, dtype=np.float32))
+    times = np.asarray(price, dtype=np.float32) / np.float32(price_mean * (1.0 + ALIKE))
+    least: Floats = np.maximum(times, np.float32(DEARNESS_MIN))
+    return least
 
 
 def question_value(log_posterior: Floats, log_confusion: Floats, price: float | Floats) -> Floats:

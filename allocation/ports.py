@@ -88,7 +88,8 @@ class TruthSnapshot:
     questions under this snapshot (a later one may open them again), `audit` those of the audit
     sample. An item takes at most `label_answers_max` answers towards its label. A worker is asked
     for a label only where the information expected of the answer is at least `worth_ratio_min`
-    times that of the pooled worker.
+    times that of the pooled worker, more where their price is above `price_mean`, what an answer
+    has cost so far (0 where it cost nothing, or nobody knows), and less where it is below.
     Label questions stop when the mean expected error of the partition is at most `goal_error`.
     Nothing is asked once `answers_left` more answers (labels and audits) are taken or leased out;
     they count from the `answers_seen`-th answer of the partition, or where that is None from the
@@ -114,6 +115,7 @@ class TruthSnapshot:
     answers_counted: int = 0
     label_answers_max: int = 7
     worth_ratio_min: float = 0.0
+    price_mean: float = 0.0
     gold: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     gold_exposures_max: int = 10
     proven_workers: frozenset[WorkerId] = frozenset()

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocation.belief import Belief
-from allocation.policy import Floats, information_gain, question_value
+from allocation.policy import Floats, dearness, information_gain, question_value
 from allocation.ports import Demand, PartitionReport
 from allocation.shortlist import TIE, keyed_unit, largest
 from allocation.state import PartitionState
@@ -172,7 +172,7 @@ def _label_picks(
     else:
         found = _open_to(partition, belief, worker, pool, audits)
     said = belief.log_confusion(worker.worker_id)
-    found = found[_worthwhile(belief, belief.log_posterior[found], said)]
+    found = found[_worthwhile(belief, belief.log_posterior[found], said, worker.price)]
     value = question_value(belief.log_posterior[found], said, worker.price)
     # A second question in parallel may turn out superfluous: it is worth half.
     value /= np.float32(1.0) + partition.lease_counts["label"][found].astype(np.float32)
@@ -209,13 +209,16 @@ def _with_gold(
     return np.where(np.arange(len(labels)) == key % len(labels), test, labels).astype(np.int32)
 
 
-def _worthwhile(belief: Belief, log_posterior: Floats, log_confusion: Floats) -> Bools:
-    """Return on which items an answer tells enough beside what the pooled worker's would."""
-    ratio = belief.snapshot.worth_ratio_min
-    if ratio <= 0.0:
+def _worthwhile(
+    belief: Belief, log_posterior: Floats, log_confusion: Floats, price: float | Floats
+) -> Bools:
+    """Return on which items an answer tells enough for its price, beside the pooled worker's."""
+    known = belief.snapshot
+    if known.worth_ratio_min <= 0.0:
         return np.ones(log_posterior.shape[:-1], dtype=np.bool_)
-    pooled = information_gain(log_posterior, belief.snapshot.pooled_log_confusion)
-    worth: Bools = information_gain(log_posterior, log_confusion) >= np.float32(ratio) * pooled
+    ratio = np.float32(known.worth_ratio_min) * dearness(price, known.price_mean)
+    pooled = information_gain(log_posterior, known.pooled_log_confusion)
+    worth: Bools = information_gain(log_posterior, log_confusion) >= ratio * pooled
     return worth
 
 
@@ -294,7 +297,7 @@ def _best_of(
     value = question_value(log_posterior, said, price)
     value /= np.float32(1.0) + partition.lease_counts["label"][hands].astype(np.float32)
     value += keyed_unit(hands, partition.terms.seed) * (TIE * value.max(axis=1, keepdims=True))
-    value[~_worthwhile(belief, log_posterior, said)] = -1.0
+    value[~_worthwhile(belief, log_posterior, said, price)] = -1.0
     for hand, worth, worker in zip(hands, value, workers, strict=True):
         worth[partition.history(worker.worker_id).knows(hand)] = -1.0
     order = np.argsort(-value, axis=1)[:, : max(found.room for found in seekers)]

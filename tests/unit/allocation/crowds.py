@@ -39,6 +39,7 @@ class CrowdWorld:
     accuracies: Sequence[float]
     rng: np.random.Generator
     skills: Sequence[str] = ()
+    prices: Sequence[float] | None = None
     clock: ManualClock = field(default_factory=ManualClock)
     stores: Stores = field(default_factory=lambda: memory_stores(MemoryObjects()))
     acknowledged: int = 0
@@ -46,7 +47,10 @@ class CrowdWorld:
 
     def __post_init__(self) -> None:
         self.truth = self.rng.integers(0, len(self.spec.label_set), self.items)
-        self.workers = [worker(f"w{n}", skills=self.skills) for n in range(len(self.accuracies))]
+        prices = self.prices or [0.01] * len(self.accuracies)
+        self.workers = [
+            worker(f"w{n}", skills=self.skills, price=price) for n, price in enumerate(prices)
+        ]
         self._store_job()
         self._store_items()
         self.shards = [self.new_shard(number) for number in range(2)]

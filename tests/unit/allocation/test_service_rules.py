@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from allocation.service import ShardService
+from cluster.domain.ids import WorkerId
 from cluster.domain.jobs import CrowdTerms
 from tests.unit.allocation.worlds import (
     ITEMS,
@@ -47,6 +48,21 @@ def test_a_snapshot_bounds_the_answers_of_an_item(service: ShardService) -> None
         taken += sum(submit(service, worker(f"w{number}"), found).error is None for found in offers)
 
     assert taken == 2 * ITEMS
+
+
+def test_a_worker_is_asked_where_they_tell_enough_for_their_price(service: ShardService) -> None:
+    # Given a crowd whose answers cost 1 so far, and one who tells less than the others do
+    less = np.log(np.full((1, 3, 3), 0.15) + 0.55 * np.eye(3)).astype(np.float32)
+    known = replace(snapshot(ITEMS), worker_ids=(WorkerId("eve"),), log_confusion=less)
+    service.publish(replace(known, worth_ratio_min=1.0, price_mean=1.0))
+
+    def offered(name: str, price: float) -> int:
+        return len(service.claim(worker(name, price=price), 1))
+
+    # Then an average worker is asked at that price and not at twice as much
+    assert [offered("dee", 2.0), offered("ann", 1.0)] == [0, 1]
+    # And the one who tells less at a lower price alone
+    assert [offered("eve", 1.0), offered("eve", 0.5)] == [0, 1]
 
 
 def test_a_worker_who_tells_nothing_is_not_asked(service: ShardService) -> None:
