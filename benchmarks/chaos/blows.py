@@ -113,8 +113,17 @@ class Assailant:
         known = self._pids(blow.part)
         at = self._kill(self._first(blow.part))
         before = self._book.standing().revision
-        process_at = self._new_process(blow.part, known)
-        saved_at = _wait(lambda: self._book.standing().revision > before, "the runner's next word")
+
+        def goes_on(is_back: bool) -> bool:
+            # A job that had just said its last word needs no runner any more.
+            return is_back or self._book.standing().state.is_terminal
+
+        process_at = _wait(
+            lambda: goes_on(bool(self._pids(blow.part).difference(known))), "a new runner"
+        )
+        saved_at = _wait(
+            lambda: goes_on(self._book.standing().revision > before), "the runner's next word"
+        )
         return Hit(
             blow=blow, back_s=(("new process", process_at - at), ("job goes on", saved_at - at))
         )
