@@ -114,16 +114,17 @@ class Assailant:
         at = self._kill(self._first(blow.part))
         before = self._book.standing().revision
 
-        def goes_on(is_back: bool) -> bool:
+        def is_there() -> bool:
             # A job that had just said its last word needs no runner any more.
-            return is_back or self._book.standing().state.is_terminal
+            is_new = bool(self._pids(blow.part).difference(known))
+            return is_new or self._book.standing().state.is_terminal
 
-        process_at = _wait(
-            lambda: goes_on(bool(self._pids(blow.part).difference(known))), "a new runner"
-        )
-        saved_at = _wait(
-            lambda: goes_on(self._book.standing().revision > before), "the runner's next word"
-        )
+        def has_spoken() -> bool:
+            standing = self._book.standing()
+            return standing.revision > before or standing.state.is_terminal
+
+        process_at = _wait(is_there, "a new runner")
+        saved_at = _wait(has_spoken, "the runner's next word")
         return Hit(
             blow=blow, back_s=(("new process", process_at - at), ("job goes on", saved_at - at))
         )
