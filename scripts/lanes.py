@@ -1,11 +1,12 @@
-"""Runs test lanes in order, times each, and stops at the first that fails.
+"""Runs test lanes in order, times each, and says again at the end what failed in them.
 
     python scripts/lanes.py test         every lane, as CI does
     python scripts/lanes.py check        the fast ones, for every change
     python scripts/lanes.py types ray    some by name
 
 A lane that needs something this machine lacks is skipped with a line that says so; where `CI` is
-set in the environment it fails instead.
+set in the environment it fails instead. There, too, the lanes after one that failed run all the
+same, so that one run tells everything; elsewhere the first that fails is the last.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,10 @@ from typing import Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 CPUS_MAX = 8
+FAILURES_IN = "MUSTER_TEST_FAILURES"
+"""Names the file to which tests/conftest.py appends each test that failed."""
+
+FAILURES_CHARS_MAX = 20_000
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 Command = tuple[str, ...]
@@ -52,8 +58,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="+", choices=[*sets, *known], metavar="LANE")
     chosen = [lane for name in parser.parse_args().names for lane in sets.get(name, (name,))]
-    runs = tuple(run_lanes(known[name] for name in chosen))
-    print("\n" + table(runs), flush=True)
+    with tempfile.NamedTemporaryFile("r", suffix=".txt", errors="replace") as failures:
+        os.environ[FAILURES_IN] = failures.name
+        runs = tuple(run_lanes(known[name] for name in chosen))
+        print("\n" + failures.read(FAILURES_CHARS_MAX) + table(runs), flush=True)
     return 1 if any(run.outcome == "FAILED" for run in runs) else 0
 
 
@@ -105,28 +113,29 @@ def every_lane() -> tuple[Lane, ...]:
 
 
 def run_lanes(lanes: Iterable[Lane]) -> Iterator[Run]:
-    """Run lanes one after the other and yield how each went, up to the first that fails."""
+    """Run lanes one after the other and yield how each went; without CI, up to one that fails."""
     for lane in lanes:
         print(f"\n── {lane.name} ──", flush=True)
         started_at = monotonic()
         outcome = run_lane(lane)
         yield Run(lane=lane.name, outcome=outcome, seconds=monotonic() - started_at)
-        if outcome == "FAILED":
+        if outcome == "FAILED" and not os.environ.get("CI"):
             return
 
 
 def run_lane(lane: Lane) -> Outcome:
-    """Run the commands of a lane up to the first that fails."""
+    """Run the commands of a lane, each of them whatever became of those before."""
     lack = lane.lacks()
     if lack is not None:
         print(lack, flush=True)
         return "FAILED" if os.environ.get("CI") else "skipped"
     # Tests run side by side; a thread pool in each would only make them wait for one another.
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
-    for command in lane.commands:
-        if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
-            return "FAILED"
-    return "passed"
+    codes = [
+        subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        for command in lane.commands
+    ]
+    return "FAILED" if any(codes) else "passed"
 
 
 def table(runs: Sequence[Run]) -> str:

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+FAILURE_CHARS_MAX = 4_000
+"""How much of a failed test is said again at the end of all lanes."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
@@ -17,6 +20,19 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("muster")
     if config.getoption("--hypothesis-seed") is None:
         config.option.hypothesis_seed = "0"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Append what failed to the file that `scripts/lanes.py` prints once all lanes have run."""
+    path = os.environ.get("MUSTER_TEST_FAILURES")
+    stats = terminalreporter.stats
+    failed = [*stats.get("failed", ()), *stats.get("error", ())]
+    if path and failed:
+        with Path(path).open("a") as file:
+            file.writelines(
+                f"── {each.nodeid} ──\n{each.longreprtext[-FAILURE_CHARS_MAX:]}\n\n"
+                for each in failed
+            )
 
 
 def pytest_report_header(config: pytest.Config) -> str:
