@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from allocation.balance import BACKLOG_SPARE, Holding, Move, plan_moves
 from allocation.campaign import Campaign
 from allocation.ports import PartitionReport, Shard
-from allocation.purse import UNLIMITED, Purse, shared_out
+from allocation.purse import NOTHING, Amounts, Purse, shared_out
 from cluster.domain.ids import JobId, ShardId, UnixSeconds
 from cluster.domain.work import Partition
 from cluster.errors import ShardUnavailable, Unavailable
@@ -22,6 +22,9 @@ from cluster.ports import PartitionStore
 
 SILENT_LOOKS_MAX = 3
 """A shard that did not answer so many times on end loses its partitions."""
+
+IDLE_LOOKS_A_TURN = 5
+"""After so many looks without an answer the rest of a budget is given to another partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Board:
         self._looked_at = now
         self._leaving: dict[int, _Leaving] = {}
         self._purse = Purse()
+        self._reports: dict[int, PartitionReport] = {}
+        self._idle_looks = self._answers = 0
 
     @property
     def leaving(self) -> frozenset[int]:
@@ -74,17 +79,16 @@ class Board:
             self._of(partition).open(partition.job_id, partition.number)
 
     def publish(self, campaign: Campaign, *, audits_only: bool) -> list[PartitionReport]:
-        """Tell every shard what the campaign knows, and how many more answers it may buy.
+        """Tell every shard what the campaign knows, and how much it may buy for.
 
         Those that must buy less hear of it first, so that the others may buy more. What may be
         bought altogether is never more than the campaign's budget.
         """
         seen, targets = self._targets(campaign)
-        total = sum(seen.values()) + campaign.budget_left()
+        total = sum(seen.values(), campaign.spending.left)
         by_number = {partition.number: partition for partition in self.partitions}
-        limited = campaign.budget_left() < UNLIMITED
-        for number in self._purse.unknown(list(by_number)) if limited else ():
-            self._tell(campaign, by_number[number], 0, audits_only=audits_only)
+        for number in self._purse.unknown(list(by_number)) if campaign.spending.is_limited else ():
+            self._tell(campaign, by_number[number], NOTHING, audits_only=audits_only)
         reports = []
         for number in self._purse.in_turn(targets):
             end = self._purse.end(number, targets[number], seen=seen[number], total=total)
@@ -94,11 +98,19 @@ class Board:
         return self._noted(reports)
 
     def may_buy_more(self, campaign: Campaign) -> bool:
-        """Return whether a part of the budget has become free that nobody may spend yet."""
-        if campaign.budget_left() == UNLIMITED:
+        """Return whether a part of the budget is free, or lies where nobody has use for it."""
+        if not campaign.spending.is_limited:
             return False
+        self._idle_looks += 1
         seen, targets = self._targets(campaign)
-        return self._purse.has_room(targets, total=sum(seen.values()) + campaign.budget_left())
+        total = sum(seen.values(), campaign.spending.left)
+        stopped = {
+            number: targets[number]
+            for number, report in self._reports.items()
+            if report.open > 0 and report.wanted == 0 and number in targets
+        }
+        purse = self._purse
+        return purse.has_room(targets, total=total) or purse.is_short(stopped, total=total)
 
     def reports(self) -> list[PartitionReport]:
         """Return how partitions stand on their owners; those a shard has lost are left out."""
@@ -127,17 +139,33 @@ class Board:
             due += self._planned(now + drain_s)
         return [move for move in due if self._moved(move)]
 
-    def _targets(self, campaign: Campaign) -> tuple[dict[int, int], dict[int, int]]:
-        """Return how far each partition has come, and how far it is to go: not, if it leaves."""
-        seen = {found.number: campaign.answers_in(found) for found in self.partitions}
-        targets = shared_out(self.partitions, seen, campaign.budget_left())
+    def _targets(self, campaign: Campaign) -> tuple[dict[int, Amounts], dict[int, Amounts]]:
+        """Return what each partition has spent, and how far it is to go: no further, if it leaves.
+
+        What is left goes where there is something to ask, or before anybody knows, to items. What
+        does not divide goes elsewhere after a while: where it lies nobody may come.
+        """
+        seen = {found.number: campaign.spending.on(found) for found in self.partitions}
+        if (answers := len(campaign.answers)) != self._answers:
+            self._answers, self._idle_looks = answers, 0
+        weights = {found.number: self._business_of(found) for found in self.partitions}
+        turn = self._idle_looks // IDLE_LOOKS_A_TURN
+        shares = shared_out(weights, campaign.spending.left, campaign.spending.price_shared, turn)
+        targets = {number: spent + shares[number] for number, spent in seen.items()}
         return seen, targets | {number: seen[number] for number in self._leaving}
 
+    def _business_of(self, partition: Partition) -> int:
+        """Return how many questions a partition has out, or would ask had the budget no end."""
+        report = self._reports.get(partition.number)
+        if report is None or report.round < 0:
+            return partition.items
+        return report.open + report.leased
+
     def _tell(
-        self, campaign: Campaign, partition: Partition, left: int, *, audits_only: bool
+        self, campaign: Campaign, partition: Partition, left: Amounts, *, audits_only: bool
     ) -> PartitionReport:
         told = campaign.snapshot(partition, left, audits_only=audits_only)
-        self._purse.tell(partition.number, (told.answers_seen or 0) + left)
+        self._purse.tell(partition.number, campaign.spending.on(partition) + left)
         report = self._of(partition).publish(told)
         self._purse.heed(report)
         return report
@@ -217,6 +245,7 @@ class Board:
         """Return reports in which what a draining partition will ask elsewhere is wanted still."""
         for report in reports:
             self._purse.hear(report)
+            self._reports[report.partition] = report
         return [
             report
             if (found := self._leaving.get(report.partition)) is None

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from allocation.conclusions import Consensus, Delivery, Positions, Standing
 from allocation.deliveries import Deliveries
 from allocation.foresight import Features, graded
-from allocation.log import count_in, joined
+from allocation.log import joined
 from allocation.newcomers import Known, Newcomers
 from allocation.ports import PartitionReport, TruthSnapshot
-from allocation.purse import left_of
+from allocation.purse import Amounts
 from allocation.quality import dawid_skene
 from allocation.quality.audit import Audit, Graded, Labels, certified, reachable
 from allocation.quality.calibration import tempered
@@ -28,6 +28,7 @@ from allocation.quality.votes import Bools, Floats, Votes
 from allocation.reference import discounted, error_allowed, graded_by_reviewers, shared_errors
 from allocation.retraining import Past, Rows, Told, worth_it
 from allocation.sampling import AuditPlan, mask_of, seed_sample, uniform_plan
+from allocation.spending import Spending
 from allocation.vetting import (
     GOLD_ITEMS_MAX,
     Finding,
@@ -51,6 +52,9 @@ WORTH_RATIO = 1.0
 
 GOAL_ERROR_MIN = 0.005
 """No crowd is asked for more certainty than this, whatever the goal."""
+
+ANSWERS_MAX = 2**31 - 1
+"""More answers than any partition comes to."""
 
 COPIERS_GROWTH = 1.2
 """Copiers are looked for anew once there are this many times more answers than the last time."""
@@ -178,16 +182,15 @@ class Campaign:
             raise RuntimeError("a campaign has no truth before its first refit")
         return self._truth
 
-    def snapshot(
-        self, partition: Partition, budget_left: int, *, audits_only: bool
-    ) -> TruthSnapshot:
-        """Return what the shard that owns a partition should act on."""
+    def snapshot(self, partition: Partition, left: Amounts, *, audits_only: bool) -> TruthSnapshot:
+        """Return what the shard that owns a partition should act on, with so much to buy for."""
         here = slice(partition.first_position, partition.first_position + partition.items)
         truth, closed = self.truth, self._closed(audits_only=audits_only)
         worth = ANSWER_WORTH * truth.sharpness
         worker_ids, log_confusion = self._newcomers.told(self._answers.worker_ids, truth, worth)
         answers_max = self._spec.crowd.answers_per_item_max
-        seen, gold = self.answers_in(partition), self._gold()
+        seen, gold = self.spending.on(partition), self._gold()
+        answers_seen = round(float(seen[0]))
         return TruthSnapshot(
             job_id=partition.job_id,
             partition=partition.number,
@@ -200,30 +203,30 @@ class Campaign:
             final=closed[here],
             audit=self._audit[here],
             goal_error=0.0 if self.seeding else max(self._goal_error(), GOAL_ERROR_MIN),
-            answers_left=budget_left,
-            answers_seen=seen,
-            answers_counted=seen,
+            answers_left=int(min(left[0], ANSWERS_MAX)),
+            answers_seen=answers_seen,
+            answers_counted=answers_seen,
             label_answers_max=min(SEED_ANSWERS, answers_max) if self.seeding else answers_max,
             worth_ratio_min=0.0 if self.seeding else self._worth_ratio,
             price_mean=float(self._answers.prices.mean()) if len(self._answers) else 0.0,
+            cost_left=float(left[1]),
+            cost_seen=float(seen[1]),
+            price_likely=self.spending.price_likely,
             gold=np.flatnonzero(gold[here])[:GOLD_ITEMS_MAX],
             proven_workers=proven(self._answers, gold, self._spec.crowd.gold_answers),
             weight=self._spec.weight,
         )
 
-    def answers_in(self, partition: Partition) -> int:
-        """Return how many answers to a partition's items are known."""
-        return count_in(self._answers, partition)
-
-    def budget_left(self) -> int:
-        """Return how many more answers the job may buy, each at the highest price paid."""
-        return left_of(self._spec.budget, self._answers)
+    @property
+    def spending(self) -> Spending:
+        """What was bought so far, and what is left to buy for."""
+        return Spending(budget=self._spec.budget, answers=self._answers, choosy=self.choosy)
 
     def step(self, reports: Sequence[PartitionReport], *, time_left_s: float | None) -> Step:
         """Return what to do next, given how the partitions stand under the newest snapshot."""
-        if self.budget_left() == 0 or (time_left_s is not None and time_left_s <= 0.0):
+        if self.spending.is_over or (time_left_s is not None and time_left_s <= 0.0):
             return "finish"
-        satisfied = all(report.wanted == 0 for report in reports)
+        satisfied = all(report.wanted == report.open == 0 for report in reports)
         quiet = satisfied and all(report.leased == 0 for report in reports)
         if satisfied and not self.seeding and self._met():
             # What is still out cannot be needed any more: nobody waits for it.

@@ -18,7 +18,7 @@ from allocation.matching.model import Ints as Rows
 from allocation.matching.plan import match
 from allocation.policy import Floats as Singles
 from allocation.policy import information_gain
-from allocation.selection import Pick, answers_left
+from allocation.selection import Pick, answers_left, payable
 from allocation.shortlist import keyed_unit, largest
 from allocation.state import PartitionState, ShardState
 from allocation.tables import Ints
@@ -44,6 +44,22 @@ class Seat:
     room: int
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a pass has asked of a partition so far: the items at `positions`, for `cost`."""
+
+    positions: tuple[int, ...] = ()
+    cost: float = 0.0
+
+    def with_more(self, picks: Sequence[tuple[int, Pick]], prices: Sequence[float]) -> "Given":
+        """Return this and picks besides, each of a worker by number; `prices` are the workers'."""
+        more = tuple(chosen.position for _, chosen in picks)
+        return Given(self.positions + more, self.cost + sum(prices[number] for number, _ in picks))
+
+
+NOTHING = Given()
+
+
 def spread(
     state: ShardState, workers: Sequence[WorkerProfile], counts: Sequence[int]
 ) -> Iterator[tuple[PartitionState, int, Pick]]:
@@ -59,7 +75,8 @@ def spread(
         if first[worker.worker_id] == number
     ]
     shares, jobs = state.job_shares.copy(), _by_job(state)
-    taken: dict[PartitionState, list[int]] = {partition: [] for partition in _all(jobs)}
+    taken = dict.fromkeys(_all(jobs), NOTHING)
+    prices = [worker.price for worker in workers]
     while jobs and (room := sum(seat.room for seat in seats)):
         for job_id, quota in _quotas(shares, jobs, room).items():
             asked = 0
@@ -67,7 +84,7 @@ def spread(
                 picks = dispatch(partition, seats, quota - asked, taken[partition])
                 yield from ((partition, number, chosen) for number, chosen in picks)
                 seats = _seated(seats, [number for number, _ in picks])
-                taken[partition] += [chosen.position for _, chosen in picks]
+                taken[partition] = taken[partition].with_more(picks, prices)
                 asked += len(picks)
             shares.charge(job_id, asked, jobs[job_id][0].terms.weight)
             if asked < quota:
@@ -75,19 +92,22 @@ def spread(
 
 
 def dispatch(
-    partition: PartitionState, seats: Sequence[Seat], count: int, taken: Sequence[int] = ()
+    partition: PartitionState, seats: Sequence[Seat], count: int, taken: Given = NOTHING
 ) -> list[tuple[int, Pick]]:
     """Return up to `count` questions of a partition, each with the number of who is asked.
 
-    Items at the positions `taken` are left out. Each item is asked about once at most.
+    Items that are `taken` are left out, and what they cost is gone. Each item is asked about once
+    at most.
     """
     belief = partition.belief
     seats = [seat for seat in seats if belief is not None and _may_work(partition, belief, seat)]
-    room = min(count, answers_left(partition) - len(taken), sum(seat.room for seat in seats))
+    room = min(
+        count, answers_left(partition) - len(taken.positions), sum(seat.room for seat in seats)
+    )
     if belief is None or room <= 0:
         return []
-    labels = _label_items(partition, belief, room, taken)
-    audits = _audit_items(partition, room, len(labels), taken)
+    labels = _label_items(partition, belief, room, taken.positions)
+    audits = _audit_items(partition, room, len(labels), taken.positions)
     labels = labels[~np.isin(labels, audits)]
     items = np.concatenate([labels, audits])
     kind, gain = _gains(partition, belief, labels, seats)
@@ -105,7 +125,8 @@ def dispatch(
     )
     plan = match(demand, supply, Table(worth=_worth(gain, price)), tolerance=_TOLERANCE)
     # The budget may be smaller than the crowd: then what tells most is asked.
-    kept = np.argsort(-gain[demand.kind[plan.item], plan.worker], kind="stable")[:room]
+    kept = np.argsort(-gain[demand.kind[plan.item], plan.worker], kind="stable")
+    kept = kept[payable(partition, price[plan.worker[kept]], taken.cost)][:room]
     return [
         (
             seats[plan.worker[at]].number,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from cluster.domain.ids import JobId
 from cluster.domain.work import AnswerColumns, Partition
@@ -24,10 +25,11 @@ def read_all(
         after_seq = int(page.seq[-1])
 
 
-def count_in(answers: AnswerColumns, partition: Partition) -> int:
-    """Return how many of the answers are about items of a partition."""
+def rows_in(answers: AnswerColumns, partition: Partition) -> npt.NDArray[np.bool_]:
+    """Return which of the answers are about items of a partition."""
     local = answers.positions - partition.first_position
-    return int(((local >= 0) & (local < partition.items)).sum())
+    here: npt.NDArray[np.bool_] = (local >= 0) & (local < partition.items)
+    return here
 
 
 def joined(pages: Sequence[AnswerColumns]) -> AnswerColumns:

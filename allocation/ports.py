@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -93,9 +94,12 @@ class TruthSnapshot:
     Label questions stop when the mean expected error of the partition is at most `goal_error`.
     Nothing is asked once `answers_left` more answers (labels and audits) are taken or leased out;
     they count from the `answers_seen`-th answer of the partition, or where that is None from the
-    moment of publication. `gold` names items whose label is settled, by their rows: who is not
-    among `proven_workers` gets one of them with each claim, as a label question like any other,
-    while fewer than `gold_exposures_max` more than `label_answers_max` were given to it. `weight`
+    moment of publication. Nor is anything asked at a price by which answers and leases would come
+    to more than `cost_left` beyond `cost_seen`, which its answers had cost (None: at publication);
+    `price_likely` is what an answer that is paid for is likely to cost (0: nobody knows).
+    `gold` names items whose label is settled, by their rows: who is not among `proven_workers`
+    gets one of them with each claim, as a label question like any other, while fewer than
+    `gold_exposures_max` more than `label_answers_max` were given to it. `weight`
     is the job's share of the crowd from now on; None leaves it as it is.
     """
 
@@ -116,6 +120,9 @@ class TruthSnapshot:
     label_answers_max: int = 7
     worth_ratio_min: float = 0.0
     price_mean: float = 0.0
+    cost_left: float = inf
+    cost_seen: float | None = None
+    price_likely: float = 0.0
     gold: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     gold_exposures_max: int = 10
     proven_workers: frozenset[WorkerId] = frozenset()
@@ -127,7 +134,8 @@ class PartitionReport:
     """How a partition stands; `round` is that of the last snapshot it was given, -1 for none.
 
     `wanted` counts questions the policy would still ask (label and audit), `leased` those out
-    now. A partition with neither has nothing more to ask under its snapshot.
+    now. A partition with neither has nothing more to ask under its snapshot; `open` is what it
+    would ask if its budget had no end. `cost` is that of its answers and leases together.
     """
 
     job_id: JobId
@@ -136,6 +144,8 @@ class PartitionReport:
     answers: int
     leased: int
     wanted: int
+    open: int
+    cost: float
     expected_error: float
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from allocation.belief import Belief
 from allocation.policy import Floats, dearness, information_gain, question_value
 from allocation.ports import Demand, PartitionReport
+from allocation.purse import ALIKE
 from allocation.shortlist import TIE, keyed_unit, largest
 from allocation.state import PartitionState
 from allocation.tables import Bools, Ints
@@ -52,7 +54,7 @@ def pick(
     of one of the labels.
     """
     belief = partition.belief
-    room = min(count, answers_left(partition))
+    room = min(count, affordable(partition, worker.price))
     if belief is None or room <= 0 or not _may_work(partition, belief, worker):
         return []
     pool = None if eligible is None else _local(partition, eligible)
@@ -89,8 +91,10 @@ def pick_together(partition: PartitionState, seekers: Sequence[Seeker]) -> list[
     hands = _dealt(partition, belief, served)
     if hands is None:
         return []
-    picks = _best_of(partition, belief, served, hands)
-    return picks[:room]
+    picks = _best_of(partition, belief, served, hands)[:room]
+    price = {found.number: found.worker.price for found in served}
+    paid = payable(partition, np.array([price[number] for number, _ in picks]))
+    return [found for found, kept in zip(picks, paid.tolist(), strict=True) if kept]
 
 
 def answers_left(partition: PartitionState) -> int:
@@ -101,29 +105,54 @@ def answers_left(partition: PartitionState) -> int:
     return max(0, partition.answers_end - len(partition.answers) - len(partition.leases))
 
 
+def affordable(partition: PartitionState, price: float) -> int:
+    """Return how many more leases may go out at a price under the present snapshot's budget."""
+    left, money = answers_left(partition), _money_left(partition)
+    return left if price <= 0.0 or money == inf else min(left, int(money // price))
+
+
+def payable(
+    partition: PartitionState, prices: npt.NDArray[np.float64], spent: float = 0.0
+) -> Bools:
+    """Return which of some leases the budget pays for, in their order, once `spent` is gone."""
+    money = _money_left(partition) - spent
+    if money == inf or prices.sum() <= money:
+        return np.ones(len(prices), dtype=np.bool_)
+    kept = np.zeros(len(prices), dtype=np.bool_)
+    for row, price in enumerate(prices.tolist()):
+        kept[row] = price <= money
+        money -= price if price <= money else 0.0
+    return kept
+
+
+def _money_left(partition: PartitionState) -> float:
+    """Return what leases may cost still; a hair more, for what sums of prices lose."""
+    return partition.cost_end + ALIKE * abs(partition.cost_end) - partition.cost
+
+
 def report(partition: PartitionState) -> PartitionReport:
     """Return how a partition stands; looks at every item."""
-    belief = partition.belief
+    belief, wanted = partition.belief, demand(partition).wanted
+    labels, audits = _unasked(partition)
     return PartitionReport(
         job_id=partition.key.job_id,
         partition=partition.key.number,
         round=-1 if belief is None else belief.snapshot.round,
         answers=len(partition.answers),
         leased=len(partition.leases),
-        wanted=demand(partition).wanted,
+        wanted=wanted,
+        open=labels + audits,
+        cost=partition.cost,
         expected_error=1.0 if belief is None else belief.mean_error,
     )
 
 
 def demand(partition: PartitionState) -> Demand:
     """Return what a partition would still ask, and of whom; looks at every item."""
-    left, labels, audits = answers_left(partition), 0, 0
-    if partition.belief is not None and left > 0:
-        checks_max = partition.terms.audit_answers_max
-        checked = _audits_asked(partition, partition.audit_items)
-        audits = min(left, int((checks_max - np.minimum(checked, checks_max)).sum()))
-        if _asks_labels(partition.belief):
-            labels = int(partition.open_labels(partition.belief, slice(None)).sum())
+    belief = partition.belief
+    left = 0 if belief is None else affordable(partition, belief.snapshot.price_likely)
+    labels, audits = _unasked(partition) if left > 0 else (0, 0)
+    audits = min(left, audits)
     return Demand(
         job_id=partition.key.job_id,
         partition=partition.key.number,
@@ -132,6 +161,19 @@ def demand(partition: PartitionState) -> Demand:
         required_skills=partition.terms.required_skills,
         audit_skills=partition.terms.audit_skills,
     )
+
+
+def _unasked(partition: PartitionState) -> tuple[int, int]:
+    """Return how many labels and how many audits would still be asked if money had no end."""
+    belief = partition.belief
+    if belief is None:
+        return 0, 0
+    checks_max = partition.terms.audit_answers_max
+    checked = _audits_asked(partition, partition.audit_items)
+    audits = int((checks_max - np.minimum(checked, checks_max)).sum())
+    asks = _asks_labels(belief)
+    labels = int(partition.open_labels(belief, slice(None)).sum()) if asks else 0
+    return labels, audits
 
 
 def _audits_asked(partition: PartitionState, items: Ints) -> npt.NDArray[np.int64]:

@@ -56,7 +56,8 @@ class PartitionState:
         self.audit_items: Ints = np.empty(0, dtype=np.int32)
         self.belief: Belief | None = None
         self.shortlist = Shortlist.empty()
-        self.answers_end = 0
+        self.answers_end, self.cost_end = 0, 0.0
+        self.cost_answered, self._cost_leased = 0.0, 0.0
         self._worker_ids: list[WorkerId] = []
         self._workers: dict[WorkerId, int] = {}
         self._histories: list[History] = []
@@ -68,6 +69,11 @@ class PartitionState:
         belief = 0 if self.belief is None else self.belief.nbytes
         tables = self.answers.nbytes + self.leases.nbytes + self.shortlist.nbytes
         return belief + tables + sum(column.nbytes for column in counts)
+
+    @property
+    def cost(self) -> float:
+        """What the answers cost, and those that are leased out will cost, together."""
+        return self.cost_answered + self._cost_leased
 
     def local(self, position: Position) -> int:
         """Return an absolute position as a local one."""
@@ -148,6 +154,7 @@ class PartitionState:
         leases["audit"] = event.audit
         leases["expires_at"], leases["ends_by"] = event.expires_at, event.ends_by
         self.leases.add(event.lease_ids, leases)
+        self._cost_leased += float(leases["price"].sum())
         for position, worker in zip(
             leases["position"].tolist(), leases["worker"].tolist(), strict=True
         ):
@@ -180,6 +187,7 @@ class PartitionState:
         workers = self._indices(answers.worker_ids)[answers.workers]
         first_row = len(self.answers)
         self.answers.extend(positions, workers, answers.labels, answers.audit)
+        self.cost_answered += float(answers.prices.sum())
         for row, (position, worker) in enumerate(
             zip(positions.tolist(), workers.tolist(), strict=True), start=first_row
         ):
@@ -202,6 +210,7 @@ class PartitionState:
         known, workers = np.unique(columns.workers[here], return_inverse=True)
         self._worker_ids = [columns.worker_ids[worker] for worker in known]
         self._workers = {worker_id: index for index, worker_id in enumerate(self._worker_ids)}
+        self.cost_answered = float(columns.prices[here].sum())
         self.answers.extend(positions, workers.astype(np.int32), columns.labels[here], audit)
         self.answer_counts["label"] += _counted(positions[~audit], self.partition.items)
         self.answer_counts["audit"] += _counted(positions[audit], self.partition.items)
@@ -217,16 +226,20 @@ class PartitionState:
         self.belief = Belief(snapshot, self.answers, self._worker_ids)
         self.final = np.array(snapshot.final, dtype=np.bool_)
         self.audit_items = np.flatnonzero(snapshot.audit).astype(np.int32)
-        seen = snapshot.answers_seen
+        seen, paid = snapshot.answers_seen, snapshot.cost_seen
         self.answers_end = snapshot.answers_left + (len(self.answers) if seen is None else seen)
+        self.cost_end = snapshot.cost_left + (self.cost_answered if paid is None else paid)
         self._refresh_shortlist(self.belief)
 
     def hold(self) -> None:
         """Lease nothing more until the next snapshot."""
-        self.answers_end = 0
+        self.answers_end, self.cost_end = 0, 0.0
 
     def _end(self, lease_ids: Ids) -> Leases:
         ended = self.leases.remove(lease_ids)
+        # Exactly nothing where none is left: what sums of prices lose must not add up.
+        left = self._cost_leased - float(ended["price"].sum()) if len(self.leases) else 0.0
+        self._cost_leased = max(left, 0.0)
         self._count(self.lease_counts, ended["position"], ended["audit"], -1)
         self.shortlist.freed(ended["position"])
         self._keep_shortlist()

@@ -76,8 +76,8 @@ class Goal:
 class Budget:
     """Limits; None means unlimited. `cost_max` is in the currency of worker prices.
 
-    `answers_max` is never exceeded. What is left of `cost_max` is reckoned in answers at the
-    highest price paid so far, so that workers who come later and are dearer may exceed it.
+    Neither is ever exceeded, by whatever workers come: leases count as if they were answered. What
+    is left of `cost_max` at the end is less than an answer costs that is paid for.
     """
 
     answers_max: int | None = None

@@ -142,7 +142,7 @@ class Replay:
                 self._learn()
                 report = self._refit(on_point)
             elif step == "finish":
-                if relaxed or report.wanted == 0 or self._campaign.budget_left() == 0:
+                if relaxed or report.wanted == 0 or self._campaign.spending.is_over:
                     return self._result()
                 self._campaign.relax()
                 relaxed = True
@@ -194,9 +194,7 @@ class Replay:
         point = self._point(standing)
         self._frontier.append(point)
         on_point(point)
-        snapshot = self._campaign.snapshot(
-            self._partition, self._campaign.budget_left(), audits_only=False
-        )
+        snapshot = self._campaign.snapshot(self._partition, self._campaign.spending.left, audits_only=False)
         return self._shard.publish(snapshot)
 
     def _learn(self) -> None:
@@ -239,15 +237,7 @@ class Replay:
         """Return the report, with nothing wanted where no recorded answer can satisfy it."""
         if not quiet:
             return report
-        return PartitionReport(
-            job_id=report.job_id,
-            partition=report.partition,
-            round=report.round,
-            answers=report.answers,
-            leased=0,
-            wanted=0,
-            expected_error=report.expected_error,
-        )
+        return replace(report, leased=0, wanted=0, open=0)
 
     def _point(self, standing: Standing) -> FrontierPoint:
         truth = self._campaign.truth

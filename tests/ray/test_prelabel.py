@@ -34,7 +34,7 @@ from tests.unit.prelabel.support import (
     store_chunk,
 )
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
 BASE_MODEL = "fake:10"
 """Ten milliseconds an item, so that the replica dies over chunks and not between them."""

@@ -36,7 +36,7 @@ def widest_gap(seed: int) -> float:
         stores.partitions.add([partition(ITEMS, JobId(name))])
     node.start()
     for found in jobs:
-        stage = Stage(found, (10**6,), stores, [node], rng, clock)
+        stage = Stage(found, stores, [node], rng, clock)
         stage.calm = True
         stage.refit()
     granted: Counter[str] = Counter()

@@ -1,6 +1,6 @@
 """The promises of the allocator, checked after every step."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,6 +47,7 @@ class Watch:
         self.interruptions = 0
         self._interruptions_when_sent: dict[str, int] = {}
         self._answers: Counter[tuple[JobId, int]] = Counter()
+        self._spent: defaultdict[JobId, float] = defaultdict(float)
         self._counts: Counter[tuple[JobId, Position, bool]] = Counter()
 
     @property
@@ -138,6 +139,8 @@ class Watch:
         self._unchecked.clear()
         for partition in self._partitions():
             self._check_partition(partition)
+        for job_id in self._stages:
+            self._check_budget(job_id)
 
     def _partitions(self) -> list[Partition]:
         return [found for job in self._stages for found in self._stores.partitions.of_job(job)]
@@ -158,6 +161,7 @@ class Watch:
             most = crowd.audit_answers_max if audit else crowd.answers_per_item_max
             assert self._counts[job_id, slot[1], audit] <= most, f"{slot} is one answer too many"
             self._answers[job_id, self._partition_of(job_id, slot[1]).number] += 1
+            self._spent[job_id] += float(columns.prices[row])
             self._read_to[job_id] = int(columns.seq[row])
 
     def _partition_of(self, job_id: JobId, position: Position) -> Partition:
@@ -168,15 +172,26 @@ class Watch:
         )
 
     def _check_partition(self, owned: Partition) -> None:
-        stage, crowd = self._stages[owned.job_id], self._stages[owned.job_id].job.spec.crowd
-        taken, leased = self._answers[owned.job_id, owned.number], 0
-        state = self._live_state(owned)
+        crowd = self._stages[owned.job_id].job.spec.crowd
+        taken, state = self._answers[owned.job_id, owned.number], self._live_state(owned)
         if state is not None:
-            leased = len(state.leases)
             assert len(state.answers) == taken, "a shard counts other answers than the log holds"
             check_leases(state, crowd.answers_per_item_max, crowd.audit_answers_max)
-        budget = stage.budgets[owned.number]
-        assert taken + leased <= budget, f"{taken} answers and {leased} leases of {budget}"
+
+    def _check_budget(self, job_id: JobId) -> None:
+        """Compare what a job has bought, and what is leased out of it, with what it may buy."""
+        budget, partitions = self._stages[job_id].job.spec.budget, self._stores.partitions
+        taken = sum(self._answers[job_id, found.number] for found in partitions.of_job(job_id))
+        spent, leased, promised = self._spent[job_id], 0, 0.0
+        for owned in partitions.of_job(job_id):
+            state = self._live_state(owned)
+            if state is not None:
+                leased += len(state.leases)
+                promised += float(state.leases.out()["price"].sum())
+        if budget.answers_max is not None:
+            assert taken + leased <= budget.answers_max, f"{taken} answers and {leased} leases"
+        if budget.cost_max is not None:
+            assert spent + promised <= budget.cost_max + 1e-6, f"{spent} and {promised} leased"
 
     def _live_state(self, owned: Partition) -> PartitionState | None:
         """Return the state behind a partition's newest epoch, unless a write may be unapplied."""

@@ -91,9 +91,9 @@ class World:
         self._drain()
 
     def _job(self, number: int) -> Stage:
-        rng, job = self.rng, draw_job(number, self.rng)
+        rng, items = self.rng, int(self.rng.integers(1, self.size.items_max))
+        job = draw_job(number, items, rng)
         self.stores.jobs.create(job, None)
-        items = int(rng.integers(1, self.size.items_max))
         plan = plan_partitions(
             job.job_id,
             items,
@@ -101,9 +101,7 @@ class World:
             partition_items_max=int(rng.integers(5, 5 + self.size.items_max)),
         )
         self.stores.partitions.add(plan)
-        tight = rng.random() < 0.5
-        budgets = tuple(int(rng.integers(0, 3 * found.items)) if tight else 10**6 for found in plan)
-        return Stage(job, budgets, self.stores, self.nodes, rng, self.clock)
+        return Stage(job, self.stores, self.nodes, rng, self.clock)
 
     def _step(self) -> None:
         """Let one thing happen; where the crowd is large, mostly to many at once."""
@@ -363,7 +361,7 @@ class World:
     def _finished(self) -> bool:
         reports = [stage.refit() for stage in self.stages]
         return all(
-            is_finished(found, len(stage.budgets))
+            is_finished(found, len(self.stores.partitions.of_job(stage.job.job_id)))
             for found, stage in zip(reports, self.stages, strict=True)
         )
 

@@ -1,11 +1,13 @@
 """How workers did in earlier jobs is kept, and told the next ones of the same tenant."""
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
 
 from allocation.newcomers import Known
+from allocation.purse import amounts
 from allocation.stage import AskSession
 from allocation.track_records import (
     JOBS_MAX,
@@ -201,7 +203,7 @@ def test_a_worker_known_from_earlier_jobs_is_expected_to_do_as_they_did() -> Non
     # Then shards expect more of the one than of the other, though neither has answered
     campaign = session._campaign
     partition = given.stores.partitions.of_job(JOB)[0]
-    snapshot = campaign.snapshot(partition, 1_000, audits_only=False)
+    snapshot = campaign.snapshot(partition, amounts(1_000, inf), audits_only=False)
     row = {worker_id: number for number, worker_id in enumerate(snapshot.worker_ids)}
     expected = {
         who: float(np.exp(np.diagonal(snapshot.log_confusion[row[WorkerId(who)]])).mean())

@@ -1,10 +1,12 @@
 """Who is asked no more: spammers and copiers, with the evidence, and the tired until rested."""
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
 from allocation.campaign import Campaign
+from allocation.purse import amounts
 from allocation.vetting import HOUR_S, tired
 from cluster.domain.ids import ShardId, WorkerId
 from cluster.domain.jobs import CrowdTerms
@@ -48,7 +50,7 @@ def campaign(hour_max: int | None = None) -> Campaign:
 
 
 def paused(given: Campaign) -> frozenset[WorkerId]:
-    return given.snapshot(WHOLE, 100, audits_only=False).paused_workers
+    return given.snapshot(WHOLE, amounts(100, inf), audits_only=False).paused_workers
 
 
 def test_copiers_count_for_nothing_and_are_asked_no_more() -> None:
@@ -109,7 +111,7 @@ def test_gold_is_what_is_settled_and_workers_prove_themselves_on_it() -> None:
     given.absorb(AnswerColumns.of([*answers, answer(0, 0, 4)]))
     given.refit()
     # When a snapshot is published
-    found = given.snapshot(WHOLE, 100, audits_only=False)
+    found = given.snapshot(WHOLE, amounts(100, inf), audits_only=False)
     # Then gold lies among the answered items, outside the audit, and all but the fifth are proven
     assert 0 < len(found.gold) <= 50
     assert found.gold.max() < 60
@@ -121,4 +123,4 @@ def test_nobody_is_tested_unless_asked_for() -> None:
     given = campaign()
     given.absorb(crowd(copiers=0)[0])
     given.refit()
-    assert len(given.snapshot(WHOLE, 100, audits_only=False).gold) == 0
+    assert len(given.snapshot(WHOLE, amounts(100, inf), audits_only=False).gold) == 0

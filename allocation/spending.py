@@ -1,0 +1,65 @@
+"""What a job has bought so far, and what its budget still buys."""
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from allocation.log import rows_in
+from allocation.purse import ALIKE, Amounts, amounts
+from cluster.domain.jobs import Budget
+from cluster.domain.work import AnswerColumns, Partition
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Spending:
+    """The answers bought within a budget; `choosy` where not any worker is welcome."""
+
+    budget: Budget
+    answers: AnswerColumns
+    choosy: bool = True
+
+    @property
+    def left(self) -> Amounts:
+        """How many more answers may be bought, and for how much; never less than 0."""
+        budget, spent = self.budget, amounts(len(self.answers), self.answers.prices.sum())
+        most = amounts(
+            inf if budget.answers_max is None else budget.answers_max,
+            inf if budget.cost_max is None else budget.cost_max,
+        )
+        return np.maximum(most - spent, 0.0)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a budget of answers or of money."""
+        return self.budget.answers_max is not None or self.budget.cost_max is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what is left buys no answer at the price that one is likely to have."""
+        answers, money = self.left
+        return bool(answers < 1.0 or money < self.price_likely * (1.0 - ALIKE))
+
+    @property
+    def price_likely(self) -> float:
+        """What an answer costs that is paid for, on average; the most where any worker is welcome.
+
+        0 where none was paid for yet. What is left over at the end of a budget is less than this.
+        """
+        paid = self.answers.prices[self.answers.prices > 0.0]
+        if len(paid) == 0:
+            return 0.0
+        return float(paid.mean() if self.choosy else paid.max())
+
+    @property
+    def price_shared(self) -> float:
+        """The price in which money is shared out: the highest that was paid.
+
+        0 where nobody knows who comes: nobody was paid yet, or any worker is welcome.
+        """
+        return float(self.answers.prices.max(initial=0.0)) if self.choosy else 0.0
+
+    def on(self, partition: Partition) -> Amounts:
+        """Return how many answers to a partition's items are known, and what they cost."""
+        here = rows_in(self.answers, partition)
+        return amounts(int(here.sum()), self.answers.prices[here].sum())
