@@ -2,21 +2,25 @@
 
 The draw may favour labels that the first predictions doubt, and those are replaced by the
 predictions of later models; so it could not be drawn again. Columns, one row for each position:
-`weight double` and `turn int32`, the item's place in audit order or -1.
+`weight double`, `turn int32`, the item's place in audit order or -1, and `more int32`, its place
+among the next ones or -1.
 """
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from allocation.quality.votes import Floats
-from allocation.sampling import AuditPlan, doubting_plan, uniform_plan
+from allocation.sampling import AuditPlan, Positions, doubting_plan, uniform_plan
 from cluster import paths
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import Job
 from cluster.domain.models import ZERO_SHOT
 from cluster.errors import ObjectMissing
 from cluster.ports import ObjectStore, Stores
+
+Turns = npt.NDArray[np.int32]
 
 
 def kept_plan(stores: Stores, job: Job, predictions: tuple[int, Floats] | None) -> AuditPlan:
@@ -45,16 +49,32 @@ def _drawn(stores: Stores, job: Job, predictions: tuple[int, Floats] | None) -> 
 def _read(objects: ObjectStore, job_id: JobId) -> AuditPlan:
     with objects.open_input(paths.audit_plan(job_id)) as stream:
         table = pq.read_table(stream)
-    turn = table["turn"].to_numpy()
-    audited = np.flatnonzero(turn >= 0)
+    more = table["more"].to_numpy() if "more" in table.column_names else np.empty(0, dtype=np.int32)
     return AuditPlan(
-        order=audited[turn[audited].argsort()].astype(np.int64),
+        order=_in_turn(table["turn"].to_numpy()),
+        more=_in_turn(more),
         weights=table["weight"].to_numpy().astype(np.float64),
     )
 
 
+def _in_turn(turn: Turns) -> Positions:
+    """Return the positions that have a turn, in its order."""
+    found = np.flatnonzero(turn >= 0)
+    return found[turn[found].argsort()].astype(np.int64)
+
+
+def _turns(positions: Positions, items: int) -> Turns:
+    turn = np.full(items, -1, dtype=np.int32)
+    turn[positions] = np.arange(len(positions), dtype=np.int32)
+    return turn
+
+
 def _write(objects: ObjectStore, job_id: JobId, plan: AuditPlan) -> None:
-    turn = np.full(len(plan.weights), -1, dtype=np.int32)
-    turn[plan.order] = np.arange(len(plan.order), dtype=np.int32)
+    items = len(plan.weights)
+    columns = {
+        "weight": plan.weights,
+        "turn": _turns(plan.order, items),
+        "more": _turns(plan.more, items),
+    }
     with objects.open_output(paths.audit_plan(job_id)) as stream:
-        pq.write_table(pa.table({"weight": plan.weights, "turn": turn}), stream)
+        pq.write_table(pa.table(columns), stream)

@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from allocation import vetting
+from allocation.auditing import Evidence, Reach, auditable
 from allocation.conclusions import Consensus, Delivery, Positions, Standing
 from allocation.deliveries import Deliveries
 from allocation.foresight import Features, graded
@@ -18,27 +20,14 @@ from allocation.log import joined
 from allocation.newcomers import Known, Newcomers
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.purse import Amounts
-from allocation.quality import dawid_skene
-from allocation.quality.audit import Audit, Graded, Labels, certified, reachable
 from allocation.quality.calibration import tempered
-from allocation.quality.certificate import graded_by_crowd
 from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
 from allocation.quality.votes import Bools, Floats, Votes
-from allocation.reference import discounted, error_allowed, graded_by_reviewers, shared_errors
+from allocation.reference import discounted, error_allowed, shared_errors
 from allocation.retraining import Past, Rows, Told, worth_it
 from allocation.sampling import AuditPlan, mask_of, seed_sample, uniform_plan
 from allocation.spending import Spending
-from allocation.vetting import (
-    GOLD_ITEMS_MAX,
-    Finding,
-    copying,
-    heard,
-    proven,
-    settled,
-    spamming,
-    tired,
-)
 from cluster.domain.ids import UnixSeconds, WorkerId
 from cluster.domain.jobs import Certificate, JobSpec
 from cluster.domain.models import ZERO_SHOT
@@ -80,7 +69,8 @@ class Campaign:
         self._trainings_max, self.trainings = trainings_max, trainings
         self.trained_items, self.past = trained_items, past or Past()
         self._plan = audit_plan or uniform_plan(items, spec.crowd, spec.seed)
-        self._audit = mask_of(items, self._plan.order)
+        self._planned = len(self._plan.order)
+        self._audit = self._held_out = mask_of(items, self._plan.order)
         self._seed = mask_of(items, seed_sample(self._plan, self._labels, spec.seed))
         self._answers = AnswerColumns.of([])
         self.deliveries = Deliveries(items)
@@ -90,11 +80,11 @@ class Campaign:
         self._newcomers = Newcomers(self._labels)
         self._worth_ratio = WORTH_RATIO
         self._truth: Truth | None = None
-        self._copying: tuple[Finding, ...] = ()
-        self.findings: tuple[Finding, ...] = ()
+        self._copying: tuple[vetting.Finding, ...] = ()
+        self.findings: tuple[vetting.Finding, ...] = ()
         self._copiers_sought_at = 0
         self._tired: frozenset[WorkerId] = frozenset()
-        self.round = 0
+        self.round, self.aim = 0, spec.goal.accuracy
 
     @property
     def answers(self) -> AnswerColumns:
@@ -109,8 +99,8 @@ class Campaign:
 
     def amend(self, spec: JobSpec) -> bool:
         """Go by the job's newest weight and budget; return whether they are new."""
-        before, self._spec = self._spec, spec
-        return spec != before
+        is_new, self._spec = spec != self._spec, spec
+        return is_new
 
     def set_model(self, version: int, probabilities: Floats | None) -> None:
         """Take the model's own probabilities (items, K) of the live version; None for no model."""
@@ -149,14 +139,14 @@ class Campaign:
             self._truth = fuse(self._witnesses())
         witnesses, worker_ids = self._witnesses(), self._answers.worker_ids
         self._newcomers.learn(witnesses.crowd_votes, self._truth, worker_ids)
-        self.findings = (*self._copying, *spamming(self._truth, self._answers))
+        self.findings = (*self._copying, *vetting.spamming(self._truth, self._answers))
         self.round += 1
         return self.standing()
 
     def note_time(self, now: UnixSeconds) -> bool:
         """Let workers rest, or end their rest; return whether that changes who may be asked."""
-        before, most = self._tired, self._spec.crowd.worker_hour_answers_max
-        self._tired = tired(self._answers, now, most)
+        before = self._tired
+        self._tired = vetting.tired(self._answers, now, self._spec.crowd.worker_hour_answers_max)
         return self._tired != before
 
     def standing(self) -> Standing:
@@ -212,8 +202,8 @@ class Campaign:
             cost_left=float(left[1]),
             cost_seen=float(seen[1]),
             price_likely=self.spending.price_likely,
-            gold=np.flatnonzero(gold[here])[:GOLD_ITEMS_MAX],
-            proven_workers=proven(self._answers, gold, self._spec.crowd.gold_answers),
+            gold=np.flatnonzero(gold[here])[: vetting.GOLD_ITEMS_MAX],
+            proven_workers=vetting.proven(self._answers, gold, self._spec.crowd.gold_answers),
             weight=self._spec.weight,
         )
 
@@ -237,7 +227,7 @@ class Campaign:
 
     def _met(self) -> bool:
         standing = self.standing()
-        return standing.audits_open == 0 and standing.expected_accuracy >= self._goal
+        return standing.audits_open == 0 and standing.expected_accuracy >= self.aim
 
     def certain(self) -> Positions:
         """Return items sure enough to be delivered at once, while the job runs.
@@ -286,41 +276,48 @@ class Campaign:
             target=np.exp(truth.log_crowd),
             audit_posterior=np.exp(truth.log_audit),
             answers=self._label_counts(),
-            audit=self._audit,
+            audit=self._held_out,
             audited=self._votes(audit=True).answers_per_item() > 0,
             trainable=self._trainable(),
         )
 
     def certificate(self) -> Certificate:
         """Return what the audit proves so far about the labels as they stand before it."""
-        audit, graded = self._graded()
-        return certified(audit, graded, confidence=self._spec.goal.confidence)
+        return self._evidence().certificate()
 
-    def reachable_accuracy(self) -> float | None:
-        """Return about what can be certified if the rest meets the goal; None before any audit."""
-        audit, graded = self._graded()
-        return reachable(audit, graded, accuracy=max(self._goal, self._expected()))
+    def reach(self) -> tuple[Reach, ...]:
+        """Return about what can be certified if the rest meets the goal; empty before any audit."""
+        accuracy = max(self.aim, self._expected())
+        return self._evidence().reach(accuracy, items_max=self._audited_max())
 
-    def _graded(self) -> tuple[Audit, Graded]:
-        votes = self._votes(audit=True)
-        audited = self._plan.audited(votes.answers_per_item() > 0)
-        log_label = self.truth.log_label
-        audit = Audit(
-            labels=Labels(
-                codes=log_label.argmax(axis=1),
-                auto=self._label_counts() == 0,
-                believed=np.exp(log_label.max(axis=1)),
-            ),
-            positions=audited,
-            votes=votes.on(audited),
-            planned=len(self._plan.order),
-            weights=self._plan.weights,
+    def go_on(self) -> int:
+        """Ask for what is wanting to prove the goal; return how many more items are audited.
+
+        More audits where they are likely to do. Where they are not, and the goal is to be proven,
+        surer labels than it asks for, so that they would.
+        """
+        if self.seeding or self.spending.is_over or not self._met():
+            return 0
+        evidence, most = self._evidence(), self._audited_max()
+        items = evidence.wanting(self._goal, items_max=most)
+        self._plan = self._plan.wider(items)
+        self._audit = mask_of(self._items, self._plan.order)
+        if items == 0 and self._spec.goal.proven:
+            self.aim = evidence.aim(self._goal, self.aim, items_max=most)
+        return items
+
+    def _audited_max(self) -> int:
+        answers = self._spec.crowd.audit_answers_max
+        return auditable(self._plan, self.spending, answers, self._audits_open())
+
+    def _evidence(self) -> Evidence:
+        return Evidence(
+            plan=self._plan,
+            planned=self._planned,
+            truth=self.truth,
+            witnesses=self._witnesses(),
+            confidence=self._spec.goal.confidence,
         )
-        confidence = self._spec.goal.confidence
-        if self._reviewed:
-            return audit, graded_by_reviewers(audit, confidence=confidence)
-        counts = dawid_skene.expected_counts(self._votes(audit=False), np.exp(log_label))
-        return audit, graded_by_crowd(audit, counts, confidence=confidence)
 
     @property
     def _goal(self) -> float:
@@ -343,7 +340,7 @@ class Campaign:
         return np.asarray(np.exp(self.truth.log_label.max(axis=1)) >= self._goal)
 
     def _goal_error(self) -> float:
-        return error_allowed(self._goal, self._shared_errors)
+        return error_allowed(self.aim, self._shared_errors)
 
     def _expected(self) -> float:
         top = np.exp(self.truth.log_label.max(axis=1))
@@ -369,11 +366,11 @@ class Campaign:
         return self._votes(audit=False).answers_per_item().astype(np.int32)
 
     def _trainable(self) -> Bools:
-        return np.asarray((self._label_counts() > 0) & ~self._audit)
+        return np.asarray((self._label_counts() > 0) & ~self._held_out)
 
     def _votes(self, *, audit: bool) -> Votes:
-        given, copying = self._answers, self._copying
-        return heard(given, copying, audit=audit, items=self._items, labels=self._labels)
+        shape = {"items": self._items, "labels": self._labels}
+        return vetting.heard(self._answers, self._copying, audit=audit, **shape)
 
     def _paused(self) -> frozenset[WorkerId]:
         return frozenset[WorkerId]().union(*(found.workers for found in self.findings))
@@ -382,7 +379,7 @@ class Campaign:
         """Return the items that may serve as gold, (items,): none where nobody is to be tested."""
         if self._spec.crowd.gold_answers == 0:
             return np.zeros(self._items, dtype=np.bool_)
-        return settled(self.truth, self._label_counts()) & ~self._audit
+        return vetting.settled(self.truth, self._label_counts()) & ~self._audit
 
     def _witnesses(self) -> Witnesses:
         return Witnesses(
@@ -398,6 +395,6 @@ class Campaign:
             return False
         self._copiers_sought_at = len(self._answers)
         votes, worker_ids = self._votes(audit=False), self._answers.worker_ids
-        found = copying(votes, self.truth.log_label, self.truth, worker_ids)
+        found = vetting.copying(votes, self.truth.log_label, self.truth, worker_ids)
         self._copying += found
         return bool(found)

@@ -4,7 +4,7 @@ The samples are functions of the job's seed and of what was believed before anyt
 every process draws the same ones.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,9 @@ CHANCE_MAX = 0.25
 AUDITED_MIN = 100
 """Fewer audits are drawn uniformly: their bound is narrowest where none can count for more."""
 
+MORE_SHARE = 0.25
+"""The share of the other items that may be audited besides; the rest is to be learnt from."""
+
 CLASSES_MAX = 8
 """Weights are rounded to so many levels."""
 
@@ -41,14 +44,21 @@ FINE_KEY = 0x5BD1E995
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class AuditPlan:
-    """Which items of a job are audited.
+    """Which items of a job are audited, and which are next where those do not prove enough.
 
-    `order` (n,) are their positions in audit order. Each came next, of the items left, with a
-    probability in proportion to its weight; `weights` (items,) average 1.
+    `order` (n,) are their positions in audit order, and `more` those of the next in it. Each came
+    next, of the items left, with a probability in proportion to its weight; `weights` (items,)
+    average 1.
     """
 
     order: Positions
     weights: Floats
+    more: Positions = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def wider(self, items: int) -> "AuditPlan":
+        """Return the plan by which so many more items are audited, or all there are."""
+        order = np.concatenate([self.order, self.more[:items]])
+        return replace(self, order=order, more=self.more[items:])
 
     def audited(self, answered: npt.NDArray[np.bool_]) -> Positions:
         """Return the positions to certify by, in audit order, given which are answered (items,).
@@ -64,8 +74,7 @@ class AuditPlan:
 
 def uniform_plan(items: int, crowd: CrowdTerms, seed: int) -> AuditPlan:
     """Return the plan by which all items are as likely to be audited."""
-    wanted = audited_items(items, crowd)
-    return AuditPlan(order=_order(items, seed)[:wanted], weights=np.ones(items))
+    return _planned(_order(items, seed), np.ones(items), crowd)
 
 
 def doubting_plan(believed: Floats, goal: float, crowd: CrowdTerms, seed: int) -> AuditPlan:
@@ -87,7 +96,7 @@ def doubting_plan(believed: Floats, goal: float, crowd: CrowdTerms, seed: int) -
     # The first to come of clocks that ring at these rates: each item left is next by its weight.
     rings = -np.log1p(-_unit(items, seed)) / weights
     order: Positions = np.argsort(rings, kind="stable").astype(np.int64)
-    return AuditPlan(order=order[:wanted], weights=weights)
+    return _planned(order, weights, crowd)
 
 
 def audited_items(items: int, crowd: CrowdTerms) -> int:
@@ -102,12 +111,12 @@ def seed_sample(plan: AuditPlan, labels: int, seed: int) -> Positions:
     """Return the positions that a job without a trained model asks about first.
 
     A tenth of the items, but 10 a label where there are as many: enough to train a first head and
-    to tell good workers from bad ones. They are drawn apart from the audited ones, which no model
-    may learn from.
+    to tell good workers from bad ones. They are drawn apart from those that are audited or may be:
+    no model may learn from the first, and the others must be no surer than any.
     """
     items = len(plan.weights)
-    order = _order(items, seed)
-    rest = order[~mask_of(items, plan.order)[order]]
+    order, audited = _order(items, seed), np.concatenate([plan.order, plan.more])
+    rest = order[~mask_of(items, audited)[order]]
     return rest[: max(round(items * SEED_SHARE), SEED_ITEMS_A_LABEL * labels)]
 
 
@@ -116,6 +125,13 @@ def mask_of(items: int, positions: Positions) -> npt.NDArray[np.bool_]:
     mask = np.zeros(items, dtype=np.bool_)
     mask[positions] = True
     return mask
+
+
+def _planned(order: Positions, weights: Floats, crowd: CrowdTerms) -> AuditPlan:
+    wanted = audited_items(len(order), crowd)
+    rest = len(order) - wanted if wanted else 0
+    more = min(max(crowd.audit_items_max - wanted, 0), round(MORE_SHARE * rest))
+    return AuditPlan(order=order[:wanted], more=order[wanted : wanted + more], weights=weights)
 
 
 def _levelled(weights: Floats) -> Floats:

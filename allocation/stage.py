@@ -12,10 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from allocation.announcements import accusation, record_round, warn_if_short
 from allocation.audit_plan_file import kept_plan
 from allocation.board import Board
 from allocation.campaign import Campaign, Step
-from allocation.conclusions import Delivery, Positions, Standing
+from allocation.conclusions import Delivery, Positions
 from allocation.consensus_file import write_consensus
 from allocation.feature_files import read_directions
 from allocation.line_record import read_past
@@ -24,7 +25,6 @@ from allocation.ports import PartitionReport, Shard
 from allocation.prediction_files import read_predictions
 from allocation.retraining import Past
 from allocation.track_records import TrackRecords, write_records
-from allocation.vetting import Finding
 from cluster.domain.ids import JobId, UnixSeconds, WorkerId
 from cluster.domain.jobs import Job, JobState, Progress
 from cluster.domain.models import ZERO_SHOT
@@ -35,9 +35,6 @@ from cluster.runner import JobDesk
 from cluster.settings import AskingSettings
 
 DELIVERY_ROWS = 50_000
-
-NAMED_MAX = 20
-"""Workers an event names; of more it gives the number."""
 
 
 class AskStage:
@@ -97,6 +94,8 @@ class AskSession:
         try:
             self._rebalance()
             reports = self._reports()
+            if self._goes_on():
+                reports = self._publish()
         except Unavailable as error:
             self._published = False
             self._desk.record("shard.unavailable", str(error))
@@ -206,6 +205,18 @@ class AskSession:
         self._desk.record("crowd.relaxed", "any worker is welcome: the better ones do not come")
         return self._publish()
 
+    def _goes_on(self) -> bool:
+        """Return whether the campaign asks for more than it did, and say of what."""
+        aim = self._campaign.aim
+        items = self._campaign.go_on()
+        if items:
+            message = f"{items:,} more items are audited: those so far do not prove the goal"
+            self._desk.record("audit.widened", message, items=items)
+        if self._campaign.aim > aim:
+            message = f"labels are to be {self._campaign.aim:.3f} accurate, to prove the goal"
+            self._desk.record("goal.raised", message, accuracy=self._campaign.aim)
+        return items > 0 or self._campaign.aim > aim
+
     def _publish(self, *, audits_only: bool = False) -> list[PartitionReport]:
         reports = self._board.publish(self._campaign, audits_only=audits_only)
         self._published = True
@@ -229,7 +240,7 @@ class AskSession:
         for found in self._campaign.findings:
             if not self._told.issuperset(found.workers):
                 self._told.update(found.workers)
-                self._desk.record(f"workers.{found.reason}", _accusation(found), **found.evidence)
+                self._desk.record(f"workers.{found.reason}", accusation(found), **found.evidence)
 
     def _deliver_known(self) -> None:
         """Deliver what is certain once it is enough for an object; corrections do not wait."""
@@ -261,13 +272,14 @@ class AskSession:
         """Save the job's progress; with `write` also a consensus of its own number."""
         progress = _progress(self._desk.job.progress, self._campaign, self._open_questions)
         if write:
-            reachable = self._campaign.reachable_accuracy()
-            _warn_if_short(self._desk, reachable)
-            progress = replace(progress, rounds=progress.rounds + 1, reachable_accuracy=reachable)
+            reach = self._campaign.reach()
+            warn_if_short(self._desk, reach)
+            best = max((found.accuracy for found in reach), default=None)
+            progress = replace(progress, rounds=progress.rounds + 1, reachable_accuracy=best)
             consensus = self._campaign.consensus()
             write_consensus(self._stores.objects, self._desk.job.job_id, progress.rounds, consensus)
             self._consensus_at = self._desk.clock.now()
-            _record_round(self._desk, self._campaign.standing(), progress)
+            record_round(self._desk, self._campaign.standing(), progress)
         self._desk.report(progress)
         return progress
 
@@ -358,43 +370,4 @@ def _progress(before: Progress, campaign: Campaign, open_questions: int) -> Prog
         trained_items=campaign.trained_items,
         open_questions=open_questions,
         expected_accuracy=standing.expected_accuracy,
-    )
-
-
-def _warn_if_short(desk: JobDesk, reachable: float | None) -> None:
-    """Say that the audit cannot prove the goal, once, as soon as it can be foreseen."""
-    goal = desk.job.spec.goal.accuracy
-    first = desk.job.progress.reachable_accuracy is None
-    if reachable is not None and first and reachable < goal:
-        desk.record(
-            "certificate.short",
-            f"the certificate can reach about {reachable:.3f}, not the goal of {goal:.3f}",
-            reachable_accuracy=reachable,
-            goal=goal,
-        )
-
-
-def _accusation(found: Finding) -> str:
-    named = ", ".join(found.workers[:NAMED_MAX])
-    more = len(found.workers) - NAMED_MAX
-    whom = f"{named} and {more} more" if more > 0 else named
-    if found.reason == "copying":
-        return f"{whom} copy one another: their answers count for nothing, they are asked no more"
-    return f"{whom}: their answers tell next to nothing, they are asked no more"
-
-
-def _record_round(desk: JobDesk, standing: Standing, progress: Progress) -> None:
-    desk.record(
-        "round",
-        f"{standing.answers:,} answers, expected accuracy {standing.expected_accuracy:.3f}",
-        round=progress.rounds,
-        answers=standing.answers,
-        audit_answers=standing.audit_answers,
-        audits_open=standing.audits_open,
-        asked=standing.asked,
-        workers=standing.workers,
-        paused=standing.paused,
-        expected_accuracy=standing.expected_accuracy,
-        temperature=standing.temperature,
-        cost=standing.cost,
     )

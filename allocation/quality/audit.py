@@ -33,9 +33,9 @@ class Audit:
     """Audited items in the order of the audit sample, and what independent workers said of them.
 
     `positions` (n,) are the items' places in `labels`, and `votes.items` are rows of these; no
-    worker of `votes` had a say in that item's label. `planned` is how many items are audited in
-    the end. `weights` (items,) says how much likelier some were to be drawn next than others, by
-    nothing that was known only after; None where all were drawn alike.
+    worker of `votes` had a say in that item's label. `planned` is how many items were to be audited
+    before the first answer. `weights` (items,) says how much likelier some were to be drawn next
+    than others, by nothing that was known only after; None where all were drawn alike.
     """
 
     labels: Labels
@@ -84,8 +84,8 @@ def certified(audit: Audit, graded: Graded, *, confidence: float) -> Certificate
     return Certificate(confidence=confidence, strata=kept)
 
 
-def reachable(audit: Audit, graded: Graded, *, accuracy: float) -> float | None:
-    """Return about what will be certified of all labels once all planned items are audited.
+def reachable(audit: Audit, graded: Graded, *, accuracy: float, audited: int) -> float | None:
+    """Return about what will be certified of all labels once so many items are audited.
 
     Those still to come are taken to be right with probability `accuracy`. None before the first:
     nobody knows yet how noisy the audit is.
@@ -94,7 +94,7 @@ def reachable(audit: Audit, graded: Graded, *, accuracy: float) -> float | None:
         return None
     everything = np.ones(len(audit.labels.auto), dtype=np.bool_)
     draws = _draws(audit, graded, everything, _drawing(audit, everything))
-    return lower(foreseen(draws, accuracy), graded.confidence)
+    return lower(foreseen(draws, accuracy, audited), graded.confidence)
 
 
 def _stratum(

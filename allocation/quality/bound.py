@@ -37,7 +37,8 @@ class Draws:
     in [0, 1], and is at least its `floor`. `variance` is a guess, made without any score: a
     wrong one costs width and never truth. Where `population` is given, each draw is of another one
     of that many items, whose fixed values have the mean looked for; `outcomes` are those drawn, 0
-    or more. `planned` is how many draws were planned before the first one.
+    or more. `planned` is how many draws were planned before the first one; whenever all planned
+    ones are in, as many again are planned, should they be needed.
     """
 
     scores: Floats
@@ -97,12 +98,12 @@ def lower(draws: Draws, confidence: float) -> float:
     return float(highest_ruled_out(*gambler, _drawn(draws), PRECISION))
 
 
-def foreseen(draws: Draws, mean: float) -> Draws:
-    """Return the draws as they may look once all planned ones are in, if the rest average `mean`.
+def foreseen(draws: Draws, mean: float, count: int) -> Draws:
+    """Return the draws as they may look once there are `count`, if the rest average `mean`.
 
     The rest are as noisy as those so far, of which there is at least one.
     """
-    rest = max(draws.planned - len(draws.scores), 0)
+    rest = max(count - len(draws.scores), 0)
     if draws.population is not None:
         rest = min(rest, draws.population - len(draws.scores))
     variance = 1.0 / float(np.mean(1.0 / np.maximum(draws.variance, VARIANCE_MIN)))
@@ -146,12 +147,21 @@ def _gambler(draws: Draws, confidence: float) -> _Gambler:
 def _stakes(draws: Draws, goal: float) -> Floats:
     """Return what is best to stake on each draw for each edge that is looked for, (n, bettors)."""
     variance = np.maximum(draws.variance, VARIANCE_MIN)
-    known = np.arange(1, len(variance) + 1) / np.cumsum(1.0 / variance)
+    count = np.arange(1.0, len(variance) + 1.0)
+    known = count / np.cumsum(1.0 / variance)
     edges = np.empty((len(variance), len(EDGES) + 1))
     edges[:, :-1] = EDGES
-    edges[:, -1] = np.sqrt(2.0 * np.log(goal) * known / max(draws.planned, 1))
+    edges[:, -1] = np.sqrt(2.0 * np.log(goal) * known / _planned(draws.planned, count))
     stakes: Floats = edges / (variance[:, None] + edges**2)
     return stakes
+
+
+def _planned(planned: int, count: Floats) -> Floats:
+    """Return how many draws are planned when draw number `count`, from 1, is made, (n,)."""
+    first = max(planned, 1)
+    doublings = np.ceil(np.log2(np.maximum(count / first, 1.0)))
+    found: Floats = first * 2.0**doublings
+    return found
 
 
 def _drawn(draws: Draws) -> float:

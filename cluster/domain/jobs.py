@@ -60,10 +60,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """The promise: mean accuracy of the delivered labels, certified at `confidence`."""
+    """The promise: mean accuracy of the delivered labels, certified at `confidence`.
+
+    A job is done once it expects to have met it, and all audits that were planned are in; where it
+    is to be `proven`, once the certificate says so too, if that is to be had by more answers and
+    more audits: surer labels than the goal asks for, within the budget and the terms of the crowd.
+    """
 
     accuracy: float = 0.95
     confidence: float = 0.95
+    proven: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 < self.accuracy < 1.0:

@@ -136,6 +136,10 @@ class Replay:
         while True:
             asked = self._buy(self._refit_after())
             report = self._refit(on_point)
+            aim = self._campaign.aim
+            if self._campaign.go_on() or self._campaign.aim > aim:
+                report = self._refit(on_point)
+                continue
             quiet = asked == 0
             step = self._campaign.step([self._settled(report, quiet=quiet)], time_left_s=None)
             if step == "learn":
@@ -194,7 +198,9 @@ class Replay:
         point = self._point(standing)
         self._frontier.append(point)
         on_point(point)
-        snapshot = self._campaign.snapshot(self._partition, self._campaign.spending.left, audits_only=False)
+        snapshot = self._campaign.snapshot(
+            self._partition, self._campaign.spending.left, audits_only=False
+        )
         return self._shard.publish(snapshot)
 
     def _learn(self) -> None:

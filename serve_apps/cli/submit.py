@@ -23,6 +23,7 @@ from serve_apps.gateway.schemas.job_request import (
     LabelBody,
     PiiBody,
 )
+from serve_apps.gateway.schemas.jobs import JobView
 
 _FORMATS: Mapping[str, SourceFormat] = {
     ".jsonl": "jsonl",
@@ -71,6 +72,7 @@ def submit(
     file_format: FileFormat = None,
     goal: Annotated[float, typer.Option(help="Accuracy the labels shall have")] = 0.95,
     confidence: Annotated[float, typer.Option(help="Confidence of the certificate")] = 0.95,
+    proven: Annotated[bool, typer.Option(help="Go on until the goal is certified")] = False,
     budget: Annotated[int | None, typer.Option(help="Answers that may be bought")] = None,
     cost_max: Annotated[float | None, typer.Option(help="Money that may be spent")] = None,
     deadline_s: Annotated[float | None, typer.Option(help="Seconds the job may take")] = None,
@@ -100,7 +102,7 @@ def submit(
             name=name or Path(source).stem,
             modality=modality,
             labels=_labels(labels, label_file),
-            goal=GoalBody(accuracy=goal, confidence=confidence),
+            goal=GoalBody(accuracy=goal, confidence=confidence, proven=proven),
             budget=BudgetBody(answers_max=budget, cost_max=cost_max, deadline_s=deadline_s),
             crowd=CrowdBody(
                 required_skills=skill or [],
@@ -125,12 +127,17 @@ def submit(
         if request.uri is None:
             request = _uploaded(client, request, Path(source))
         job = client.submit(request, idempotency_key=retry_key)
-        if watch:
-            finish(follow(client, job.id), as_json=as_json)
-        elif as_json:
-            show_json(job)
-        else:
-            show_job(job)
+        _tell(client, job, watch=watch, as_json=as_json)
+
+
+def _tell(client: MusterClient, job: JobView, *, watch: bool, as_json: bool) -> None:
+    """Show a job that was submitted, or all that becomes of it."""
+    if watch:
+        finish(follow(client, job.id), as_json=as_json)
+    elif as_json:
+        show_json(job)
+    else:
+        show_job(job)
 
 
 def _pii(kinds: str, *, unmask_for_cleared: bool) -> PiiBody | None:

@@ -56,10 +56,14 @@ class LabelBody(Incoming):
 
 
 class GoalBody(Incoming):
-    """The promise asked for: mean accuracy of the delivered labels, certified at `confidence`."""
+    """The promise asked for: mean accuracy of the delivered labels, certified at `confidence`.
+
+    Where it is to be `proven`, the job asks and audits on until its certificate says so.
+    """
 
     accuracy: float = Field(Goal().accuracy, gt=0, lt=1)
     confidence: float = Field(Goal().confidence, ge=0.5, lt=1)
+    proven: bool = False
 
 
 class BudgetBody(Incoming):
@@ -248,7 +252,11 @@ def spec_of(request: JobRequest, source: Source, expires_after_s: float | None) 
         modality=request.modality,
         label_set=label_set_of(request.labels),
         source=source,
-        goal=Goal(accuracy=request.goal.accuracy, confidence=request.goal.confidence),
+        goal=Goal(
+            accuracy=request.goal.accuracy,
+            confidence=request.goal.confidence,
+            proven=request.goal.proven,
+        ),
         budget=Budget(
             answers_max=request.budget.answers_max,
             cost_max=request.budget.cost_max,

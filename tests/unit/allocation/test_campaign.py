@@ -216,7 +216,7 @@ def test_what_can_be_certified_is_foreseen_from_the_first_audit_on() -> None:
     given = campaign()
     given.absorb(unanimous("ann", "bob", "cid"))
     given.refit()
-    before = given.reachable_accuracy()
+    before = given.reach()
 
     # When a third of the audited items get an answer
     audits = np.flatnonzero(_audited(given))
@@ -224,12 +224,14 @@ def test_what_can_be_certified_is_foreseen_from_the_first_audit_on() -> None:
         AnswerColumns.of([answer(int(at), int(at) % 3, "x", "audit") for at in audits[::3]])
     )
     given.refit()
-    foreseen = given.reachable_accuracy()
+    foreseen = given.reach()
 
     # Then nothing was known before, and now more is foreseen than has been proven so far
-    assert before is None
-    assert foreseen is not None
-    assert given.certificate().overall.accuracy_lower <= foreseen < 1.0
+    assert before == ()
+    assert given.certificate().overall.accuracy_lower <= foreseen[0].accuracy < 1.0
+    # And what more audits would prove, which is more again
+    assert [found.audited for found in foreseen] == sorted({found.audited for found in foreseen})
+    assert foreseen[0].accuracy < foreseen[-1].accuracy
 
 
 def test_time_and_budget_end_a_campaign() -> None:

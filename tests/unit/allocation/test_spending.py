@@ -11,6 +11,7 @@ from allocation.selection import Seeker, affordable, pick, pick_together
 from allocation.spending import Spending
 from allocation.state import PartitionState
 from allocation.terms import Rules, Terms
+from cluster.domain.ids import WorkerId
 from cluster.domain.jobs import Budget, Goal, JobState
 from cluster.domain.work import AnswerColumns
 from tests.unit.allocation.crowds import CrowdWorld
@@ -77,7 +78,9 @@ def test_nobody_is_asked_at_a_price_that_is_not_there() -> None:
 
     # And of many who claim together, those the money is enough for
     crowd = [dear, cheap, dear, worker("other", price=0.2), free]
-    seekers = [Seeker(at, replace(who, worker_id=f"{at}"), 1) for at, who in enumerate(crowd)]
+    seekers = [
+        Seeker(at, replace(who, worker_id=WorkerId(f"{at}")), 1) for at, who in enumerate(crowd)
+    ]
     assert [number for number, _ in pick_together(given, seekers)] == [0, 1, 2, 4]
 
 

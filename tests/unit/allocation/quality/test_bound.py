@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -155,6 +153,29 @@ def test_more_draws_than_items_are_refused() -> None:
         )
 
 
+def test_who_draws_more_until_it_is_proven_proves_no_more_than_is_true() -> None:
+    # Given true means that are just below what is to be proven, 400 times
+    rng, goal, broken = np.random.default_rng(5), 0.9, 0
+    for _ in range(400):
+        scores = (rng.random(640) < goal - 0.001).astype(np.float64)
+
+        # When as many again are drawn each time it is not proven yet
+        looks = (40, 80, 160, 320, 640)
+        broken += any(lower(Draws.of(scores[:at], planned=40), 0.95) >= goal for at in looks)
+
+    # Then it is ever proven by no more than the share that may be wrong
+    assert broken / 400 <= 0.05
+
+
+def test_more_draws_than_planned_prove_more() -> None:
+    # Given scores that are nearly all right
+    scores = np.where(np.arange(320) % 40 == 0, 0.0, 1.0)
+    bounds = [lower(Draws.of(scores[:at], planned=40), 0.95) for at in (40, 80, 160, 320)]
+    # Then each doubling is used nearly as well as if it had been the plan
+    assert bounds == sorted(bounds)
+    assert bounds[-1] > lower(Draws.of(scores), 0.95) - 0.02
+
+
 class TestForeseen:
     def test_comes_close_to_the_bound_long_before_the_end(self) -> None:
         # Given 600 planned draws of which 30 are in, 20 times
@@ -165,7 +186,7 @@ class TestForeseen:
             begun = Draws.of(scores[:30], planned=600)
 
             # When the end is foreseen from what the mean is believed to be
-            end = lower(foreseen(begun, 0.95), 0.95)
+            end = lower(foreseen(begun, 0.95, 600), 0.95)
 
             differences.append(end - lower(Draws.of(scores), 0.95))
 
@@ -176,9 +197,9 @@ class TestForeseen:
     def test_is_all_there_is_once_everything_is_drawn(self) -> None:
         draws = Draws.of(np.ones(20), planned=20)
 
-        assert lower(foreseen(draws, 0.5), 0.95) == lower(draws, 0.95)
+        assert lower(foreseen(draws, 0.5, 20), 0.95) == lower(draws, 0.95)
 
     def test_never_draws_more_items_than_there_are(self) -> None:
         draws = without_replacement(np.random.default_rng(16), 50, 5, 40)
 
-        assert len(foreseen(replace(draws, planned=90), 0.9).scores) == 50
+        assert len(foreseen(draws, 0.9, 90).scores) == 50
