@@ -132,16 +132,15 @@ def _money_left(partition: PartitionState) -> float:
 
 def report(partition: PartitionState) -> PartitionReport:
     """Return how a partition stands; looks at every item."""
-    belief, wanted = partition.belief, demand(partition).wanted
-    labels, audits = _unasked(partition)
+    belief, still_open = partition.belief, sum(_unasked(partition))
     return PartitionReport(
         job_id=partition.key.job_id,
         partition=partition.key.number,
         round=-1 if belief is None else belief.snapshot.round,
         answers=len(partition.answers),
         leased=len(partition.leases),
-        wanted=wanted,
-        open=labels + audits,
+        wanted=min(still_open, _asked_at_most(partition)),
+        open=still_open,
         cost=partition.cost,
         expected_error=1.0 if belief is None else belief.mean_error,
     )
@@ -149,8 +148,7 @@ def report(partition: PartitionState) -> PartitionReport:
 
 def demand(partition: PartitionState) -> Demand:
     """Return what a partition would still ask, and of whom; looks at every item."""
-    belief = partition.belief
-    left = 0 if belief is None else affordable(partition, belief.snapshot.price_likely)
+    left = _asked_at_most(partition)
     labels, audits = _unasked(partition) if left > 0 else (0, 0)
     audits = min(left, audits)
     return Demand(
@@ -161,6 +159,12 @@ def demand(partition: PartitionState) -> Demand:
         required_skills=partition.terms.required_skills,
         audit_skills=partition.terms.audit_skills,
     )
+
+
+def _asked_at_most(partition: PartitionState) -> int:
+    """Return how many questions the budget is likely to buy."""
+    belief = partition.belief
+    return 0 if belief is None else affordable(partition, belief.snapshot.price_likely)
 
 
 def _unasked(partition: PartitionState) -> tuple[int, int]:
