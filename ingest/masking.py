@@ -1,6 +1,6 @@
 """Masks the contents of a job's rows by what a recogniser finds in them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -30,22 +30,29 @@ class ContentMask:
 
     Each text may have `chars_max` characters (a single one with a separator in it twice as many),
     and each content `findings_max` findings; that bounds the time a row takes and its growth.
+    `heed` is called before each text is looked through; what it raises ends the work.
     """
 
     def __init__(
-        self, recogniser: Recogniser, field: str, chars_max: int, findings_max: int
+        self,
+        recogniser: Recogniser,
+        field: str,
+        chars_max: int,
+        findings_max: int,
+        heed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._recogniser, self._field = recogniser, field
+        self._recogniser, self._field, self._heed = recogniser, field, heed
         self._chars_max, self._findings_max = chars_max, findings_max
 
     def apply(self, content: str) -> Masked | Problem:
-        """Return a content masked, or why it cannot be."""
+        """Return a content masked, or why it cannot be; raises what `heed` raises."""
         found, start = list[Finding](), 0
         for text in content.split(SEPARATOR, 1):  # a single text may hold it any number of times
             if len(text) > self._chars_max:
                 return self._problem(
                     f"has {len(text):,} characters; {self._chars_max:,} can be masked"
                 )
+            self._heed()
             try:
                 findings = self._recogniser.find(text)
             except RecogniserFailed as failure:

@@ -1,6 +1,6 @@
 """The stage of a job in which its source becomes chunks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from cluster.domain.items import Chunk
 from cluster.domain.jobs import JobState
+from cluster.domain.pii import PiiTerms
 from cluster.errors import EmptySource, UnreadableSource
 from cluster.partitioning import plan_partitions
 from cluster.ports import Stores
@@ -20,8 +21,8 @@ from ingest.checked import BlockCheck, Checked
 from ingest.chunks import originals_of, read_bookmark, recall, write_chunk
 from ingest.drafts import Draft, Drafts
 from ingest.intake import Intake
-from ingest.masking import ContentMask
-from ingest.ordered import map_in_order
+from ingest.masking import ContentMask, Recogniser
+from ingest.ordered import Watch, map_in_order
 from ingest.plan import ChunkPlan
 from ingest.reader import read_blocks
 from ingest.recognisers import open_recogniser
@@ -36,6 +37,7 @@ _CHUNKS_PER_RECORD = 8
 
 _REPORT_EVERY_S = 1.0
 _LISTEN_EVERY_S = 1.0
+"""What the job's owner wishes is asked for this often, also while a block or chunk takes longer."""
 
 _CHECKERS = 3
 _BLOCKS_AHEAD = 4
@@ -47,6 +49,10 @@ _AHEAD_BYTES_MAX = 128 * 2**20
 """Chunks are written on threads, which mostly wait for the disk."""
 
 
+OpenRecogniser = Callable[[PiiTerms, Settings], Recogniser]
+"""Returns what recognises what some terms name; raises as `ingest.recognisers` does."""
+
+
 class IngestStage:
     """Streams a job's source into chunks, an error file and partitions.
 
@@ -55,8 +61,14 @@ class IngestStage:
     ledger, and reads of those before it only what tells their items from later ones.
     """
 
-    def __init__(self, stores: Stores, settings: Settings) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        settings: Settings,
+        open_recogniser: OpenRecogniser = open_recogniser,
+    ) -> None:
         self._stores, self._settings = stores, settings
+        self._open_recogniser = open_recogniser
 
     def run(self, desk: JobDesk) -> JobState:
         """Ingest the job's source and return the state that follows.
@@ -64,15 +76,23 @@ class IngestStage:
         Raises EmptySource where no row was accepted, any other BadInput that concerns the source as
         a whole, and StoreBusy where it is to be tried again.
         """
-        _Run(desk, self._stores, self._settings).run()
+        _Run(desk, self._stores, self._settings, self._open_recogniser).run()
         return JobState.PRELABELLING
 
 
 class _Run:
     """One pass over what is left of the source of one job."""
 
-    def __init__(self, desk: JobDesk, stores: Stores, settings: Settings) -> None:
+    def __init__(
+        self,
+        desk: JobDesk,
+        stores: Stores,
+        settings: Settings,
+        open_recogniser: OpenRecogniser,
+    ) -> None:
         self._desk, self._stores, self._settings = desk, stores, settings
+        self._open_recogniser = open_recogniser
+        self._watch = Watch(self._listen, _LISTEN_EVERY_S)
         self._job_id, self._spec = desk.job.job_id, desk.job.spec
         self._layout = layout_of(self._spec, settings.limits)
         self._started_at = self._reported_at = self._listened_at = desk.clock.now()
@@ -93,6 +113,7 @@ class _Run:
             intake = Intake(self._layout)
             for known in map_in_order(partial(recall, objects), recorded, _CHECKERS, _BLOCKS_AHEAD):
                 intake.recall(known)
+                self._listen()
             rejects = RejectLog(objects, self._job_id, limits.rejected_rows_max, bookmark)
             bounds = self._settings.ingest
             plan = ChunkPlan(bounds.chunk_rows, bounds.chunk_bytes_max, bookmark.items)
@@ -108,10 +129,11 @@ class _Run:
         if terms is None:
             return None
         return ContentMask(
-            open_recogniser(terms, self._settings),
+            self._open_recogniser(terms, self._settings),
             self._layout.content_field,
             bounds.text_chars_max,
             bounds.findings_max,
+            self._watch.heed,
         )
 
     def _bookmark(self, stream: BinaryIO, recorded: Sequence[Chunk]) -> Bookmark:
@@ -134,7 +156,8 @@ class _Run:
             _give_back()
             return found
 
-        for each in map_in_order(checked, blocks, _CHECKERS, _BLOCKS_AHEAD):
+        checks = map_in_order(checked, blocks, _CHECKERS, _BLOCKS_AHEAD, watch=self._watch)
+        for each in checks:
             self._listen()
             yield from drafts.add(intake.accept(each))
         yield from drafts.end()
@@ -177,7 +200,7 @@ class _Run:
             self._report(after)
 
     def _listen(self) -> None:
-        """Raise JobCancelled where somebody has asked for it, soon after."""
+        """Raise JobCancelled or JobPaused where somebody has asked for it, soon after."""
         if self._desk.clock.now() - self._listened_at >= _LISTEN_EVERY_S:
             self._listened_at = self._desk.clock.now()
             self._desk.check()

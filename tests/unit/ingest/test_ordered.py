@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingest.ordered import map_in_order
+from ingest.ordered import Abandoned, Watch, map_in_order
 
 
 def test_results_come_in_order_though_later_ones_are_ready_first() -> None:
@@ -81,3 +81,32 @@ def test_an_error_is_raised_in_its_place_and_ends_the_work() -> None:
     with pytest.raises(ZeroDivisionError):
         next(results)
     assert list(results) == []
+
+
+def test_what_a_watch_raises_ends_the_work_that_heeds_it() -> None:
+    # Given work that would never end by itself, and a watch that raises at its third look
+    looks: list[int] = []
+    ends: list[int] = []
+
+    def look() -> None:
+        looks.append(len(looks))
+        if len(looks) == 3:
+            raise KeyError
+
+    watch = Watch(look, 0.01)
+
+    def work(item: int) -> None:
+        try:
+            while True:
+                watch.heed()
+        except Abandoned:
+            ends.append(item)
+            raise
+
+    # When its first result is waited for
+    results = map_in_order(work, range(100), 2, 4, watch=watch)
+    with pytest.raises(KeyError):
+        next(results)
+    # Then what was begun has ended, and nothing else has begun
+    assert looks == [0, 1, 2]
+    assert sorted(ends) == [0, 1]

@@ -1,16 +1,21 @@
 """The stage as a whole: what it leaves behind, and that being killed changes nothing of it."""
 
 import base64
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from threading import Event
+from typing import BinaryIO
 
 import pyarrow.parquet as pq
 import pytest
 
 from cluster import paths
 from cluster.domain.items import Chunk, Modality
-from cluster.domain.jobs import JobState
-from cluster.errors import EmptySource, JobCancelled, UnreadableSource
-from cluster.jobs import request_cancel
+from cluster.domain.jobs import Job, JobState
+from cluster.domain.masking import Finding
+from cluster.domain.pii import PiiTerms
+from cluster.errors import EmptySource, JobCancelled, JobPaused, UnreadableSource
+from cluster.jobs import pause, request_cancel
 from cluster.partitioning import plan_partitions
 from cluster.ports import Stores
 from cluster.settings import AllocatorSettings, IngestSettings, Settings
@@ -47,6 +52,11 @@ class Watched(MemoryObjects):
     def __init__(self) -> None:
         super().__init__()
         self.written: list[str] = []
+        self.opened: list[str] = []
+
+    def open_input(self, path: str) -> BinaryIO:
+        self.opened.append(path)
+        return super().open_input(path)
 
     def write(self, path: str, content: bytes) -> None:
         self.written.append(path)
@@ -224,6 +234,62 @@ def test_cancelling_is_heard_where_no_row_is_accepted() -> None:
     cancel(stores)
     with pytest.raises(JobCancelled):
         IngestStage(stores, SETTINGS).run(desk)
+
+
+def test_cancelling_is_heard_while_recorded_chunks_are_read_again() -> None:
+    # Given a run that died when thirty chunks were recorded, and was cancelled then
+    rows = [{"id": f"i{number}", "text": "a text"} for number in range(600)]
+    objects, ledger = Watched(), DyingChunks(29, recorded=True)
+    objects.write(paths.upload(TENANT, UPLOAD), jsonl(*rows))
+    stores = replace(memory_stores(objects), chunks=ledger)
+    desk = desk_of(stores, job(source()))
+    with pytest.raises(Killed):
+        IngestStage(stores, SETTINGS).run(desk)
+    recorded = ledger.chunks(JOB)
+    assert len(recorded) >= 30
+    cancel(stores)
+    # When it is run again
+    objects.opened.clear()
+    with pytest.raises(JobCancelled):
+        IngestStage(stores, SETTINGS).run(desk)
+    # Then it ends at the first of them, with some that were read ahead
+    read = {path for path in objects.opened if path.startswith(f"jobs/{JOB}/items")}
+    assert len(read) < 10
+
+
+class Slow:
+    """A recogniser that finds nothing in a hundredth of a second, during whose work the job is
+    cancelled, or paused."""
+
+    def __init__(self, stores: Stores, wish: Callable[[Job, float], Job]) -> None:
+        self._stores, self._wish = stores, wish
+        self._never = Event()
+        self.texts = 0
+
+    def find(self, text: str) -> Sequence[Finding]:
+        self.texts += 1
+        if text == "text 0":
+            self._stores.jobs.save(self._wish(self._stores.jobs.load(JOB), 1.0))
+        self._never.wait(0.01)
+        return []
+
+
+@pytest.mark.parametrize(("wish", "heard"), [(request_cancel, JobCancelled), (pause, JobPaused)])
+def test_a_wish_is_heard_while_a_block_is_being_masked(
+    wish: Callable[[Job, float], Job], heard: type[Exception]
+) -> None:
+    # Given a source of one block whose masking takes a minute
+    rows = [{"id": f"i{number}", "text": f"text {number}"} for number in range(6_000)]
+    stores = stores_with(jsonl(*rows))
+    masking = job(source())
+    masking = replace(masking, spec=replace(masking.spec, pii=PiiTerms(mask=("EMAIL_ADDRESS",))))
+    slow = Slow(stores, wish)
+    # When its owner wishes something else while it is masked
+    with pytest.raises(heard):
+        IngestStage(stores, SETTINGS, lambda *_: slow).run(desk_of(stores, masking))
+    # Then it ends soon, with most of the block to do
+    assert slow.texts < 3_000
+    assert stores.chunks.chunks(JOB) == ()
 
 
 def test_a_source_of_nothing_but_bad_rows_still_has_its_error_file() -> None:
