@@ -21,7 +21,11 @@ class Recogniser(Protocol):
     """Tells what of a text is personal data."""
 
     def find(self, text: str) -> Sequence[Finding]:
-        """Return what is found, in any order; raises RecogniserFailed; for many threads."""
+        """Return what is found, in any order; for many threads.
+
+        Raises RecogniserFailed where it can say why it cannot tell. Whatever else it raises over a
+        text says the same.
+        """
         ...
 
 
@@ -54,7 +58,7 @@ class ContentMask:
                 )
             self._heed()
             try:
-                findings = self._recogniser.find(text)
+                findings = self._findings(text)
             except RecogniserFailed as failure:
                 return self._problem(f"could not be looked through: {failure.reason}")
             found += (
@@ -64,6 +68,18 @@ class ContentMask:
         if len(found) > self._findings_max:
             return self._problem(f"has more than {self._findings_max:,} parts to mask")
         return masked(content, found)
+
+    def _findings(self, text: str) -> Sequence[Finding]:
+        """Return what is found in a text; raises RecogniserFailed where that is not certain."""
+        try:
+            findings = self._recogniser.find(text)
+        except RecogniserFailed:
+            raise
+        except Exception as error:
+            raise RecogniserFailed(type(error).__name__) from error
+        if not all(0 <= each.start < each.end <= len(text) for each in findings):
+            raise RecogniserFailed("it finds what is not there")
+        return findings
 
     def _problem(self, detail: str) -> Problem:
         return Problem(self._field, Code.PII_UNMASKED, f"{self._field!r} {detail}")

@@ -17,12 +17,23 @@ from tests.unit.ingest.support import layout
 LIMITS = Limits()
 
 
+class OddError(Exception):
+    """What only some recogniser knows, and says the text of."""
+
+
 class Digits:
-    """A recogniser of runs of digits that cannot bear the word `odd`."""
+    """A recogniser of runs of digits that cannot bear some words."""
 
     def find(self, text: str) -> Sequence[Finding]:
         if "odd" in text:
             raise RecogniserFailed("ValueError")
+        for word, error in (("strange", OddError), ("broken", OSError), ("vast", MemoryError)):
+            if word in text:
+                raise error(text)
+        if "beyond" in text:
+            return [Finding("PHONE_NUMBER", 0, len(text) + 1, 1.0)]
+        if "empty" in text:
+            return [Finding("PHONE_NUMBER", 2, 2, 1.0)]
         return [
             Finding("PHONE_NUMBER", each.start(), each.end(), 0.4)
             for each in re.finditer(r"\d+", text)
@@ -51,6 +62,11 @@ def test_each_text_of_a_pair_may_have_as_many_characters() -> None:
 def test_what_cannot_be_masked_is_refused_by_a_problem_that_tells_nothing_of_it() -> None:
     for content, detail in (
         ("an odd one 4711", "'text' could not be looked through: ValueError"),
+        ("a strange one 4711", "'text' could not be looked through: OddError"),
+        ("a broken one 4711", "'text' could not be looked through: OSError"),
+        ("a vast one 4711", "'text' could not be looked through: MemoryError"),
+        ("beyond 4711", "'text' could not be looked through: it finds what is not there"),
+        ("empty 4711", "'text' could not be looked through: it finds what is not there"),
         ("1 2 3 4", "'text' has more than 3 parts to mask"),
         ("4711 " * 21, "'text' has 105 characters; 100 can be masked"),
     ):

@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -209,3 +210,35 @@ def test_a_model_that_is_not_there_is_not_fetched() -> None:
         open_recogniser(PiiTerms(mask=("PERSON",)), missing)
     with pytest.raises(InvalidField, match="no model here recognises PERSON"):
         open_recogniser(PiiTerms(mask=("PERSON",)), Settings())
+
+
+class OddError(Exception):
+    """What only some component of a model knows."""
+
+
+def test_a_text_over_which_a_model_breaks_costs_its_row_alone(tmp_path: Path) -> None:
+    # Given a model of the operator's that raises an error of its own over one of three texts
+    def breaks(doc: Any) -> Any:
+        if "odd" in doc.text:
+            raise OddError(doc.text)
+        return doc
+
+    spacy.Language.component("breaks_over_odd_texts", func=breaks)
+    nlp = spacy.blank("en")
+    nlp.add_pipe("breaks_over_odd_texts")
+    nlp.to_disk(tmp_path / "names")
+    knowing = Settings(ingest=SETTINGS.ingest, pii=PiiSettings(spacy_model=str(tmp_path / "names")))
+    texts = ("of ann@example.com", "odd, of ann@example.com", "plain")
+    stores = stores_of(jsonl(*({"id": f"i{n}", "text": text} for n, text in enumerate(texts))))
+    masked = job(source())
+    terms = PiiTerms(mask=("PERSON", "EMAIL_ADDRESS"))
+    masked = replace(masked, spec=replace(masked.spec, pii=terms))
+    # When they are ingested
+    IngestStage(stores, knowing).run(desk_of(stores, masked))
+    # Then the two others are items, and the one is refused with nothing said of it
+    found = ingested(stores)
+    assert found.ids == ["i0", "i2"]
+    assert [(each["line"], each["code"], each["detail"]) for each in found.errors] == [
+        (2, "pii-unmasked", "'text' could not be looked through: OddError")
+    ]
+    assert b"ann" not in b"".join(found.objects().values())
