@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from types import MappingProxyType
+from typing import Any
 
 import spacy
 from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry
@@ -33,6 +34,8 @@ from cluster.settings import PiiSettings
 from ingest.masking import RecogniserFailed
 
 _LOGGER = "presidio-analyzer"
+_NAMED_BY = "of MUSTER_PII__SPACY_MODEL"
+"""Which folder or package that is tells nobody but its operator."""
 
 
 class AnyMailRecognizer(EmailRecognizer):  # type: ignore[misc]
@@ -128,8 +131,15 @@ def _spacy_engine(settings: PiiSettings) -> NlpEngine:
     """Return an engine whose model is loaded, so that it fetches none."""
     name = settings.spacy_model
     engine = SpacyNlpEngine([{"lang_code": settings.language, "model_name": name}])
-    try:
-        engine.nlp = {settings.language: spacy.load(name)}
-    except OSError:
-        raise ModelUnusable(name, "spaCy finds no such model") from None
+    engine.nlp = {settings.language: load_model(name)}
     return engine
+
+
+def load_model(name: str) -> Any:
+    """Return a spaCy model of the operator's; raises ModelUnusable, which names the setting."""
+    try:
+        return spacy.load(name)
+    except OSError as error:
+        raise ModelUnusable(_NAMED_BY, "spaCy finds no such model") from error
+    except Exception as error:  # a model's own code is run
+        raise ModelUnusable(_NAMED_BY, f"spaCy cannot load it ({type(error).__name__})") from error

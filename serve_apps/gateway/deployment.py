@@ -79,7 +79,7 @@ def open_services(settings: Settings) -> Services:
         clock=clock,
         new_id=lambda: sortable_id(clock.now(), secrets.token_bytes(_ID_RANDOM_BYTES)),
         random_bytes=secrets.token_bytes,
-        readiness=Readiness(parts_of(stores, shards, settings.data_dir, prelabel_runs)),
+        readiness=Readiness(parts_of(stores, shards, settings, prelabel_runs)),
         telemetry=RayTelemetry(),
         tracing=open_tracing(settings.traces, "gateway"),
     )

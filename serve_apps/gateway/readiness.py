@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 
@@ -11,6 +11,8 @@ from allocation.ports import Shard
 from cluster.domain.ids import KeyId
 from cluster.errors import MusterError
 from cluster.ports import KeyStore, ObjectStore, Stores
+from cluster.settings import Settings
+from ingest.recognisers import why_unusable
 
 TIMEOUT_S = 2.0
 """How long a part may take to answer."""
@@ -62,14 +64,20 @@ class Readiness:
 
 
 def parts_of(
-    stores: Stores, shards: Sequence[Shard], data_dir: Path, prelabel_runs: Callable[[], bool]
+    stores: Stores, shards: Sequence[Shard], settings: Settings, prelabel_runs: Callable[[], bool]
 ) -> Mapping[str, Probe]:
-    """Return a probe for each part; jobs need the first two, workers their shards too."""
+    """Return a probe for each part; jobs need the first two, workers their shards too.
+
+    Whether names can be recognised is a part where a model for it is set. It is found out once: the
+    model is loaded for it, and another one is used only by processes that start later.
+    """
+    named = {"pii": cache(partial(why_unusable, settings.pii))} if settings.pii.spacy_model else {}
     return {
         "database": partial(_database, stores.keys),
         "objects": partial(_objects, stores.objects),
         "prelabel": lambda: None if prelabel_runs() else "is not deployed",
-        "disk": partial(_disk, data_dir),
+        "disk": partial(_disk, settings.data_dir),
+        **named,
         **{f"allocator-{number}": partial(_shard, shard) for number, shard in enumerate(shards)},
     }
 

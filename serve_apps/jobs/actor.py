@@ -175,7 +175,7 @@ class Supervisor:
     def _watch(self) -> None:
         wait, stores, shards = _waiter(), self._stores, _shards(self._settings)
         data_dir = self._settings.data_dir
-        readiness = Readiness(parts_of(stores, shards, data_dir, prelabel_runs))
+        readiness = Readiness(parts_of(stores, shards, self._settings, prelabel_runs))
         watch = Watch(stores, readiness, data_dir, SystemClock(), self._telemetry)
         while True:
             watch.look()

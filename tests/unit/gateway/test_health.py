@@ -11,6 +11,7 @@ from allocation.service import ShardService
 from allocation.terms import Rules
 from cluster.domain.ids import KeyId
 from cluster.errors import ShardUnavailable, StoreBusy
+from cluster.settings import PiiSettings, Settings
 from cluster.stores.memory.audit import MemoryAudit
 from cluster.stores.memory.people import MemoryKeys
 from serve_apps.gateway import readiness
@@ -54,12 +55,12 @@ def test_readiness_fails_with_reasons(world: World) -> None:
 
 def test_what_does_not_answer_is_named(world: World, tmp_path: Path) -> None:
     lost = LostShard(SHARD, world.stores, world.clock, SECRET, Rules())
-    well = parts_of(world.stores, [world.shard], tmp_path, lambda: True)
+    well = parts_of(world.stores, [world.shard], Settings(data_dir=tmp_path), lambda: True)
     assert Readiness(well)() == dict.fromkeys(
         ("database", "objects", "prelabel", "disk", "allocator-0")
     )
     busy = with_stores(world.stores, keys=BusyKeys(MemoryAudit()))
-    ill = parts_of(busy, [world.shard, lost], tmp_path, lambda: False)
+    ill = parts_of(busy, [world.shard, lost], Settings(data_dir=tmp_path), lambda: False)
     assert Readiness(ill)() == {
         "database": "does not answer",
         "objects": None,
@@ -74,9 +75,32 @@ def test_a_disk_that_is_nearly_full_is_no_readiness(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readiness, "DISK_FREE_MIN_BYTES", 2**80)
-    reason = parts_of(world.stores, [], tmp_path, lambda: True)["disk"]()
+    reason = parts_of(world.stores, [], Settings(data_dir=tmp_path), lambda: True)["disk"]()
     assert reason is not None
     assert reason.startswith("has ")
+
+
+def test_a_model_that_is_set_and_cannot_be_loaded_is_told_by_its_setting(
+    world: World, tmp_path: Path
+) -> None:
+    # Given models for names that are not there, and one that is
+    spacy = pytest.importorskip("spacy", reason="needs the extra pii")
+    spacy.blank("en").to_disk(tmp_path / "names")
+    damaged = tmp_path / "damaged"
+    spacy.blank("en").to_disk(damaged)
+    (damaged / "config.cfg").write_text("[nlp]\nlang = 3\n")
+
+    def reason(model: object) -> str | None:
+        settings = Settings(data_dir=tmp_path, pii=PiiSettings(spacy_model=str(model)))
+        probe = parts_of(world.stores, [], settings, lambda: True)["pii"]
+        assert probe() == probe()
+        return probe()
+
+    # Then each says so, by the setting's name, and shows no folder
+    setting = "cannot load the model of MUSTER_PII__SPACY_MODEL"
+    assert reason(tmp_path / "nowhere") == f"{setting}: spaCy finds no such model"
+    assert str(reason(damaged)).startswith(f"{setting}: spaCy cannot load it (")
+    assert reason(tmp_path / "names") is None
 
 
 def test_a_part_that_hangs_holds_nobody_up_and_is_asked_once() -> None:
