@@ -12,6 +12,7 @@ from cluster.domain.ids import ItemId, JobId, Position
 from cluster.domain.items import Chunk, Item
 from cluster.errors import ObjectMissing
 from cluster.ports import ChunkLedger, ObjectStore
+from cluster.table_cache import TableCache
 
 _CACHED_BYTES_MAX = 256 * 2**20
 _CACHED_JOBS_MAX = 64
@@ -39,9 +40,8 @@ class ItemReader:
         cached_bytes_max: int = _CACHED_BYTES_MAX,
     ) -> None:
         self._objects, self._ledger = objects, chunks
-        self._cached_chunks_max, self._cached_bytes_max = cached_chunks_max, cached_bytes_max
+        self._tables = TableCache(cached_chunks_max, cached_bytes_max)
         self._lock = Lock()
-        self._tables: OrderedDict[str, pa.Table] = OrderedDict()
         self._jobs: OrderedDict[JobId, tuple[Chunk, ...]] = OrderedDict()
 
     def fetch(self, job_id: JobId, positions: Sequence[Position]) -> tuple[Item, ...]:
@@ -50,7 +50,8 @@ class ItemReader:
         Raises ObjectMissing where the job has no such item, or its chunk is gone.
         """
         chunks = [self.chunk_of(job_id, position) for position in positions]
-        tables = {chunk.items_path: self._table(chunk) for chunk in dict.fromkeys(chunks)}
+        paths = dict.fromkeys(chunk.items_path for chunk in chunks)
+        tables = {path: self._tables.get(path, self._read) for path in paths}
         return tuple(
             _item_at(tables[chunk.items_path], position - chunk.first_position)
             for chunk, position in zip(chunks, positions, strict=True)
@@ -76,21 +77,9 @@ class ItemReader:
                 self._jobs.popitem(last=False)
         return chunks
 
-    def _table(self, chunk: Chunk) -> pa.Table:
-        with self._lock:
-            if chunk.items_path in self._tables:
-                self._tables.move_to_end(chunk.items_path)
-                return self._tables[chunk.items_path]
-        table = read_items(self._objects, chunk)
-        with self._lock:
-            self._tables[chunk.items_path] = table
-            while self._is_over_full():
-                self._tables.popitem(last=False)
-        return table
-
-    def _is_over_full(self) -> bool:
-        cached_bytes = sum(table.nbytes for table in self._tables.values())
-        return len(self._tables) > self._cached_chunks_max or cached_bytes > self._cached_bytes_max
+    def _read(self, items_path: str) -> pa.Table:
+        with self._objects.open_input(items_path) as stream:
+            return pq.read_table(stream)
 
 
 def _holding(chunks: Sequence[Chunk], position: Position) -> Chunk | None:

@@ -2,6 +2,7 @@
 
 from base64 import urlsafe_b64encode
 from dataclasses import replace
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ from cluster.domain.ids import JobId, TenantId
 from cluster.domain.items import Chunk
 from cluster.errors import ObjectMissing
 from cluster.ports import ObjectStore, Stores
+from cluster.stores.objects import MemoryObjects
 from cluster.stores.sealing import Envelope, Seals
 from cluster.stores.vault import SealedVault
 from cluster.tenant_errors import SecretUnreadable
@@ -24,6 +26,18 @@ ORIGINALS = {
     13: {"<PERSON_1>": "Zoë", "<PERSON_2>": 'O"Neil\n'},
 }
 KEYS = (b"a" * 32, b"b" * 32)
+
+
+class Counted(MemoryObjects):
+    """Objects that say what was opened, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+
+    def open_input(self, path: str) -> BinaryIO:
+        self.opened.append(path)
+        return super().open_input(path)
 
 
 @pytest.fixture
@@ -97,6 +111,45 @@ def test_what_is_no_vault_is_told_as_one_that_does_not_open(
     objects.write(paths.vault(JOB, 1), b"damaged")
     with pytest.raises(SecretUnreadable, match="no vault"):
         vault.get(ACME, CHUNK, [10])
+
+
+def test_columns_that_are_not_a_vaults_are_told_as_one_that_does_not_open(
+    vault: SealedVault, objects: ObjectStore
+) -> None:
+    nothing = pa.array([None], pa.binary())
+    for table in (
+        pa.table({"position": [10]}),
+        pa.table({"position": ["x"], "sealed": nothing}),
+        pa.table({"position": [10], "sealed": nothing}),
+    ):
+        with objects.open_output(paths.vault(JOB, 1)) as stream:
+            pq.write_table(table, stream)
+        with pytest.raises(SecretUnreadable, match="no vault"):
+            vault.get(ACME, CHUNK, [10])
+
+
+def test_a_chunks_originals_are_read_once_and_only_so_many_are_kept() -> None:
+    # Given originals of three chunks, of which two may be kept
+    objects = Counted()
+    vault = SealedVault(objects, Seals(KEYS[:1]), cached_chunks_max=2)
+    chunks = [replace(CHUNK, number=number) for number in range(3)]
+    for chunk in chunks:
+        vault.put(ACME, chunk, ORIGINALS)
+    # When some of each are asked for, and again of the last two
+    for number in (0, 1, 2, 1, 2, 1):
+        assert vault.get(ACME, chunks[number], [13]) == {13: ORIGINALS[13]}
+    # Then each was read once
+    assert objects.opened == [paths.vault(JOB, number) for number in range(3)]
+    # And the first was not kept
+    assert vault.get(ACME, chunks[0], [10]) == {10: ORIGINALS[10]}
+    assert objects.opened[3:] == [paths.vault(JOB, 0)]
+
+
+def test_what_is_kept_opens_for_nobody_else(vault: SealedVault) -> None:
+    vault.put(ACME, CHUNK, ORIGINALS)
+    assert vault.get(ACME, CHUNK, [10]) == {10: ORIGINALS[10]}
+    with pytest.raises(SecretUnreadable):
+        vault.get(RIVAL, CHUNK, [10])
 
 
 def test_it_opens_under_an_older_key_and_not_without_it(

@@ -5,6 +5,7 @@ driver errors mean "busy"), `dialect` (inserts that skip or replace, and one wri
 the collation of text keys in `schema`.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 
 from cluster.domain.ids import TenantId
@@ -31,10 +32,11 @@ TENANTS_KEPT = 1_000
 
 def sql_stores(database: Database, objects: ObjectStore, seals: Seals) -> Stores:
     """Return the stores of a migrated database around an object store; secrets lie sealed in it."""
+    vault = SealedVault(objects, seals)
 
     @lru_cache(TENANTS_KEPT)
     def of_tenant(tenant_id: TenantId) -> Stores:
-        return sql_stores(database.for_tenant(tenant_id), objects, seals)
+        return replace(sql_stores(database.for_tenant(tenant_id), objects, seals), vault=vault)
 
     return Stores(
         jobs=SqlJobs(database),
@@ -54,7 +56,7 @@ def sql_stores(database: Database, objects: ObjectStore, seals: Seals) -> Stores
         webhooks=SqlWebhooks(database, seals),
         deliveries=SqlDeliveries(database, seals),
         audit=SqlAudit(database),
-        vault=SealedVault(objects, seals),
+        vault=vault,
         objects=objects,
         scoped=of_tenant,
     )
