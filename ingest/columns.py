@@ -53,6 +53,12 @@ def parquet_blocks(stream: BinaryIO, layout: Layout, place: Place) -> Iterator[U
         yield partial(_block, pending, first, layout)
 
 
+def record_count(stream: BinaryIO, layout: Layout) -> int:
+    """Return how many records a source says it has; raises UnreadableSource for a damaged one."""
+    size = stream.seek(0, 2)
+    return sum(group.rows for group in _open(stream, size, layout).groups) if size else 0
+
+
 def _block(batches: Sequence[pa.RecordBatch], first: int, layout: Layout) -> Block:
     table = pa.Table.from_batches(batches)
     ids, texts = (_whole(table[name]) for name in (layout.id_field, layout.content_field))

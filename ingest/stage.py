@@ -15,11 +15,11 @@ from cluster.partitioning import plan_partitions
 from cluster.ports import Stores
 from cluster.runner import JobDesk
 from cluster.settings import Settings
-from ingest.blocks import UnreadBlock
 from ingest.bookmark import Bookmark, SourceMark
 from ingest.checked import BlockCheck, Checked
 from ingest.chunks import originals_of, read_bookmark, recall, write_chunk
 from ingest.drafts import Draft, Drafts
+from ingest.extent import Extent, MarkedBlock
 from ingest.intake import Intake
 from ingest.masking import ContentMask, Recogniser
 from ingest.ordered import Watch, map_in_order
@@ -118,8 +118,9 @@ class _Run:
             bounds = self._settings.ingest
             plan = ChunkPlan(bounds.chunk_rows, bounds.chunk_bytes_max, bookmark.items)
             drafts = Drafts(plan, rejects, bookmark)
-            blocks = read_blocks(stream, self._layout, bookmark.place)
-            self._write(self._drafted(blocks, check, intake, drafts))
+            extent = Extent(stream, self._layout, bookmark.source.size)
+            blocks = extent.marked(read_blocks(stream, self._layout, bookmark.place))
+            self._write(self._drafted(blocks, check, intake, drafts, extent), extent)
         rejects.end()
         self._finish(replace(drafts.standing, rejected=rejects.rows))
 
@@ -147,22 +148,29 @@ class _Run:
         return bookmark
 
     def _drafted(
-        self, blocks: Iterator[UnreadBlock], check: BlockCheck, intake: Intake, drafts: Drafts
+        self,
+        blocks: Iterator[MarkedBlock],
+        check: BlockCheck,
+        intake: Intake,
+        drafts: Drafts,
+        extent: Extent,
     ) -> Iterator[Draft]:
         """Yield the chunks to be written; listens for cancelling also where there are none."""
 
-        def checked(block: UnreadBlock) -> Checked:
+        def checked(marked: MarkedBlock) -> tuple[Checked, int]:
+            block, end_bytes = marked
             found = check.check(block())
             _give_back()
-            return found
+            return found, end_bytes
 
         checks = map_in_order(checked, blocks, _CHECKERS, _BLOCKS_AHEAD, watch=self._watch)
-        for each in checks:
+        for each, end_bytes in checks:
             self._listen()
+            extent.note(end_bytes)
             yield from drafts.add(intake.accept(each))
         yield from drafts.end()
 
-    def _write(self, drafts: Iterator[Draft]) -> None:
+    def _write(self, drafts: Iterator[Draft], extent: Extent) -> None:
         """Store chunks, with what was masked in them if it is kept, and record them in order."""
         pii = self._spec.pii
 
@@ -186,18 +194,18 @@ class _Run:
         for chunk, after in writing:
             ready.append(chunk)
             if len(ready) >= min(chunk.number // _CHUNKS_PER_RECORD, _CHUNKS_PER_RECORD):
-                self._record(ready, after)
+                self._record(ready, after, extent)
                 ready = []
         if ready:
-            self._record(ready, after)
+            self._record(ready, after, extent)
 
-    def _record(self, chunks: Sequence[Chunk], after: Bookmark) -> None:
+    def _record(self, chunks: Sequence[Chunk], after: Bookmark, extent: Extent) -> None:
         self._stores.chunks.add(chunks)
         if any((chunk.number + 1) % _CHUNKS_PER_EVENT == 0 for chunk in chunks):
             figures = {"chunks": after.chunks, "items": after.items}
             self._desk.record("ingest.chunk", f"{after.items:,} items so far", **figures)
         if self._desk.clock.now() - self._reported_at >= _REPORT_EVERY_S:
-            self._report(after)
+            self._report(after, extent.share(after))
 
     def _listen(self) -> None:
         """Raise JobCancelled or JobPaused where somebody has asked for it, soon after."""
@@ -205,7 +213,7 @@ class _Run:
             self._listened_at = self._desk.clock.now()
             self._desk.check()
 
-    def _report(self, standing: Bookmark) -> None:
+    def _report(self, standing: Bookmark, read_share: float) -> None:
         self._reported_at = self._desk.clock.now()
         progress = replace(
             self._desk.job.progress,
@@ -213,11 +221,12 @@ class _Run:
             rejected=standing.rejected,
             duplicates=standing.duplicates,
             chunks=standing.chunks,
+            read_share=read_share,
         )
         self._desk.report(progress)
 
     def _finish(self, standing: Bookmark) -> None:
-        self._report(standing)
+        self._report(standing, 1.0)
         if not standing.items:
             raise EmptySource(self._layout.uri, standing.rejected)
         allocator = self._settings.allocator

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from cluster.domain.ids import UnixSeconds
@@ -79,7 +79,9 @@ class LearnStage:
             round_number = desk.job.progress.rounds
             desk.record("learn.failed", f"the live model stays: {error}", round=round_number)
             return JobState.ASKING
-        _record(desk, outcome, desk.clock.now() - started_at)
+        seconds = max(desk.clock.now() - started_at, 0.0)
+        desk.report(replace(desk.job.progress, training_s=seconds))
+        _record(desk, outcome, seconds)
         return JobState.PRELABELLING if outcome.outdated else JobState.ASKING
 
     def _learn(self, desk: JobDesk) -> _Outcome:

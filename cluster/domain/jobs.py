@@ -214,7 +214,8 @@ class Progress:
     certificate can say in the end, at best, with the audit that is planned. `open_questions` counts
     those that are out or that would be asked next, as far as is known. `learning_since` tells when
     the crowd began to wait for a model, None while it does not, and `learning_s` how long it waited
-    the last time.
+    the last time, of which the stage that trained took `training_s`. `read_share` is how much of
+    the source was read, None where nobody knows.
     """
 
     items: int = 0
@@ -237,6 +238,8 @@ class Progress:
     reachable_accuracy: float | None = None
     learning_since: UnixSeconds | None = None
     learning_s: float | None = None
+    training_s: float | None = None
+    read_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

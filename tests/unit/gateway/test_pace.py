@@ -24,6 +24,16 @@ def asking(answers: int, open_questions: int) -> Job:
     return replace(samples.job(), state=JobState.ASKING, progress=progress, amendment=terms)
 
 
+def ingesting(read_share: float | None) -> Job:
+    progress = Progress(items=10, read_share=read_share)
+    return replace(samples.job(), state=JobState.INGESTING, progress=progress)
+
+
+def learning(began_at: float | None, training_s: float | None) -> Job:
+    progress = Progress(items=10, learning_since=began_at, training_s=training_s)
+    return replace(samples.job(), state=JobState.LEARNING, progress=progress)
+
+
 def told(*looks: tuple[float, Job]) -> float | None:
     pace, eta_s = Pace(), None
     for after_s, job in looks:
@@ -34,6 +44,18 @@ def told(*looks: tuple[float, Job]) -> float | None:
 def test_a_steady_stage_takes_what_is_left_at_its_pace() -> None:
     assert told((0.0, prelabelling(100)), (10.0, prelabelling(200))) == pytest.approx(80.0)
     assert told((0.0, asking(50, 90)), (10.0, asking(70, 60))) == pytest.approx(30.0)
+    assert told((0.0, ingesting(0.1)), (10.0, ingesting(0.3))) == pytest.approx(35.0)
+
+
+def test_learning_takes_as_long_as_the_last_time() -> None:
+    job = learning(START, 60.0)
+    assert told((0.0, job)) == pytest.approx(60.0)
+    assert told((0.0, job), (45.0, job)) == pytest.approx(15.0)
+
+
+def test_of_learning_nobody_says_more_than_was_measured_and_nothing_once_that_is_over() -> None:
+    assert told((0.0, learning(START + 5.0, 60.0))) == pytest.approx(60.0)
+    assert told((60.0, learning(START, 60.0))) is None
 
 
 def test_only_the_last_minute_counts() -> None:
@@ -55,11 +77,20 @@ def test_only_the_last_minute_counts() -> None:
         [(0.0, prelabelling(900)), (10.0, asking(50, 10))],
         [(0.0, prelabelling(900)), (10.0, prelabelling(100))],
         [
-            (0.0, replace(prelabelling(10), state=JobState.LEARNING)),
-            (10.0, replace(prelabelling(90), state=JobState.LEARNING)),
+            (0.0, replace(prelabelling(10), state=JobState.EXPORTING)),
+            (10.0, replace(prelabelling(90), state=JobState.EXPORTING)),
         ],
+        [(0.0, ingesting(None)), (10.0, ingesting(None))],
+        [(0.0, ingesting(0.2)), (10.0, ingesting(0.2))],
+        [(10.0, learning(START, None))],
+        [(10.0, learning(None, 60.0))],
+        [(10.0, replace(learning(START, 60.0), paused=True))],
     ],
-    ids=["first look", "too soon", "no pace", "paused", "new stage", "begun anew", "untold"],
+    ids=[
+        *("first look", "too soon", "no pace", "paused", "new stage", "begun anew", "untold"),
+        *("an ingest that does not tell", "an ingest that stands still"),
+        *("a first training", "nobody waits for a model", "learning, paused"),
+    ],
 )
 def test_nothing_is_told_that_nobody_knows(looks: list[tuple[float, Job]]) -> None:
     assert told(*looks) is None

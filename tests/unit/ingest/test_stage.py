@@ -11,7 +11,7 @@ import pytest
 
 from cluster import paths
 from cluster.domain.items import Chunk, Modality
-from cluster.domain.jobs import Job, JobState
+from cluster.domain.jobs import Job, JobState, SourceFormat
 from cluster.domain.masking import Finding
 from cluster.domain.pii import PiiTerms
 from cluster.errors import EmptySource, JobCancelled, JobPaused, UnreadableSource
@@ -36,6 +36,7 @@ from tests.unit.ingest.support import (
     ingested,
     job,
     jsonl,
+    parquet,
     picture,
     source,
     stores_with,
@@ -312,6 +313,32 @@ def test_a_long_run_reports_on_its_way() -> None:
     # Then how far it came was reported before
     progress = stores.jobs.load(JOB).progress
     assert (progress.items, progress.chunks) == (12, 3)
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet", "csv"])
+def test_a_run_reports_how_much_of_its_source_was_read(format: SourceFormat) -> None:  # noqa: A002
+    # Given 4,000 rows of one size, in chunks of 500, and a run that dies at the fourth
+    ids, texts = [f"{number:04d}" for number in range(4_000)], ["a text"] * 4_000
+    content = {
+        "jsonl": jsonl(*({"id": each, "text": "a text"} for each in ids)),
+        "parquet": parquet({"id": ids, "text": texts}),
+        "csv": b"id,text\n" + b"".join(f"{each},a text\n".encode() for each in ids),
+    }[format]
+    ledger = DyingChunks(3, recorded=True)
+    stores = stores_with(content, chunks=ledger)
+    desk = desk_of(stores, job(source(format)))
+    settings = Settings(ingest=IngestSettings(chunk_rows=500))
+    with pytest.raises(Killed):
+        IngestStage(stores, settings).run(desk)
+    # Then it has reported about that much; of CSV, whose rows are not placed, with what is ahead
+    progress = stores.jobs.load(JOB).progress
+    share = progress.items / 4_000
+    assert progress.read_share is not None
+    assert share - 0.01 <= progress.read_share <= (1.0 if format == "csv" else share + 0.01)
+    # And all once it has ended
+    ledger.dies_at = None
+    IngestStage(stores, settings).run(desk)
+    assert stores.jobs.load(JOB).progress.read_share == 1.0
 
 
 def test_progress_does_not_fall_back_while_a_run_catches_up() -> None:

@@ -82,6 +82,7 @@ def test_a_better_model_is_promoted_and_the_job_is_prelabelled_again() -> None:
     figures = {"round": 1, "train_items": 300, "judged_items": 400, "promoted": 1, "version": 1}
     assert figures.items() <= event.figures.items()
     assert event.figures["seconds"] > 0
+    assert world.stores.jobs.load(JOB).progress.training_s == event.figures["seconds"]
 
 
 def test_where_the_line_is_asked_online_a_better_model_serves_its_own_job_first() -> None:
