@@ -25,6 +25,7 @@ from cluster.stores.secrets import lease_secret
 from cluster.telemetry.runtime import RayTelemetry
 from cluster.tracing import open_tracing
 from serve_apps.gateway.api import build_api
+from serve_apps.gateway.measured import ToldByServe
 from serve_apps.gateway.readiness import Readiness, parts_of
 from serve_apps.gateway.services import Services, sortable_id
 from serve_apps.gateway.trials import OnlineTrials
@@ -52,7 +53,9 @@ class GatewayReplica:
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the API; Serve calls this once, after the constructor."""
-        return build_api(self._services)
+        api = build_api(self._services)
+        api.add_middleware(ToldByServe)
+        return api
 
     async def check_health(self) -> None:
         """Fail where the stores cannot be used from here, so that Serve starts this one anew.

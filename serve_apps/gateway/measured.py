@@ -81,6 +81,30 @@ class Measured:
             self._telemetry.count(told.HTTP_REFUSALS, reason=reason)
 
 
+class ToldByServe:
+    """ASGI middleware for a gateway behind Serve, which tells the id of every request by itself.
+
+    Serve gives an id to each request that comes without one, before it comes here, and answers with
+    the one it came here with. So one that `Measured` did not keep is answered as it was sent.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http" or REQUEST_ID not in Headers(scope=scope):
+            await self._app(scope, receive, send)
+            return
+
+        async def untold(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                del MutableHeaders(scope=message)[REQUEST_ID]
+            await send(message)
+
+        await self._app(scope, receive, untold)
+
+
 def _route_of(scope: Scope) -> str:
     """Return the route as the API describes it: never what the client made up."""
     route: Any = scope.get("route")

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import ray
 from ray import serve
@@ -127,6 +128,16 @@ def test_an_upload_is_streamed_through_the_proxy(
     with connected(settings, keys["client"]) as client:
         uploaded = client.upload(file, pieces_from_bytes=pieces_from_bytes)
     assert uploaded.size_bytes == file.stat().st_size
+
+
+def test_an_answer_has_one_id_of_its_request(settings: Settings, keys: dict[str, str]) -> None:
+    url = f"http://127.0.0.1:{settings.http.port}/v1/jobs"
+    headers = {"Authorization": f"Bearer {keys['client']}"}
+    own = httpx.get(url, headers={**headers, "X-Request-Id": "req-7"})
+    assert own.headers.get_list("X-Request-Id") == ["req-7"]
+    made, refused = httpx.get(url, headers=headers), httpx.get(url)
+    assert (made.status_code, refused.status_code) == (200, 401)
+    assert [len(each.headers.get_list("X-Request-Id")) for each in (made, refused)] == [1, 1]
 
 
 def test_a_killed_replica_costs_nothing_but_time(settings: Settings, keys: dict[str, str]) -> None:

@@ -96,6 +96,8 @@ def test_a_reader_that_stalls_is_waited_for_and_gets_it_all(
         arrived += sum(map(len, blocks))
     assert arrived == int(response.headers["content-length"])
     assert arrived > 2 * GROWTH_MIB_MAX * 2**20
+    # And has told once by which id it noted it
+    assert len(response.headers.get_list("X-Request-Id")) == 1
 
 
 def test_an_upload_faster_than_the_store_is_held_back(behind_haproxy: MusterUp) -> None:

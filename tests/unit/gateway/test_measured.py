@@ -3,11 +3,13 @@
 import logging
 
 import pytest
+from starlette.testclient import TestClient
 
 from cluster.logs import JsonLines
 from cluster.telemetry import catalogue as told
 from cluster.telemetry.memory import MemoryTelemetry
-from serve_apps.gateway.measured import REQUEST_ID
+from serve_apps.gateway.api import build_api
+from serve_apps.gateway.measured import REQUEST_ID, ToldByServe
 from tests.unit.gateway.world import World, job_body
 
 
@@ -91,3 +93,17 @@ def test_a_line_logged_by_a_route_has_the_requests_id(
     monkeypatch.setattr(world.stores.jobs, "page", page)
     world.get("/v1/jobs", headers={REQUEST_ID: "find-me"})
     assert '"request_id": "find-me"' in lines[0]
+
+
+def test_an_id_that_serve_tells_is_left_to_it(world: World) -> None:
+    # Given a gateway as it stands behind Serve, which gives every request an id
+    api = build_api(world.services)
+    api.add_middleware(ToldByServe)
+    with TestClient(api) as client:
+        # Then it leaves it to Serve to answer with it, also where it does not keep it
+        for given in ("req-7", "bad id"):
+            answered = client.get("/v1/health", headers={"X-Request-Id": given})
+            assert answered.status_code == 200
+            assert "X-Request-Id" not in answered.headers
+        # And tells its own where Serve can tell none
+        assert len(client.get("/v1/health").headers.get_list("X-Request-Id")) == 1
