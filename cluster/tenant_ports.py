@@ -88,7 +88,10 @@ class UploadStore(Protocol):
         ...
 
     def remove_expired(self, now: UnixSeconds, limit: int) -> tuple[UploadPart, ...]:
-        """Forget up to `limit` uploads that ran out before they were whole; return their parts."""
+        """Forget up to `limit` uploads that ran out before they were whole; return their parts.
+
+        Each is recorded as an act of the service in its tenant.
+        """
         ...
 
 

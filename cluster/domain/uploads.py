@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cluster.domain.audit import MUSTER, Act
 from cluster.domain.ids import TenantId, UnixSeconds
 
 
@@ -42,3 +43,9 @@ class UnfinishedUploads:
 
     count: int
     length_bytes: int
+
+
+def ran_out(tenant_id: TenantId, upload_id: str, now: UnixSeconds) -> Act:
+    """Return the act of the service by which an upload goes that was not whole in time."""
+    action = "upload.expire"
+    return Act(at=now, tenant_id=tenant_id, actor=MUSTER, action=action, subject=upload_id)

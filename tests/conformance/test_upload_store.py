@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from cluster.audit import checked
+from cluster.domain.audit import MUSTER
 from cluster.domain.ids import TenantId
 from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
 from cluster.ports import Stores
@@ -125,6 +127,26 @@ def test_only_unfinished_uploads_count_and_run_out(stores: Stores) -> None:
     assert stores.uploads.get(samples.TENANT, "upl-3") == young
     with pytest.raises(UploadNotFound):
         stores.uploads.get(samples.TENANT, "upl-2")
+
+
+def test_what_ran_out_is_recorded_as_an_act_of_the_service(stores: Stores) -> None:
+    # Given uploads of two tenants that ran out, and one that has time
+    for number, tenant_id in ((1, samples.TENANT), (2, RIVAL), (3, RIVAL)):
+        late = replace(samples.upload(f"upl-{number}"), expires_at=10.0 * number)
+        stores.uploads.create(replace(late, tenant_id=tenant_id), 1_000)
+    # When they are removed, and there is nothing more to remove
+    stores.uploads.remove_expired(20.0, 10)
+    stores.uploads.remove_expired(21.0, 10)
+    # Then each is an entry that says of whom, which and when
+    entries = stores.audit.read(0, 10)
+    assert [
+        (entry.act.tenant_id, entry.act.actor, entry.act.action, entry.act.subject, entry.act.at)
+        for entry in entries
+    ] == [
+        (samples.TENANT, MUSTER, "upload.expire", "upl-1", 20.0),
+        (RIVAL, MUSTER, "upload.expire", "upl-2", 20.0),
+    ]
+    assert checked(entries).seq == 2
 
 
 def test_few_are_removed_at_a_time_the_oldest_first(stores: Stores) -> None:

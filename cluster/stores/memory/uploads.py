@@ -7,7 +7,7 @@ from threading import Lock
 
 from cluster.domain.audit import Act
 from cluster.domain.ids import TenantId, UnixSeconds
-from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
+from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart, ran_out
 from cluster.stores.memory.audit import MemoryAudit
 from cluster.tenant_errors import QuotaExceeded
 from cluster.upload_errors import UploadNotFound, UploadOffsetConflict
@@ -90,12 +90,14 @@ class MemoryUploads:
         """Forget up to `limit` uploads that ran out before they were whole; return their parts."""
         with self._lock:
             expired = (
-                upload.upload_id
+                upload
                 for upload in self._uploads.values()
                 if upload.expires_at <= now and not upload.is_whole
             )
             found = list(islice(expired, limit))
-            return tuple(part for upload_id in found for part in self._remove(upload_id))
+            for upload in found:
+                self._audit.note(ran_out(upload.tenant_id, upload.upload_id, now))
+            return tuple(part for upload in found for part in self._remove(upload.upload_id))
 
     def _stored_bytes(self, tenant_id: TenantId) -> int:
         uploads = self._uploads.values()

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from cluster.domain.audit import Act
 from cluster.domain.ids import TenantId, UnixSeconds
-from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart
+from cluster.domain.uploads import UnfinishedUploads, Upload, UploadPart, ran_out
 from cluster.stores.sql import schema
 from cluster.stores.sql.audit import note
 from cluster.stores.sql.dialect import one_writer
@@ -95,15 +95,18 @@ class SqlUploads:
     def remove_expired(self, now: UnixSeconds, limit: int) -> tuple[UploadPart, ...]:
         """Forget up to `limit` uploads that ran out before they were whole; return their parts."""
         expired = (
-            select(_uploads.upload_id)
+            select(_uploads.tenant_id, _uploads.upload_id)
             .where(_uploads.whole.is_(False), _uploads.expires_at <= now)
             .order_by(_uploads.expires_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
         with self._database.writing("remove expired uploads") as connection:
-            found = connection.scalars(expired).all()
-            return tuple(part for upload_id in found for part in _remove(connection, upload_id))
+            found = connection.execute(expired).all()
+            parts = [part for _, upload_id in found for part in _remove(connection, upload_id)]
+            for tenant_id, upload_id in found:
+                note(connection, ran_out(TenantId(tenant_id), upload_id, now))
+        return tuple(parts)
 
 
 def stored_bytes(connection: Connection, tenant_id: TenantId) -> int:

@@ -89,9 +89,11 @@ CALLS: dict[str, Callable[[Stores], object]] = {
 ALLOWED = {
     ("answers.append", "USE TEMP B-TREE FOR GROUP BY"),
     ("events.notices", "SCAN notices USING INDEX sqlite_autoindex_notices_1"),
+    ("uploads.remove_expired", "SCAN audit_log USING INDEX sqlite_autoindex_audit_log_1"),
 }
 """An append groups the answers it has just written by worker; there are only so many of them. The
-notices are read from the first on, as far as the limit."""
+notices are read from the first on, as far as the limit. Of the audit log the newest entry is read,
+for the next one to stand on."""
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cluster import paths
+from cluster.domain.audit import MUSTER
 from cluster.domain.ids import JobId, TenantId
 from cluster.domain.jobs import Job, JobState
 from cluster.domain.webhooks import WebhookKind
@@ -160,6 +161,10 @@ def test_an_upload_that_ran_out_goes_without_anybody_asking(world: World) -> Non
     run(world)
     assert list(world.stores.objects.list("")) == []
     assert world.stores.retention.upload(upload.upload_id) is None
+    # And the audit log says so
+    last = world.stores.audit.read(0, 100)[-1].act
+    assert (last.actor, last.action, last.subject) == (MUSTER, "upload.expire", upload.upload_id)
+    assert (last.tenant_id, last.at) == (upload.tenant_id, world.clock.now())
 
 
 def test_a_job_is_kept_as_long_as_it_asks_or_else_for_ever(world: World) -> None:
