@@ -19,7 +19,7 @@ from allocation.foresight import Features, graded
 from allocation.log import joined
 from allocation.newcomers import Known, Newcomers
 from allocation.ports import PartitionReport, TruthSnapshot
-from allocation.purse import Amounts
+from allocation.purse import ANSWERS_MAX, Amounts
 from allocation.quality.calibration import tempered
 from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
@@ -28,6 +28,7 @@ from allocation.reference import discounted, error_allowed, shared_errors
 from allocation.retraining import Past, Rows, Told, worth_it
 from allocation.sampling import AuditPlan, mask_of, seed_sample, uniform_plan
 from allocation.spending import Spending
+from allocation.urgency import Urgency
 from cluster.domain.ids import UnixSeconds, WorkerId
 from cluster.domain.jobs import Certificate, JobSpec
 from cluster.domain.models import ZERO_SHOT
@@ -41,9 +42,6 @@ WORTH_RATIO = 1.0
 
 GOAL_ERROR_MIN = 0.005
 """No crowd is asked for more certainty than this, whatever the goal."""
-
-ANSWERS_MAX = 2**31 - 1
-"""More answers than any partition comes to."""
 
 COPIERS_GROWTH = 1.2
 """Copiers are looked for anew once there are this many times more answers than the last time."""
@@ -74,6 +72,7 @@ class Campaign:
         self._seed = mask_of(items, seed_sample(self._plan, self._labels, spec.seed))
         self._answers = AnswerColumns.of([])
         self.deliveries = Deliveries(items)
+        self.urgency = Urgency()
         self._model: Floats | None = None
         self._version = ZERO_SHOT
         self._features: Features = np.empty((items, 0), dtype=np.float16)
@@ -204,7 +203,7 @@ class Campaign:
             price_likely=self.spending.price_likely,
             gold=np.flatnonzero(gold[here])[: vetting.GOLD_ITEMS_MAX],
             proven_workers=vetting.proven(self._answers, gold, self._spec.crowd.gold_answers),
-            weight=self._spec.weight,
+            weight=self._spec.weight * self.urgency.factor,
         )
 
     @property
