@@ -18,6 +18,7 @@ from allocation.deliveries import Deliveries
 from allocation.foresight import Features, graded
 from allocation.log import joined
 from allocation.newcomers import Known, Newcomers
+from allocation.paces import seconds_of
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.purse import ANSWERS_MAX, Amounts
 from allocation.quality.calibration import tempered
@@ -175,10 +176,9 @@ class Campaign:
         """Return what the shard that owns a partition should act on, with so much to buy for."""
         here = slice(partition.first_position, partition.first_position + partition.items)
         truth, closed = self.truth, self._closed(audits_only=audits_only)
-        worth = ANSWER_WORTH * truth.sharpness
+        worth, gold = ANSWER_WORTH * truth.sharpness, self._gold()
         worker_ids, log_confusion = self._newcomers.told(self._answers.worker_ids, truth, worth)
-        answers_max = self._spec.crowd.answers_per_item_max
-        seen, gold = self.spending.on(partition), self._gold()
+        seen, answers_max = self.spending.on(partition), self._spec.crowd.answers_per_item_max
         answers_seen = round(float(seen[0]))
         return TruthSnapshot(
             job_id=partition.job_id,
@@ -204,6 +204,7 @@ class Campaign:
             gold=np.flatnonzero(gold[here])[: vetting.GOLD_ITEMS_MAX],
             proven_workers=vetting.proven(self._answers, gold, self._spec.crowd.gold_answers),
             weight=self._spec.weight * self.urgency.factor,
+            seconds=seconds_of(self._answers, worker_ids),
         )
 
     @property
