@@ -111,6 +111,19 @@ def test_audits_take_turns_with_labels() -> None:
     assert purposes == {"label": 10, "audit": 10}
 
 
+def test_audits_that_are_ahead_wait_for_their_turn() -> None:
+    # Given a partition whose labels were closed while audits went out, and are open again
+    service = opened(items=50, publish=False)
+    shut = replace(audited(snapshot(50), range(30)), final=np.ones(50, dtype=np.bool_))
+    service.publish(shut)
+    service.assign([worker("a")], [20])
+    service.publish(replace(shut, round=2, final=np.zeros(50, dtype=np.bool_)))
+
+    (found,) = service.assign([worker("b")], [10])
+
+    assert purposes_of(found) == {"label"}
+
+
 def test_where_labels_are_good_enough_only_audits_are_asked() -> None:
     service = opened(items=50, publish=False)
     service.publish(replace(audited(snapshot(50), range(8)), goal_error=1.0))
