@@ -14,6 +14,8 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from allocation.combining import Combiner
 from allocation.commands import Claim
 from allocation.ports import (
+    EVERY_JOB,
+    Batch,
     Demand,
     Extension,
     Offer,
@@ -80,12 +82,16 @@ class AllocatorActor:
         return await self._claims.call(Claim(worker=worker, count=count))
 
     async def assign(
-        self, workers: tuple[WorkerProfile, ...], counts: tuple[int, ...]
+        self, workers: tuple[WorkerProfile, ...], counts: tuple[int, ...], batch: Batch = EVERY_JOB
     ) -> tuple[tuple[Offer, ...], ...]:
-        """See `allocation.ports.Shard`."""
-        offers = self._service().assign(workers, counts)
+        """See `allocation.ports.Crowd`."""
+        offers = self._service().assign(workers, counts, batch)
         self._tally.claimed([worker.worker_id for worker in workers], map(len, offers))
         return offers
+
+    async def held(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+        """See `allocation.ports.Crowd`."""
+        return self._service().held(worker, count)
 
     async def answer(
         self, worker: WorkerProfile, submissions: tuple[Submission, ...]
@@ -203,10 +209,16 @@ class RemoteShard:
         return offers
 
     def assign(
-        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int], batch: Batch = EVERY_JOB
     ) -> tuple[tuple[Offer, ...], ...]:
-        """See `allocation.ports.Shard`."""
-        offers: tuple[tuple[Offer, ...], ...] = self._call("assign", tuple(workers), tuple(counts))
+        """See `allocation.ports.Crowd`."""
+        asked = tuple(workers), tuple(counts), batch
+        offers: tuple[tuple[Offer, ...], ...] = self._call("assign", *asked)
+        return offers
+
+    def held(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+        """See `allocation.ports.Crowd`."""
+        offers: tuple[Offer, ...] = self._call("held", worker, count)
         return offers
 
     def answer(

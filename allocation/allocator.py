@@ -188,16 +188,16 @@ def _claimed_together(
 
 
 def _assigned(state: ShardState, assign: Assign, now: UnixSeconds) -> Iterator[Granted]:
-    """Match the workers with the questions of all jobs in one pass."""
+    """Match the workers with the questions of all jobs, or of one, in one pass."""
     claims = [
         Claim(worker=worker, count=count)
         for worker, count in zip(assign.workers, assign.counts, strict=True)
     ]
-    granted: dict[PartitionKey, list[tuple[int, Pick]]] = {}
-    for partition, number, chosen in spread(state, assign.workers, assign.counts):
-        granted.setdefault(partition.key, []).append((number, chosen))
-    for key, picks in granted.items():
-        yield _granted(state.partitions[key], claims, picks, now)
+    found = spread(state, assign.workers, assign.counts, assign.batch)
+    for partition, picks in found.items():
+        # In the order of the items, so that no lease's place among others tells what it is for.
+        in_order = sorted(picks, key=lambda pick: pick[1].position)
+        yield _granted(partition, claims, in_order, now)
 
 
 def _partitions_by_job(state: ShardState) -> dict[JobId, list[PartitionState]]:

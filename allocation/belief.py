@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from allocation.paces import ANSWER_S
 from allocation.policy import Floats, expected_error
 from allocation.ports import TruthSnapshot
 from allocation.tables import AnswerTable, Ints
@@ -64,6 +65,15 @@ class Belief:
         pooled = self.snapshot.pooled_log_confusion
         found: Floats = np.broadcast_to(pooled, (len(rows), *pooled.shape)).copy()
         found[known] = self.snapshot.log_confusion[rows[known]]
+        return found
+
+    def seconds(self, worker_ids: Sequence[WorkerId]) -> Floats:
+        """Return how long an answer of each worker takes about, (workers,)."""
+        told = self.snapshot.seconds
+        if told is None:
+            return np.full(len(worker_ids), ANSWER_S, dtype=np.float32)
+        # A worker nobody knows has row -1: the last number, which stands for anybody else.
+        found: Floats = told[self._rows_of(worker_ids)]
         return found
 
     def add(

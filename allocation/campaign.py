@@ -18,8 +18,9 @@ from allocation.deliveries import Deliveries
 from allocation.foresight import Features, graded
 from allocation.log import joined
 from allocation.newcomers import Known, Newcomers
+from allocation.paces import seconds_of
 from allocation.ports import PartitionReport, TruthSnapshot
-from allocation.purse import Amounts
+from allocation.purse import ANSWERS_MAX, Amounts
 from allocation.quality.calibration import tempered
 from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
@@ -28,6 +29,7 @@ from allocation.reference import discounted, error_allowed, shared_errors
 from allocation.retraining import Past, Rows, Told, worth_it
 from allocation.sampling import AuditPlan, mask_of, seed_sample, uniform_plan
 from allocation.spending import Spending
+from allocation.urgency import Urgency
 from cluster.domain.ids import UnixSeconds, WorkerId
 from cluster.domain.jobs import Certificate, JobSpec
 from cluster.domain.models import ZERO_SHOT
@@ -41,9 +43,6 @@ WORTH_RATIO = 1.0
 
 GOAL_ERROR_MIN = 0.005
 """No crowd is asked for more certainty than this, whatever the goal."""
-
-ANSWERS_MAX = 2**31 - 1
-"""More answers than any partition comes to."""
 
 COPIERS_GROWTH = 1.2
 """Copiers are looked for anew once there are this many times more answers than the last time."""
@@ -74,6 +73,7 @@ class Campaign:
         self._seed = mask_of(items, seed_sample(self._plan, self._labels, spec.seed))
         self._answers = AnswerColumns.of([])
         self.deliveries = Deliveries(items)
+        self.urgency = Urgency()
         self._model: Floats | None = None
         self._version = ZERO_SHOT
         self._features: Features = np.empty((items, 0), dtype=np.float16)
@@ -176,10 +176,9 @@ class Campaign:
         """Return what the shard that owns a partition should act on, with so much to buy for."""
         here = slice(partition.first_position, partition.first_position + partition.items)
         truth, closed = self.truth, self._closed(audits_only=audits_only)
-        worth = ANSWER_WORTH * truth.sharpness
+        worth, gold = ANSWER_WORTH * truth.sharpness, self._gold()
         worker_ids, log_confusion = self._newcomers.told(self._answers.worker_ids, truth, worth)
-        answers_max = self._spec.crowd.answers_per_item_max
-        seen, gold = self.spending.on(partition), self._gold()
+        seen, answers_max = self.spending.on(partition), self._spec.crowd.answers_per_item_max
         answers_seen = round(float(seen[0]))
         return TruthSnapshot(
             job_id=partition.job_id,
@@ -204,7 +203,8 @@ class Campaign:
             price_likely=self.spending.price_likely,
             gold=np.flatnonzero(gold[here])[: vetting.GOLD_ITEMS_MAX],
             proven_workers=vetting.proven(self._answers, gold, self._spec.crowd.gold_answers),
-            weight=self._spec.weight,
+            weight=self._spec.weight * self.urgency.factor,
+            seconds=seconds_of(self._answers, worker_ids),
         )
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocation.leases import Ticket
-from allocation.ports import TruthSnapshot
+from allocation.ports import EVERY_JOB, Batch, TruthSnapshot
 from allocation.tables import Bools, Ids, Ints
 from cluster.domain.ids import JobId, UnixSeconds, WorkerId
 from cluster.domain.work import AnswerColumns, WorkerProfile
@@ -47,6 +47,7 @@ class Assign:
 
     workers: tuple[WorkerProfile, ...]
     counts: tuple[int, ...]
+    batch: Batch = EVERY_JOB
 
 
 class Entry(NamedTuple):

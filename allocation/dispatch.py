@@ -6,7 +6,7 @@ weights. Within them workers and questions are matched for the most information 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,8 +17,9 @@ from allocation.matching.model import Demand, Floats, Supply, Table
 from allocation.matching.model import Ints as Rows
 from allocation.matching.plan import match
 from allocation.policy import Floats as Singles
-from allocation.policy import information_gain
-from allocation.selection import Pick, answers_left, payable
+from allocation.policy import dearness, information_gain
+from allocation.ports import EVERY_JOB, Batch
+from allocation.selection import Pick, answers_left, payable, with_gold
 from allocation.shortlist import keyed_unit, largest
 from allocation.state import PartitionState, ShardState
 from allocation.tables import Ints
@@ -37,11 +38,12 @@ _TOLERANCE = 1e-2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """A worker who may take `room` more questions; `number` is the caller's."""
+    """A worker who may take `room` more questions behind a `queue`; `number` is the caller's."""
 
     number: int
     worker: WorkerProfile
     room: int
+    queue: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,43 +63,59 @@ NOTHING = Given()
 
 
 def spread(
-    state: ShardState, workers: Sequence[WorkerProfile], counts: Sequence[int]
-) -> Iterator[tuple[PartitionState, int, Pick]]:
-    """Yield questions for many workers, up to `counts` each, with the worker's number.
+    state: ShardState,
+    workers: Sequence[WorkerProfile],
+    counts: Sequence[int],
+    batch: Batch = EVERY_JOB,
+) -> Mapping[PartitionState, Sequence[tuple[int, Pick]]]:
+    """Return questions for many workers, up to `counts` each, with the worker's number.
 
     A worker who comes twice is served once. Every job gets its share of the whole room by weighted
     fair queueing; what it has no questions for goes to the others. Changes nothing.
     """
     first = {worker.worker_id: number for number, worker in reversed(list(enumerate(workers)))}
     seats = [
-        Seat(number=number, worker=worker, room=_room(state, worker, count))
+        Seat(
+            number=number,
+            worker=worker,
+            room=_room(state, worker, count),
+            queue=state.held(worker.worker_id),
+        )
         for number, (worker, count) in enumerate(zip(workers, counts, strict=True))
         if first[worker.worker_id] == number
     ]
-    shares, jobs = state.job_shares.copy(), _by_job(state)
-    taken = dict.fromkeys(_all(jobs), NOTHING)
+    shares, jobs = state.job_shares.copy(), _by_job(state, batch.job_id)
+    found: dict[PartitionState, list[tuple[int, Pick]]] = {each: [] for each in _all(jobs)}
     prices = [worker.price for worker in workers]
     while jobs and (room := sum(seat.room for seat in seats)):
         for job_id, quota in _quotas(shares, jobs, room).items():
             asked = 0
             for partition in jobs[job_id]:
-                picks = dispatch(partition, seats, quota - asked, taken[partition])
-                yield from ((partition, number, chosen) for number, chosen in picks)
+                taken = NOTHING.with_more(found[partition], prices)
+                picks = dispatch(partition, seats, quota - asked, taken, batch.wait_price)
+                found[partition] += picks
                 seats = _seated(seats, [number for number, _ in picks])
-                taken[partition] = taken[partition].with_more(picks, prices)
                 asked += len(picks)
             shares.charge(job_id, asked, jobs[job_id][0].terms.weight)
             if asked < quota:
                 del jobs[job_id]
+    return {
+        partition: _tested(partition, workers, picks) for partition, picks in found.items() if picks
+    }
 
 
 def dispatch(
-    partition: PartitionState, seats: Sequence[Seat], count: int, taken: Given = NOTHING
+    partition: PartitionState,
+    seats: Sequence[Seat],
+    count: int,
+    taken: Given = NOTHING,
+    wait_price: float = 0.0,
 ) -> list[tuple[int, Pick]]:
     """Return up to `count` questions of a partition, each with the number of who is asked.
 
     Items that are `taken` are left out, and what they cost is gone. Each item is asked about once
-    at most.
+    at most. An answer loses `wait_price` a second until it is there, behind those that its worker
+    has to give before.
     """
     belief = partition.belief
     seats = [seat for seat in seats if belief is not None and _may_work(partition, belief, seat)]
@@ -115,18 +133,16 @@ def dispatch(
     demand = Demand.of(
         np.concatenate([kind, np.full(len(audits), len(gain) - 1)]),
         skills=skills,
+        weight=wait_price,
         barred=_known(partition, items, seats),
     )
-    price = np.array([seat.worker.price for seat in seats])
-    supply = Supply.of(
-        price,
-        capacity=[seat.room for seat in seats],
-        skills=[_may_answer(partition, seat) for seat in seats],
-    )
-    plan = match(demand, supply, Table(worth=_worth(gain, price)), tolerance=_TOLERANCE)
+    supply = _supply(partition, belief, seats)
+    longest_s = float((supply.queued_s + supply.capacity * supply.seconds).max())
+    worth = _worth(gain, supply.price, wait_price * longest_s)
+    plan = match(demand, supply, Table(worth=worth), tolerance=_TOLERANCE)
     # The budget may be smaller than the crowd: then what tells most is asked.
     kept = np.argsort(-gain[demand.kind[plan.item], plan.worker], kind="stable")
-    kept = kept[payable(partition, price[plan.worker[kept]], taken.cost)][:room]
+    kept = kept[payable(partition, supply.price[plan.worker[kept]], taken.cost)][:room]
     return [
         (
             seats[plan.worker[at]].number,
@@ -134,6 +150,40 @@ def dispatch(
         )
         for at in np.sort(kept).tolist()
     ]
+
+
+def _supply(partition: PartitionState, belief: Belief, seats: Sequence[Seat]) -> Supply:
+    seconds = belief.seconds([seat.worker.worker_id for seat in seats])
+    return Supply.of(
+        [seat.worker.price for seat in seats],
+        seconds=seconds,
+        queued_s=seconds * [seat.queue for seat in seats],
+        capacity=[seat.room for seat in seats],
+        skills=[_may_answer(partition, seat) for seat in seats],
+    )
+
+
+def _tested(
+    partition: PartitionState,
+    workers: Sequence[WorkerProfile],
+    picks: Sequence[tuple[int, Pick]],
+) -> Sequence[tuple[int, Pick]]:
+    """Return the questions with one of each worker who is yet to be proven given up for gold."""
+    belief = partition.belief
+    if belief is None or not len(belief.snapshot.gold):
+        return picks
+    others = [found for found in picks if found[1].purpose != "label"]
+    labels: dict[int, list[int]] = {}
+    for number, chosen in picks:
+        if chosen.purpose == "label":
+            labels.setdefault(number, []).append(chosen.position)
+    asked: list[int] = []
+    for number, positions in labels.items():
+        mine = np.array(positions, dtype=np.int32)
+        tested = with_gold(partition, belief, workers[number], mine, asked=asked)
+        asked += tested[tested != mine].tolist()
+        others += [(number, Pick(position, "label")) for position in tested.tolist()]
+    return others
 
 
 def _pick(position: int, row: int, labels: Ints) -> Pick:
@@ -145,10 +195,11 @@ def _room(state: ShardState, worker: WorkerProfile, count: int) -> int:
     return 0 if worker.paused else max(0, min(count, free))
 
 
-def _by_job(state: ShardState) -> dict[JobId, list[PartitionState]]:
-    """Return each job's partitions, from the one that has waited longest on."""
+def _by_job(state: ShardState, only: JobId | None) -> dict[JobId, list[PartitionState]]:
+    """Return each job's partitions, or `only` one's, from that which has waited longest on."""
     jobs: dict[JobId, list[PartitionState]] = {}
-    for key in state.partition_shares.in_turn(sorted(state.partitions)):
+    keys = sorted(key for key in state.partitions if only in (None, key.job_id))
+    for key in state.partition_shares.in_turn(keys):
         jobs.setdefault(key.job_id, []).append(state.partitions[key])
     return dict(sorted(jobs.items()))
 
@@ -172,7 +223,10 @@ def _quotas(
 
 def _seated(seats: Sequence[Seat], numbers: Sequence[int]) -> list[Seat]:
     used = Counter(numbers)
-    return [replace(seat, room=seat.room - used[seat.number]) for seat in seats]
+    return [
+        replace(seat, room=seat.room - used[seat.number], queue=seat.queue + used[seat.number])
+        for seat in seats
+    ]
 
 
 def _may_work(partition: PartitionState, belief: Belief, seat: Seat) -> bool:
@@ -224,11 +278,13 @@ def _gains(
     """
     kind, log_posterior = _kinds(belief.log_posterior[labels])
     pooled = information_gain(log_posterior, belief.snapshot.pooled_log_confusion)
-    least = np.float32(belief.snapshot.worth_ratio_min) * pooled
+    known = belief.snapshot
+    least = np.float32(known.worth_ratio_min) * pooled
     gain = np.zeros((len(log_posterior) + 1, len(seats)))
     for column, seat in enumerate(seats):
         told = information_gain(log_posterior, belief.log_confusion(seat.worker.worker_id))
-        gain[:-1, column] = np.where(told >= least, told, -np.inf)
+        enough = least * dearness(seat.worker.price, known.price_mean)
+        gain[:-1, column] = np.where(told >= enough, told, -np.inf)
     gain[-1] = 2 * max(float(gain.max()), 0.0)
     # A second question in parallel may turn out superfluous: such items are of other kinds.
     parallel = partition.lease_counts["label"][labels] > 0
@@ -257,9 +313,12 @@ def _known(partition: PartitionState, items: Ints, seats: Sequence[Seat]) -> Row
     return np.concatenate(pairs)
 
 
-def _worth(gain: Floats, price: Floats) -> Floats:
-    """Return gains in money: a nat at what the crowd asks for it, and every answer worth asking."""
+def _worth(gain: Floats, price: Floats, waiting: float) -> Floats:
+    """Return gains in money: a nat at what the crowd asks for it, and every answer worth asking.
+
+    That is whatever it costs, and although an answer loses up to `waiting` until it is there.
+    """
     found = gain[np.isfinite(gain)]
     mean = float(found.mean()) if len(found) else 0.0
     rate = float(price.mean()) / mean if mean > 0 and price.any() else 1.0
-    return gain * rate + 2 * float(price.max()) + 1e-6
+    return gain * rate + 2 * float(price.max()) + waiting + 1e-6

@@ -55,11 +55,35 @@ class Extension:
     expires_at: UnixSeconds | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What many workers are asked at once: questions of one job, or where it is None of all.
+
+    `wait_price` is the money that an answer loses a second until it is there.
+    """
+
+    job_id: JobId | None = None
+    wait_price: float = 0.0
+
+
+EVERY_JOB = Batch()
+
+
 class Crowd(Protocol):
     """The worker's side of the service; every reply is in the order of its request."""
 
     def claim(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
         """Lease up to `count` items to a worker, the most valuable first; may be empty."""
+        ...
+
+    def assign(
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int], batch: Batch = EVERY_JOB
+    ) -> tuple[tuple[Offer, ...], ...]:
+        """Lease items to many workers at once, up to `counts` to each, by one matching."""
+        ...
+
+    def held(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+        """Return up to `count` leases that a worker holds now, however it came by them."""
         ...
 
     def answer(
@@ -100,7 +124,8 @@ class TruthSnapshot:
     `gold` names items whose label is settled, by their rows: who is not among `proven_workers`
     gets one of them with each claim, as a label question like any other, while fewer than
     `gold_exposures_max` more than `label_answers_max` were given to it. `weight`
-    is the job's share of the crowd from now on; None leaves it as it is.
+    is the job's share of the crowd from now on; None leaves it as it is. `seconds` (workers + 1,)
+    is how long an answer of each takes, the last being anybody else; None where nobody knows.
     """
 
     job_id: JobId
@@ -127,6 +152,7 @@ class TruthSnapshot:
     gold_exposures_max: int = 10
     proven_workers: frozenset[WorkerId] = frozenset()
     weight: float | None = None
+    seconds: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,12 +208,6 @@ class Shard(Crowd, Protocol):
 
     def open(self, job_id: JobId, partition: int) -> None:
         """Take ownership of a partition and rebuild its state from the stores; idempotent."""
-        ...
-
-    def assign(
-        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
-    ) -> tuple[tuple[Offer, ...], ...]:
-        """Lease items to many workers at once, up to `counts` to each, by one matching."""
         ...
 
     def publish(self, snapshot: TruthSnapshot) -> PartitionReport:

@@ -21,6 +21,9 @@ Amounts = npt.NDArray[np.float64]
 Infinite where there is no limit.
 """
 
+ANSWERS_MAX = 2**31 - 1
+"""More answers than any partition comes to."""
+
 ALIKE = 1e-9
 """Sums of money that differ by so small a share are equal: they were added in another order."""
 

@@ -8,7 +8,16 @@ from typing import TypeVar
 import numpy as np
 
 from allocation.leases import unseal
-from allocation.ports import Demand, Extension, Offer, Outcome, Shard, Submission
+from allocation.ports import (
+    EVERY_JOB,
+    Batch,
+    Demand,
+    Extension,
+    Offer,
+    Outcome,
+    Shard,
+    Submission,
+)
 from cluster.domain.ids import WorkerId
 from cluster.domain.work import WorkerProfile
 from cluster.errors import LeaseInvalid, MusterError, ShardUnavailable, Unavailable
@@ -74,7 +83,7 @@ class ShardRouter:
         return tuple(offers)
 
     def assign(
-        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int], batch: Batch = EVERY_JOB
     ) -> tuple[tuple[Offer, ...], ...]:
         """Lease items to many workers at once, shard after shard, until all have their count.
 
@@ -87,14 +96,25 @@ class ShardRouter:
             wanted = [count - len(found) for count, found in zip(counts, offers, strict=True)]
             if not any(wanted):
                 break
-            found = self._try(shard_id, _assign(workers, wanted))
+            found = self._try(shard_id, _assign(workers, wanted, batch))
             if found is not None:
                 reached = True
                 offers = [had + new for had, new in zip(offers, found, strict=True)]
                 for worker, asked, given in zip(workers, wanted, found, strict=True):
-                    self._note_claim(shard_id, worker, asked, len(given))
+                    # Who was asked of one job alone may find more of the others there.
+                    most = asked if batch.job_id is None else len(given)
+                    self._note_claim(shard_id, worker, most, len(given))
         if not reached and any(counts):
             raise ShardUnavailable(0)
+        return tuple(offers)
+
+    def held(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+        """Return up to `count` leases that a worker holds; none of a shard out of reach."""
+        offers: list[Offer] = []
+        for shard_id in range(len(self._shards)):
+            offers += self._try(shard_id, _held(worker, count - len(offers))) or ()
+            if len(offers) >= count:
+                break
         return tuple(offers)
 
     def answer(
@@ -189,9 +209,13 @@ def _claim(worker: WorkerProfile, count: int) -> Callable[[Shard], tuple[Offer, 
 
 
 def _assign(
-    workers: Sequence[WorkerProfile], counts: Sequence[int]
+    workers: Sequence[WorkerProfile], counts: Sequence[int], batch: Batch
 ) -> Callable[[Shard], tuple[tuple[Offer, ...], ...]]:
-    return lambda shard: shard.assign(workers, counts)
+    return lambda shard: shard.assign(workers, counts, batch)
+
+
+def _held(worker: WorkerProfile, count: int) -> Callable[[Shard], tuple[Offer, ...]]:
+    return lambda shard: shard.held(worker, count)
 
 
 def _answer(

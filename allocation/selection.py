@@ -66,7 +66,7 @@ def pick(
     if reviews and (reviewers or len(audits) == room <= behind):
         return [Pick(position, "audit") for position in audits.tolist()]
     labels = _label_picks(partition, belief, worker, room, pool, audits)
-    labels = _with_gold(partition, belief, worker, labels[:room], pool)
+    labels = with_gold(partition, belief, worker, labels[:room], pool)
     return _interleaved(partition, audits.tolist(), labels.tolist(), room)
 
 
@@ -84,7 +84,7 @@ def pick_together(partition: PartitionState, seekers: Sequence[Seeker]) -> list[
     served = [
         found
         for found in seekers
-        if _may_label(partition, belief, found.worker) and not _unproven(belief, found.worker)
+        if _may_label(partition, belief, found.worker) and not unproven(belief, found.worker)
     ]
     if len(served) < 2:
         return []
@@ -225,20 +225,25 @@ def _label_picks(
     return found[largest(value, keyed_unit(found, _tie_key(partition, worker)), count)]
 
 
-def _unproven(belief: Belief, worker: WorkerProfile) -> bool:
+def unproven(belief: Belief, worker: WorkerProfile) -> bool:
+    """Return whether a worker has yet to be tested by gold questions."""
     snapshot = belief.snapshot
     return len(snapshot.gold) > 0 and worker.worker_id not in snapshot.proven_workers
 
 
-def _with_gold(
+def with_gold(
     partition: PartitionState,
     belief: Belief,
     worker: WorkerProfile,
     labels: Ints,
-    pool: Ints | None,
+    pool: Ints | None = None,
+    asked: Sequence[int] = (),
 ) -> Ints:
-    """Return the labels with one of them, no telling which, given up for a gold question."""
-    if len(labels) == 0 or not _unproven(belief, worker):
+    """Return the labels with one of them, no telling which, given up for a gold question.
+
+    Gold that others are `asked` at the same time counts as given already.
+    """
+    if len(labels) == 0 or not unproven(belief, worker):
         return labels
     gold = belief.snapshot.gold.astype(np.int32)
     if pool is not None:
@@ -246,6 +251,7 @@ def _with_gold(
     gold = partition.history(worker.worker_id).without(gold)
     given = partition.answer_counts["label"][gold].astype(np.int64)
     given += partition.lease_counts["label"][gold]
+    given += (np.array(asked, dtype=np.int32)[:, None] == gold).sum(axis=0)
     most = belief.snapshot.label_answers_max + belief.snapshot.gold_exposures_max
     gold = gold[(given < most) & ~np.isin(gold, labels)]
     if len(gold) == 0:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain, islice
 
 from allocation.allocator import apply, decide, judged
 from allocation.commands import (
@@ -27,8 +28,10 @@ from allocation.commands import (
 )
 from allocation.leases import Ticket, unseal
 from allocation.log import read_all
-from allocation.offers import offered
+from allocation.offers import held, offered
 from allocation.ports import (
+    EVERY_JOB,
+    Batch,
     Demand,
     Extension,
     Offer,
@@ -147,7 +150,7 @@ class ShardService:
         return tuple(tuple(found) for found in offers)
 
     def assign(
-        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int], batch: Batch = EVERY_JOB
     ) -> tuple[tuple[Offer, ...], ...]:
         """Lease items to many workers at once, up to `counts` to each, by one matching.
 
@@ -155,8 +158,16 @@ class ShardService:
         """
         self._begin()
         offers: list[list[Offer]] = [[] for _ in workers]
-        self._offer(Assign(workers=tuple(workers), counts=tuple(counts)), offers)
+        self._offer(Assign(workers=tuple(workers), counts=tuple(counts), batch=batch), offers)
         return tuple(tuple(found) for found in offers)
+
+    def held(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+        """Return up to `count` leases that a worker holds now, however it came by them."""
+        self._begin()
+        partitions = [self._state.partitions[key] for key in sorted(self._state.partitions)]
+        shard_id, worker_id = self._state.shard_id, worker.worker_id
+        found = (held(shard_id, each, worker_id, self._secret) for each in partitions)
+        return tuple(islice(chain.from_iterable(found), count))
 
     def answer(
         self, worker: WorkerProfile, submissions: Sequence[Submission]

@@ -152,7 +152,7 @@ def largest(values: Floats, ties: Floats, count: int) -> npt.NDArray[np.intp]:
 
     Values closer than a thousandth of the largest count as equal and go by `ties` in [0, 1).
     """
-    if not len(values):
+    if not len(values) or count <= 0:
         return np.empty(0, dtype=np.intp)
     score = values + ties * (TIE * np.maximum(values.max(), TIE))
     if count >= len(score):

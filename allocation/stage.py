@@ -25,7 +25,7 @@ from allocation.ports import PartitionReport, Shard
 from allocation.prediction_files import read_predictions
 from allocation.retraining import Past
 from allocation.track_records import TrackRecords, write_records
-from cluster.domain.ids import JobId, UnixSeconds, WorkerId
+from cluster.domain.ids import JobId, WorkerId
 from cluster.domain.jobs import Job, JobState, Progress
 from cluster.domain.models import ZERO_SHOT
 from cluster.errors import Unavailable
@@ -103,7 +103,8 @@ class AskSession:
         self._open_questions = sum(report.wanted + report.leased for report in reports)
         self._deliver_known()
         self._keep_consensus()
-        return self._campaign.step(reports, time_left_s=self._time_left_s())
+        time_left_s = self._desk.job.time_left_s(self._desk.clock.now())
+        return self._campaign.step(reports, time_left_s=time_left_s)
 
     def prepare_learning(self) -> None:
         """Store the consensus a model is to learn from, and note that it is about to.
@@ -171,9 +172,13 @@ class AskSession:
             first = max((report.round for report in self._board.reports()), default=-1) + 1
             self._campaign.round = max(self._campaign.round, first)
         absorbed = self._absorb()
-        rested = self._campaign.note_time(self._desk.clock.now())
-        amended = self._campaign.amend(self._desk.job.agreed)
-        if absorbed or rested or amended or not self._published:
+        job, now = self._desk.job, self._desk.clock.now()
+        changed = [
+            self._campaign.note_time(now),
+            self._campaign.amend(job.agreed),
+            self._campaign.urgency.look(job, now),
+        ]
+        if absorbed or any(changed) or not self._published:
             self._report(write=False)
             return self._publish()
         reports = self._board.reports()
@@ -282,13 +287,6 @@ class AskSession:
             record_round(self._desk, self._campaign.standing(), progress)
         self._desk.report(progress)
         return progress
-
-    def _time_left_s(self) -> UnixSeconds | None:
-        job = self._desk.job
-        deadline_s = job.agreed.budget.deadline_s
-        if deadline_s is None:
-            return None
-        return job.created_at + deadline_s - self._desk.clock.now()
 
 
 def dismiss_crowd(stores: Stores, shards: Sequence[Shard], job_id: JobId) -> None:

@@ -34,6 +34,8 @@ from cluster.errors import InvalidField
 
 Counts = npt.NDArray[np.uint8]
 
+_NOBODY = -1
+
 
 class PartitionState:
     """One partition: who answered and holds what, and what is believed.
@@ -91,6 +93,10 @@ class PartitionState:
     def holder(self, lease: LiveLease) -> WorkerId:
         """Return who holds a lease."""
         return self._worker_ids[lease.worker]
+
+    def held_by(self, worker_id: WorkerId) -> tuple[Ids, Leases]:
+        """Return the leases that a worker may still answer, and their ids."""
+        return self.leases.held_by(self._workers.get(worker_id, _NOBODY))
 
     def holders(self, leases: Leases) -> Counter[WorkerId]:
         """Return how many of these leases each worker holds."""

@@ -221,6 +221,12 @@ class LeaseTable:
         leases: Leases = self._rows[self._rows["out"]]
         return leases
 
+    def held_by(self, worker: int) -> tuple[Ids, Leases]:
+        """Return the leases that a worker may still answer, and their ids."""
+        held = self._rows["out"] & ~self._rows["settling"] & (self._rows["worker"] == worker)
+        rows = np.flatnonzero(held)
+        return self._ids(rows), self._rows[rows]
+
     def next_ids(self, count: int) -> Ids:
         """Return the ids that the next leases will have, in their order; changes nothing."""
         rows = self._free[: -count - 1 : -1].astype(np.int64)

@@ -16,7 +16,7 @@ from allocation.quality.numeric import Numbers, NumericFit
 from allocation.quality.pairs import PairFit, Pairs, bradley_terry, crowd_bradley_terry
 from allocation.quality.votes import Fit, Votes
 
-DEFAULT_METHOD = "dawid-skene"
+DEFAULT_METHOD = "opinion-pool"
 DEFAULT_NUMERIC_METHOD = "random-effects"
 DEFAULT_PAIR_METHOD = "crowd-bradley-terry"
 

@@ -278,6 +278,11 @@ class Job:
             return self.spec
         return replace(self.spec, weight=self.amendment.weight, budget=self.amendment.budget)
 
+    def time_left_s(self, now: UnixSeconds) -> float | None:
+        """Return how long it is to the deadline, less than 0 after it; None where there is none."""
+        deadline_s = self.agreed.budget.deadline_s
+        return None if deadline_s is None else self.created_at + deadline_s - now
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent:

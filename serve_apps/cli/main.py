@@ -33,6 +33,10 @@ COMMANDS: Commands = MappingProxyType(
             "jobs:amend",
             "Change the weight or the budget of a job; what is not given stays.",
         ),
+        "assign": (
+            "assignments:assign",
+            "Lease questions of a job to many workers at once, each to whom it suits best.",
+        ),
         "cancel": ("jobs:cancel", "Cancel a job; labels delivered until then stay."),
         "quota": ("jobs:quota", "Show what your tenant may have, and has."),
         "aggregate": (

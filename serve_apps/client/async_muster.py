@@ -13,6 +13,11 @@ from serve_apps.client.async_calls import AsyncCalls
 from serve_apps.client.calls import CURSOR_PAGE_ROWS, Retries, ServiceUnreachable
 from serve_apps.client.happenings import Happening, HappeningReader
 from serve_apps.gateway.etags import etag_of
+from serve_apps.gateway.schemas.assignments import (
+    AssignmentList,
+    AssignmentRequest,
+    AssignmentView,
+)
 from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest
 from serve_apps.gateway.schemas.jobs import EventPage, EventView, JobPage, JobView
@@ -138,6 +143,11 @@ class AsyncMuster:
         headers = {} if if_revision is None else {"If-Match": etag_of(if_revision)}
         return await self._calls.patch(JobView, f"/v1/jobs/{job_id}", change, headers=headers)
 
+    async def assign(self, job_id: str, request: AssignmentRequest) -> tuple[AssignmentView, ...]:
+        """Lease questions of a job to many workers; not repeated, for that could lease twice."""
+        path = f"/v1/jobs/{job_id}/assignments"
+        return (await self._calls.post(AssignmentList, path, request, repeatable=False)).assignments
+
     async def events(self, job_id: str, after: int = 0) -> tuple[EventView, ...]:
         """Return the next events of a job after an event number, at most 1,000 of them."""
         params = {"after": after, "limit": CURSOR_PAGE_ROWS}
@@ -209,6 +219,10 @@ class AsyncMuster:
         """Lease up to `count` items; where an answer is lost, its leases run out by themselves."""
         path, request = f"/v1/workers/{worker_id}/claims", ClaimRequest(count=count)
         return (await self._calls.post(OfferList, path, request)).offers
+
+    async def leases(self, worker_id: str) -> tuple[OfferView, ...]:
+        """Return what a worker holds, claimed or assigned; at most as much as may be claimed."""
+        return (await self._calls.get(OfferList, f"/v1/workers/{worker_id}/leases")).offers
 
     async def answer(
         self, worker_id: str, answers: Sequence[AnswerBody]

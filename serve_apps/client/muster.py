@@ -25,6 +25,11 @@ from serve_apps.client.downloads import save
 from serve_apps.client.happenings import Happening, HappeningReader
 from serve_apps.client.resumable import TUS_HEADERS, upload_in_pieces
 from serve_apps.gateway.etags import etag_of
+from serve_apps.gateway.schemas.assignments import (
+    AssignmentList,
+    AssignmentRequest,
+    AssignmentView,
+)
 from serve_apps.gateway.schemas.audit import AuditPage, EntryView
 from serve_apps.gateway.schemas.formats import Format
 from serve_apps.gateway.schemas.job_change import JobChange
@@ -179,6 +184,11 @@ class MusterClient:
         headers = {} if if_revision is None else {"If-Match": etag_of(if_revision)}
         return self._calls.patch(JobView, f"/v1/jobs/{job_id}", change, headers=headers)
 
+    def assign(self, job_id: str, request: AssignmentRequest) -> tuple[AssignmentView, ...]:
+        """Lease questions of a job to many workers; not repeated, for that could lease twice."""
+        path = f"/v1/jobs/{job_id}/assignments"
+        return self._calls.post(AssignmentList, path, request, repeatable=False).assignments
+
     def events(self, job_id: str, after: int = 0) -> tuple[EventView, ...]:
         """Return the next events of a job after an event number, at most 1,000 of them."""
         params = {"after": after, "limit": CURSOR_PAGE_ROWS}
@@ -259,6 +269,10 @@ class MusterClient:
         """Lease up to `count` items; where an answer is lost, its leases run out by themselves."""
         request = ClaimRequest(count=count)
         return self._calls.post(OfferList, f"/v1/workers/{worker_id}/claims", request).offers
+
+    def leases(self, worker_id: str) -> tuple[OfferView, ...]:
+        """Return what a worker holds, claimed or assigned; at most as much as may be claimed."""
+        return self._calls.get(OfferList, f"/v1/workers/{worker_id}/leases").offers
 
     def answer(self, worker_id: str, answers: Sequence[AnswerBody]) -> tuple[AnswerResult, ...]:
         """Answer offers; each result says whether that answer is stored."""

@@ -28,6 +28,11 @@ async def services_of(request: Request) -> Services:
     return replace(services, stores=services.stores.for_tenant(caller.tenant_id))
 
 
+async def whole_services_of(request: Request) -> Services:
+    """Return the services with what is no tenant's own; whoever asks looks whose a thing is."""
+    return cast("Services", request.app.state.services)
+
+
 async def caller_of(request: Request) -> Caller:
     """Return who sent a request; raises Unauthenticated where the gate let nobody in."""
     return _caller(request)
@@ -58,6 +63,9 @@ def _caller(request: Request) -> Caller:
 
 Wired = Annotated[Services, Depends(services_of)]
 """The services, as a route parameter."""
+
+Whole = Annotated[Services, Depends(whole_services_of)]
+"""The services beyond the caller's tenant, as a route parameter: workers and keys are nobody's."""
 
 Authenticated = Annotated[Caller, Depends(caller_of)]
 """The caller, as a route parameter."""

@@ -24,6 +24,7 @@ from serve_apps.gateway.measured import Measured
 from serve_apps.gateway.problems import PROBLEM_MEDIA_TYPE
 from serve_apps.gateway.resumable import ResumableUploads
 from serve_apps.gateway.routes import (
+    assignments,
     audit,
     health,
     jobs,
@@ -110,6 +111,7 @@ def _root_router() -> APIRouter:
     resources = (
         uploads,
         jobs,
+        assignments,
         streams,
         results,
         webhooks,

@@ -47,9 +47,9 @@ class Pace:
         if left is None or now - first.at < SPAN_MIN_S or done == first.done:
             return None
         eta_s = left * (now - first.at) / (done - first.done)
-        deadline_s = job.agreed.budget.deadline_s
-        if job.state is JobState.ASKING and deadline_s is not None:
-            eta_s = min(eta_s, max(job.created_at + deadline_s - now, 0.0))
+        time_left_s = job.time_left_s(now)
+        if job.state is JobState.ASKING and time_left_s is not None:
+            eta_s = min(eta_s, max(time_left_s, 0.0))
         return eta_s
 
 

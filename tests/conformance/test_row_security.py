@@ -17,7 +17,7 @@ from cluster.stores.upgrade import migration_config, upgrade
 from tests.conformance.conftest import empty
 from tests.unit.gateway.foreign import probes, rivals_own, rivals_state
 from tests.unit.gateway.forgetful import forget_to_check
-from tests.unit.gateway.world import World
+from tests.unit.gateway.world import World, problem
 
 ACME, RIVAL = TenantId("acme"), TenantId("rival")
 TENANTS_OWN = {
@@ -199,3 +199,18 @@ def test_the_service_works_behind_the_wall_and_no_route_leads_to_another_tenants
         # And who owns a thing sees it
         for path in ("/v1/jobs/{job_id}", "/v1/jobs/{job_id}/results", "/v1/webhooks/{webhook_id}"):
             assert world.get(path.format(**ids), tenant="rival").status_code == 200
+
+
+def test_an_owner_pushes_work_to_workers_of_its_tenant_behind_the_wall(settings: Settings) -> None:
+    # Given a gateway on PostgreSQL, where no tenant's view may read workers or keys
+    with World.of(open_stores(settings), settings.data_dir) as world:
+        job = world.asking(["meow", "woof", "hoot"])
+        ann, eve = world.worker("ann"), world.worker("eve", tenant="rival")
+        path = f"/v1/jobs/{job.job_id}/assignments"
+        # When its owner has questions leased to its own worker, and to another's
+        made = world.post(path, {"workers": [{"worker_id": ann, "count": 2}]})
+        refused = world.post(path, {"workers": [{"worker_id": eve, "count": 1}]})
+        # Then the one may, and the other does not exist
+        assert len(made.json()["assignments"][0]["leases"]) == 2
+        problem(refused, 404, "worker-not-found")
+        assert len(world.get(f"/v1/workers/{ann}/leases", "worker").json()["offers"]) == 2

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import ray
 from ray._common.test_utils import wait_for_condition
@@ -14,7 +15,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from allocation.actor import NAMESPACE, RemoteShard, allocator_name, start_allocator
 from allocation.board import Board
-from allocation.ports import Submission
+from allocation.ports import Batch, Submission
 from cluster.domain.ids import JobId, ShardId
 from cluster.errors import LeaseExpired, LeaseForeign, LeaseInvalid, ShardUnavailable
 from cluster.settings import Settings
@@ -119,6 +120,18 @@ def test_many_workers_at_once_are_all_served(shard: RemoteShard, settings: Setti
 
     assert accepted > 0
     assert stored(settings) - before == accepted
+
+
+def test_who_is_assigned_work_finds_it_with_the_actor(shard: RemoteShard) -> None:
+    shard.publish(replace(snapshot(ITEMS), seconds=np.array([5.0], dtype=np.float32)))
+    crew = [worker("push-1"), worker("push-2")]
+
+    made = shard.assign(crew, [2, 1], Batch(job_id=JOB, wait_price=0.01))
+
+    assert [len(offers) for offers in made] == [2, 1]
+    assert [shard.held(who, 10) for who in crew] == list(made)
+    for who, offers in zip(crew, made, strict=True):
+        assert shard.release(who, [offer.token for offer in offers]) == len(offers)
 
 
 def test_a_shard_that_is_not_there_is_unavailable(shard: RemoteShard) -> None:

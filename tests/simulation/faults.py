@@ -7,6 +7,8 @@ import numpy as np
 
 from allocation.commands import Claim
 from allocation.ports import (
+    EVERY_JOB,
+    Batch,
     Demand,
     Extension,
     Offer,
@@ -111,9 +113,12 @@ class Node:
         return self._call(lambda service: service.claim_all(claims))
 
     def assign(
-        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int], batch: Batch = EVERY_JOB
     ) -> tuple[tuple[Offer, ...], ...]:
-        return self._call(lambda service: service.assign(workers, counts))
+        return self._call(lambda service: service.assign(workers, counts, batch))
+
+    def held(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+        return self._call(lambda service: service.held(worker, count))
 
     def answer_all(self, requests: Sequence[Request]) -> tuple[tuple[Outcome, ...], ...]:
         return self._call(lambda service: service.answer_all(requests))

@@ -27,6 +27,7 @@ from tests.simulation.crowd import (
 )
 from tests.simulation.faults import SECRET, Clock, Crash, FaultyLog, Node
 from tests.simulation.jobs import LEASE_TTL_S, draw_job
+from tests.simulation.push import pushed
 from tests.simulation.stage import Stage, is_finished
 from tests.simulation.watch import Watch, check_held
 
@@ -109,6 +110,7 @@ class World:
         actions = (
             (self._claim, 0.30),
             (self._claim_together, 0.06 + 0.2 * crowded),
+            (self._push, 0.04),
             (self._deliver, 0.38),
             (self._work_at_once, 0.05),
             (self._deliver_together, 0.06 + 0.8 * crowded),
@@ -149,8 +151,7 @@ class World:
     def _claim_together(self) -> None:
         """Let workers, some of them perhaps twice, claim in one call."""
         node = self.nodes[int(self.rng.integers(len(self.nodes)))]
-        crew = int(self.rng.integers(1, self.size.together))
-        workers = [self._someone() for _ in range(crew)]
+        workers = [self._someone() for _ in range(int(self.rng.integers(1, self.size.together)))]
         claims = [
             Claim(worker=worker.profile, count=int(self.rng.integers(1, 4))) for worker in workers
         ]
@@ -162,10 +163,15 @@ class World:
             assert len(offers) <= claim.count
             self._take(worker, offers)
 
+    def _push(self) -> None:
+        crew = [self._someone() for _ in range(int(self.rng.integers(1, self.size.together)))]
+        for worker, offers in pushed(self.router, crew, self.stages, self.rng):
+            self._take(worker, offers)
+
     def _meanwhile(self) -> None:
         """Let something happen while a shard waits for its log."""
         if self.rng.random() < 0.5:
-            busy = (self._claim, self._claim_together, self._release, self._heartbeat)
+            busy = (self._claim, self._push, self._claim_together, self._release, self._heartbeat)
             calm = (self._let_time_pass, self._refit, self._move_a_partition, self._rebalance)
             actions = busy + calm
             actions[int(self.rng.integers(len(actions)))]()

@@ -107,6 +107,13 @@ def claim(request: ClaimRequest, worker: Own, actor: Acting, services: Wired) ->
     return OfferList(offers=_offer_views(offers, worker, actor, services))
 
 
+@router.get("/{worker_id}/leases")
+def list_leases(worker: Own, actor: Acting, services: Wired) -> OfferList:
+    """List the items the worker holds now, claimed or assigned; as many as may be claimed."""
+    offers = services.crowd.held(worker, services.settings.limits.claim_max)
+    return OfferList(offers=_offer_views(offers, worker, actor, services))
+
+
 @router.post("/{worker_id}/answers")
 def answer(request: AnswerRequest, worker: Own, services: Wired) -> AnswerResults:
     """Take answers; each is accepted or refused for itself, and safe to send again."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from allocation.policy import Floats, information_gain
-from allocation.ports import Offer
+from allocation.ports import Batch, Offer
 from allocation.service import ShardService
 from allocation.terms import Rules
 from cluster.domain.ids import JobId
@@ -111,6 +111,19 @@ def test_audits_take_turns_with_labels() -> None:
     assert purposes == {"label": 10, "audit": 10}
 
 
+def test_audits_that_are_ahead_wait_for_their_turn() -> None:
+    # Given a partition whose labels were closed while audits went out, and are open again
+    service = opened(items=50, publish=False)
+    shut = replace(audited(snapshot(50), range(30)), final=np.ones(50, dtype=np.bool_))
+    service.publish(shut)
+    service.assign([worker("a")], [20])
+    service.publish(replace(shut, round=2, final=np.zeros(50, dtype=np.bool_)))
+
+    (found,) = service.assign([worker("b")], [10])
+
+    assert purposes_of(found) == {"label"}
+
+
 def test_where_labels_are_good_enough_only_audits_are_asked() -> None:
     service = opened(items=50, publish=False)
     service.publish(replace(audited(snapshot(50), range(8)), goal_error=1.0))
@@ -173,6 +186,110 @@ def test_what_one_job_cannot_use_the_other_gets() -> None:
     granted = Counter(offer.job_id for offer in offers)
     assert granted[OTHER] == 5
     assert granted[JOB] == 35
+
+
+def test_a_batch_of_one_job_asks_of_no_other() -> None:
+    # Given two jobs on a shard
+    stores = stores_with(job(), job(OTHER))
+    service = shard(stores, ManualClock())
+    for job_id in (JOB, OTHER):
+        stores.partitions.add([partition(50, job_id)])
+        service.open(job_id, 0)
+        service.publish(snapshot(50, job_id))
+
+    # When workers are assigned work of one of them
+    found = service.assign([worker("a"), worker("b")], [10, 10], Batch(job_id=OTHER))
+
+    # Then all is of that one, and it is counted towards its share like any claim
+    assert {offer.job_id for offers in found for offer in offers} == {OTHER}
+    assert [len(offers) for offers in found] == [10, 10]
+    assert {offer.job_id for offer in service.claim(worker("c"), 15)} == {JOB}
+
+
+def test_where_waiting_costs_who_is_fast_gets_more_and_who_is_free_first() -> None:
+    # Given three workers of whom one takes ten times as long, and one has a queue already
+    service = opened(items=60, publish=False)
+    crew = [worker("fast"), worker("slow"), worker("busy")]
+    who = tuple(found.worker_id for found in crew)
+    known = np.repeat(snapshot(60).pooled_log_confusion[None], 3, axis=0)
+    told = replace(
+        snapshot(60),
+        worker_ids=who,
+        log_confusion=known,
+        seconds=np.array([6.0, 60.0, 6.0, 30.0], dtype=np.float32),
+        answers_left=40,
+    )
+    service.publish(told)
+    service.claim(crew[2], 10)
+
+    # When more room is offered than there are questions to ask
+    found = service.assign(crew, [30, 30, 30], Batch(wait_price=0.001))
+
+    # Then nobody's answers are waited for in vain
+    fast, slow, busy = (len(offers) for offers in found)
+    assert fast + slow + busy == 30
+    assert fast > busy > slow
+
+
+def test_a_worker_who_is_yet_to_be_proven_gets_gold_among_the_rest() -> None:
+    # Given gold that may be shown to three more workers, and one worker who is proven
+    service = opened(items=60, publish=False)
+    told = replace(
+        snapshot(60),
+        final=np.arange(60) < 1,
+        gold=np.array([0]),
+        gold_exposures_max=1,
+        label_answers_max=2,
+        proven_workers=frozenset({worker("old").worker_id}),
+    )
+    service.publish(told)
+    crew = [worker("old"), *(worker(f"new{number}") for number in range(6))]
+
+    # When all are assigned work
+    found = service.assign(crew, [4] * 7)
+
+    # Then so many of the others have it in the place of one of their questions, and nobody twice
+    shown = [sum(offer.position == 0 for offer in offers) for offers in found]
+    assert shown[0] == 0
+    assert sorted(shown[1:]) == [0, 0, 0, 1, 1, 1]
+    assert [len(offers) for offers in found] == [4] * 7
+
+
+def test_no_lease_tells_by_its_place_what_it_is_for() -> None:
+    service = opened(items=50, publish=False)
+    service.publish(audited(snapshot(50), range(20, 40)))
+
+    (offers,) = service.assign([worker("a")], [40])
+
+    assert [offer.position for offer in offers] == sorted(offer.position for offer in offers)
+    assert purposes_of(offers) == {"label", "audit"}
+
+
+def test_what_a_worker_holds_is_told_until_it_is_answered_or_over() -> None:
+    # Given a worker who was assigned four questions, and claimed two more
+    service = opened(items=50)
+    ann = worker("ann")
+    (assigned,) = service.assign([ann], [4])
+    claimed = service.claim(ann, 2)
+    offers = sorted([*assigned, *claimed], key=lambda offer: offer.position)
+
+    # When the worker asks what it holds, it is just that, or as many as wanted
+    assert list(service.held(ann, 100)) == offers
+    assert list(service.held(ann, 3)) == offers[:3]
+    assert service.held(worker("bob"), 100) == ()
+
+    # Then what is answered or given back is not held any more, nor what has run out
+    assert submit(service, ann, offers[0]).error is None
+    assert service.release(ann, [offers[1].token]) == 1
+    assert list(service.held(ann, 100)) == offers[2:]
+    clock_of(service).time = offers[2].expires_at
+    assert service.held(ann, 100) == ()
+
+
+def clock_of(service: ShardService) -> ManualClock:
+    clock = service._clock
+    assert isinstance(clock, ManualClock)
+    return clock
 
 
 def opened(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allocation.ports import Demand, Offer, Outcome, Submission
+from allocation.ports import EVERY_JOB, Batch, Demand, Offer, Outcome, Submission
 from allocation.router import ShardRouter, by_worth
 from allocation.service import ShardService
 from allocation.terms import Rules
@@ -47,10 +47,14 @@ class Breakable(ShardService):
         return super().claim(worker, count)
 
     def assign(
-        self, workers: Sequence[WorkerProfile], counts: Sequence[int]
+        self, workers: Sequence[WorkerProfile], counts: Sequence[int], batch: Batch = EVERY_JOB
     ) -> tuple[tuple[Offer, ...], ...]:
         self._reach()
-        return super().assign(workers, counts)
+        return super().assign(workers, counts, batch)
+
+    def held(self, worker: WorkerProfile, count: int) -> tuple[Offer, ...]:
+        self._reach()
+        return super().held(worker, count)
 
     def answer(
         self, worker: WorkerProfile, submissions: Sequence[Submission]

@@ -66,7 +66,7 @@ def test_without_truth_accuracy_is_null(table: Path) -> None:
     found = figures(run(table, "--json"))
 
     assert found["accuracy"] is None
-    assert found["method"] == "dawid-skene"
+    assert found["method"] == "opinion-pool"
 
 
 def test_a_folder_brings_its_own_truth(table: Path) -> None:

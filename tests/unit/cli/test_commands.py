@@ -270,6 +270,37 @@ def test_workers_are_registered_and_listed(muster: Muster) -> None:
     assert muster("workers", "register", "ann", "--price=-1", role="worker").exit_code == 2
 
 
+def test_work_is_assigned_to_many_workers(muster: Muster, world: World) -> None:
+    # Given a job that asks, and two workers
+    job = world.asking(["meow", "woof", "hoot", "moo"])
+    ann, bob = world.worker("ann"), world.worker("bob")
+    # When its owner assigns one of them what is said, and the other as many as all
+    made = last_json(muster("assign", job.job_id, f"{ann}=1", bob, "--count", "2", "--json"))
+    # Then each has so many leases
+    assert [(each["worker_id"], len(each["leases"])) for each in made["assignments"]] == [
+        (ann, 1),
+        (bob, 2),
+    ]
+    shown = muster("assign", job.job_id, f"{ann}=1", "--wait-price-per-hour", "1.5")
+    assert (shown.exit_code, ann in shown.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("worker", "message"),
+    [
+        ("wrk-1=x", "workers: wrk-1=x is not WORKER or WORKER=COUNT"),
+        ("wrk-1=0", "count: Input should be greater"),
+        ("w/1", "worker_id: String should match"),
+    ],
+)
+def test_an_assignment_that_says_nothing_sound_is_told_before_it_is_sent(
+    worker: str, message: str
+) -> None:
+    result = CliRunner().invoke(app, ["assign", "job-1", worker, "--url", "http://127.0.0.1:9"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
 def test_a_worker_is_shown_with_its_figures(muster: Muster, world: World, url: str) -> None:
     ann = world.worker("ann", price=0.5)
     assert last_json(muster("workers", "show", ann, "--json", role="worker"))["totals"] == {

@@ -42,6 +42,9 @@ TASKS = {
 }
 BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("PATCH", "/v1/jobs/{job_id}"): {"json": {"weight": 2.0}},
+    ("POST", "/v1/jobs/{job_id}/assignments"): {
+        "json": {"workers": [{"worker_id": "w", "count": 1}]}
+    },
     ("HEAD", "/v1/uploads/{upload_id}"): {"headers": TUS},
     ("PATCH", "/v1/uploads/{upload_id}"): {"headers": PIECE, "content": b"x"},
     ("DELETE", "/v1/uploads/{upload_id}"): {"headers": TUS},

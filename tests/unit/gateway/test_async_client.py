@@ -20,6 +20,7 @@ from serve_apps.client import (
     ServiceUnreachable,
 )
 from serve_apps.gateway.api import build_api
+from serve_apps.gateway.schemas.assignments import AssignmentRequest, SeatBody
 from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest, LabelBody
 from serve_apps.gateway.schemas.jobs import EventView, JobView
@@ -124,6 +125,22 @@ def test_workers_work_side_by_side_through_the_asynchronous_client(world: World,
     statuses = [status for given in asyncio.run(run()) for status in given]
     assert statuses
     assert set(statuses) == {"accepted"}
+
+
+def test_an_owner_assigns_work_through_the_asynchronous_client(world: World, url: str) -> None:
+    job, ann = world.asking(["meow", "woof", "hoot"]), world.worker("ann")
+    request = AssignmentRequest(workers=[SeatBody(worker_id=ann, count=2)])
+
+    async def run() -> tuple[list[str], list[str]]:
+        async with AsyncMuster(url, world.key("client")) as owner:
+            (made,) = await owner.assign(job.job_id, request)
+        async with AsyncMuster(url, world.key("worker")) as crowd:
+            held = await crowd.leases(ann)
+        return [lease.token for lease in made.leases], [offer.token for offer in held]
+
+    made, held = asyncio.run(run())
+    assert len(made) == 2
+    assert made == held
 
 
 def test_the_blocking_client_follows_a_job_to_its_end(world: World, url: str) -> None:

@@ -3,6 +3,7 @@
 A new route has to be put into one of the two tables here.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -65,6 +66,10 @@ RECORDED: Mapping[tuple[str, str], Asked] = {
     ("DELETE", "/v1/webhooks/{webhook_id}"): Asked(action="webhook.remove"),
     ("POST", "/v1/workers"): Asked(
         action="worker.register", role="worker", sent={"json": {"name": "ann"}}
+    ),
+    ("POST", "/v1/jobs/{job_id}/assignments"): Asked(
+        action="job.assign",
+        sent={"json": {"workers": [{"worker_id": "{worker_id}", "count": 1}]}},
     ),
     ("POST", "/v1/models/{name}/live"): Asked(
         action="model.promote", sent={"json": {"version": 1}}
@@ -143,8 +148,8 @@ def test_every_act_leaves_its_entry_and_all_are_one_chain(world: World) -> None:
         # When each is asked for
         sent = {"headers": {}, **asked.sent}
         sent["headers"] = {**sent["headers"], "X-Request-Id": "req-7"}
-        if "{file_id}" in str(sent.get("json")):
-            sent["json"] = {**sent["json"], "input_file_id": ids["file_id"]}
+        if "json" in sent:
+            sent["json"] = named(sent["json"], ids)
         response = world.call(method, template.format(**ids), asked.role, **sent)
         # Then it is done, and one entry says by whom and to what
         assert response.status_code < 300, (place, response.text)
@@ -159,6 +164,14 @@ def test_every_act_leaves_its_entry_and_all_are_one_chain(world: World) -> None:
     # And what they wrote is one chain
     found = checked(entries(world))
     assert found == Head(len(entries(world)), entries(world)[-1].sha256)
+
+
+def named(body: object, ids: Mapping[str, str]) -> object:
+    """Return a body in which ids stand for their names."""
+    text = json.dumps(body)
+    for name, value in ids.items():
+        text = text.replace(f"{{{name}}}", value)
+    return json.loads(text)
 
 
 def made_by(template: str, reply: Mapping[str, Any]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from serve_apps.client import (
     newest,
 )
 from serve_apps.client.downloads import BREAKS_MAX
+from serve_apps.gateway.schemas.assignments import AssignmentRequest, SeatBody
 from serve_apps.gateway.schemas.job_change import BudgetChange, JobChange
 from serve_apps.gateway.schemas.job_request import GoalBody, ItemBody, JobRequest, LabelBody
 from serve_apps.gateway.schemas.webhooks import EVENTS
@@ -157,6 +158,21 @@ def test_a_worker_works_through_the_client(
     assert results[1].problem is not None
     assert results[1].problem.status == 410
     assert client.worker(ann.id).totals.earned == 0.01
+
+
+def test_an_owner_assigns_work_through_the_client(
+    world: World, connect: Callable[[Role], MusterClient]
+) -> None:
+    job = world.asking(["meow", "woof", "hoot"])
+    workers = connect("worker")
+    ann, bob = (workers.register_worker(WorkerRequest(name=name)).id for name in ("ann", "bob"))
+    seats = [SeatBody(worker_id=ann, count=2), SeatBody(worker_id=bob, count=1)]
+    made = connect("client").assign(job.job_id, AssignmentRequest(workers=seats))
+    assert [(each.worker_id, len(each.leases)) for each in made] == [(ann, 2), (bob, 1)]
+    for each in made:
+        assert [offer.token for offer in workers.leases(each.worker_id)] == [
+            lease.token for lease in each.leases
+        ]
 
 
 def test_keys_are_issued_and_revoked(connect: Callable[[Role], MusterClient]) -> None:

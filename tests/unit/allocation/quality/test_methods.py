@@ -13,8 +13,8 @@ from tests.unit.allocation.quality.crowds import Crowd, any_votes, crowd, draw
 Method = Callable[[Votes], Fit]
 
 
-def test_default_is_registered() -> None:
-    assert DEFAULT_METHOD in METHODS
+def test_tables_are_inferred_as_jobs_are_unless_asked_otherwise() -> None:
+    assert METHODS[DEFAULT_METHOD] is opinion_pool.fit
 
 
 @pytest.mark.parametrize("method", METHODS)
