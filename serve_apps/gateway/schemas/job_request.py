@@ -32,7 +32,9 @@ CONTENT_FIELDS: Mapping[Modality, tuple[str, ...]] = MappingProxyType(
 """What an item holds beside its id."""
 
 _HUB_PART = "[A-Za-z0-9][A-Za-z0-9._-]*"
-_BASE_MODEL = rf"^(fake(:[0-9]{{1,5}}(\.[0-9]{{1,3}})?)?|{_HUB_PART}(/{_HUB_PART})?)$"
+_BASE_MODEL = (
+    rf"^(fake(:[0-9]{{1,5}}(\.[0-9]{{1,3}})?)?|{_HUB_PART}(/{_HUB_PART})?(@{_HUB_PART})?)$"
+)
 
 _LABEL_ATTRIBUTE = re.compile(
     r"(?!source$)(?!.*-(?:metadata|ref)$)[A-Za-z0-9](?:-*[A-Za-z0-9]){0,126}"
@@ -131,7 +133,10 @@ class JobRequest(Incoming):
             Field(
                 max_length=200,
                 pattern=_BASE_MODEL,
-                description="`minilm` (the default for texts), `resnet` (for images) or a Hub id",
+                description=(
+                    "`minilm` (the default for texts), `resnet` (for images) or a Hub id, "
+                    "`org/name` or `org/name@revision`"
+                ),
             ),
         ]
         | None
