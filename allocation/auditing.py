@@ -1,9 +1,9 @@
 """What a job's audit proves of its labels, and how much more of it would prove the goal.
 
 A job audits the items of its plan. Where its labels are expected to meet the goal and these do not
-prove it, more items are audited: as many again each time, as long as that is likely to do and the
-budget pays for it. The bound holds whenever one stops (`allocation.quality.bound`), so that to look
-before going on costs nothing.
+prove it, more items are audited: as many again each time, as long as that is likely to do, the
+budget pays for it, and somebody comes for them. The bound holds whenever one stops
+(`allocation.quality.bound`), so that to look before going on costs nothing.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from allocation.quality import dawid_skene
 from allocation.quality.audit import Audit, Graded, Labels, certified, reachable
 from allocation.quality.certificate import graded_by_crowd
 from allocation.quality.fusion import Truth, Witnesses
+from allocation.quality.votes import Bools
 from allocation.reference import graded_by_reviewers
-from allocation.sampling import AuditPlan
+from allocation.sampling import AuditPlan, Positions, mask_of
 from allocation.spending import Spending
 from cluster.domain.jobs import Certificate
+from cluster.domain.work import AnswerColumns
 
 AIM_STEP = 0.005
-AIM_MAX = 0.995
-"""No crowd is asked for more than this so that a goal is proven."""
 
 
 class Reach(NamedTuple):
@@ -30,6 +30,59 @@ class Reach(NamedTuple):
 
     audited: int
     accuracy: float
+
+
+class AuditCourse:
+    """Which items of a job's plan are audited by now; more may be added to those planned."""
+
+    def __init__(self, plan: AuditPlan, audit_answers_max: int) -> None:
+        self.plan, self._answers_max = plan, audit_answers_max
+        self.planned, self.has_ended = len(plan.order), False
+        self.held_out = mask_of(len(plan.weights), plan.order)
+
+    @property
+    def mask(self) -> Bools:
+        """Which items are audited, whether or not they are still asked about, (items,)."""
+        return mask_of(len(self.plan.weights), self.plan.order)
+
+    @property
+    def asked(self) -> Positions:
+        """The items that are to have all their audit answers."""
+        return self.plan.order[: self.planned] if self.has_ended else self.plan.order
+
+    def add(self, items: int) -> None:
+        """Audit so many more items."""
+        self.plan = self.plan.wider(items)
+
+    def note(self, answers: AnswerColumns) -> None:
+        """Take answers in: who takes over finds by them which items were added."""
+        self.plan = self.plan.reaching(answers.positions[answers.audit])
+
+    def end(self) -> bool:
+        """Ask no more about items that were added; return whether there were any."""
+        ends = not self.has_ended and len(self.plan.order) > self.planned
+        self.has_ended = self.has_ended or ends
+        return ends
+
+    def open_answers(self, answers: AnswerColumns) -> int:
+        """Return how many audit answers are wanted still, as shards count, copiers' included."""
+        given = np.bincount(answers.positions[answers.audit], minlength=len(self.plan.weights))
+        return int(np.maximum(self._answers_max - given[self.asked], 0).sum())
+
+    def is_half_done(self, answers: AnswerColumns) -> bool:
+        """Return whether half the answers that the audit takes are given, or more."""
+        return 2 * self.open_answers(answers) <= self._answers_max * len(self.plan.order)
+
+    def items_max(self, spending: Spending) -> int:
+        """Return how many items the budget lets the job audit in all."""
+        plan, most = self.plan, len(self.plan.order) + len(self.plan.more)
+        if not spending.is_limited:
+            return most
+        left, price = spending.left, spending.price_likely
+        money = left[1] / price if price > 0.0 else np.inf
+        answers = min(left[0], money, most * self._answers_max)
+        more = (answers - self.open_answers(spending.answers)) // self._answers_max
+        return len(plan.order) + int(more)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -65,30 +118,33 @@ class Evidence:
             if bound is not None
         )
 
-    def wanting(self, goal: float, *, items_max: int) -> int:
-        """Return how many more items to audit, so that the goal is proven; 0 where nothing helps.
+    def pursuit(
+        self, goal: float, aim: float, surest: float, *, items_max: int
+    ) -> tuple[int, float]:
+        """Return how many more items to audit, and how sure to make labels, to prove a goal.
 
-        Others than those audited are taken to be right as often as these seem to be.
+        None and no surer than the goal once it is proven. Else more audits, where they are likely
+        to do, and else an `aim` above that before, `surest` at most, where that is.
         """
-        overall, planned = self.certificate().overall, len(self.plan.order)
-        if overall.accuracy_lower >= goal:
-            return 0
-        reach = self.reach(overall.accuracy_estimate, items_max=items_max)
+        if self.certificate().overall.accuracy_lower >= goal:
+            return 0, goal
+        items = self._wanting(goal, items_max=items_max)
+        return items, aim if items else self._raised(goal, aim, surest, items_max=items_max)
+
+    def _wanting(self, goal: float, *, items_max: int) -> int:
+        """Return how many more items to audit, others being right as often as those seem to be."""
+        estimate, planned = self.certificate().overall.accuracy_estimate, len(self.plan.order)
+        reach = self.reach(estimate, items_max=items_max)
         enough = [found.audited for found in reach if found.accuracy >= goal]
         return min(enough[0], 2 * planned) - planned if enough else 0
 
-    def aim(self, goal: float, expected: float, *, items_max: int) -> float:
-        """Return how sure labels must be for all that may be audited to prove the goal.
-
-        It is `expected` where the goal is proven, or where no labels that a crowd can give would.
-        """
-        if self.certificate().overall.accuracy_lower >= goal:
-            return expected
-        for accuracy in np.arange(expected + AIM_STEP, AIM_MAX + AIM_STEP / 2, AIM_STEP).tolist():
+    def _raised(self, goal: float, aim: float, surest: float, *, items_max: int) -> float:
+        """Return how sure labels must be for all that may be audited to prove the goal."""
+        for accuracy in np.arange(aim + AIM_STEP, surest + 1e-9, AIM_STEP).tolist():
             reach = self.reach(accuracy, items_max=items_max)
             if reach and reach[-1].accuracy >= goal:
                 return float(accuracy)
-        return expected
+        return aim
 
     def _graded(self) -> tuple[Audit, Graded]:
         given, log_label = self.witnesses, self.truth.log_label
@@ -108,19 +164,6 @@ class Evidence:
             return audit, graded_by_reviewers(audit, confidence=self.confidence)
         counts = dawid_skene.expected_counts(given.label_votes, np.exp(log_label))
         return audit, graded_by_crowd(audit, counts, confidence=self.confidence)
-
-
-def auditable(plan: AuditPlan, spending: Spending, answers: int, open_answers: int) -> int:
-    """Return how many items the budget lets a job audit in all, by so many answers each.
-
-    `open_answers` are those that the planned ones still want.
-    """
-    if not spending.is_limited:
-        return len(plan.order) + len(plan.more)
-    left, price = spending.left, spending.price_likely
-    money = left[1] / price if price > 0.0 else np.inf
-    more = (min(left[0], money, len(plan.weights) * answers) - open_answers) // answers
-    return len(plan.order) + int(more)
 
 
 def _doubled(first: int, last: int) -> list[int]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allocation import vetting
-from allocation.auditing import Evidence, Reach, auditable
+from allocation.auditing import AuditCourse, Evidence, Reach
 from allocation.conclusions import Consensus, Delivery, Positions, Standing
 from allocation.deliveries import Deliveries
 from allocation.foresight import Features, graded
@@ -67,10 +67,9 @@ class Campaign:
         self._spec, self._items, self._labels = spec, items, len(spec.label_set)
         self._trainings_max, self.trainings = trainings_max, trainings
         self.trained_items, self.past = trained_items, past or Past()
-        self._plan = audit_plan or uniform_plan(items, spec.crowd, spec.seed)
-        self._planned = len(self._plan.order)
-        self._audit = self._held_out = mask_of(items, self._plan.order)
-        self._seed = mask_of(items, seed_sample(self._plan, self._labels, spec.seed))
+        plan = audit_plan or uniform_plan(items, spec.crowd, spec.seed)
+        self.audit = AuditCourse(plan, spec.crowd.audit_answers_max)
+        self._seed = mask_of(items, seed_sample(plan, self._labels, spec.seed))
         self._answers = AnswerColumns.of([])
         self.deliveries = Deliveries(items)
         self.urgency = Urgency()
@@ -78,11 +77,11 @@ class Campaign:
         self._version = ZERO_SHOT
         self._features: Features = np.empty((items, 0), dtype=np.float16)
         self._newcomers = Newcomers(self._labels)
-        self._worth_ratio = WORTH_RATIO
+        self._worth_ratio, self._copiers_sought_at = WORTH_RATIO, 0
         self._truth: Truth | None = None
         self._copying: tuple[vetting.Finding, ...] = ()
+        self._settled = np.zeros(items, dtype=np.bool_)
         self.findings: tuple[vetting.Finding, ...] = ()
-        self._copiers_sought_at = 0
         self._tired: frozenset[WorkerId] = frozenset()
         self.round, self.aim = 0, spec.goal.accuracy
 
@@ -122,6 +121,7 @@ class Campaign:
     def absorb(self, answers: AnswerColumns) -> None:
         """Add new answers, read from the log in order."""
         self._answers = joined([self._answers, answers])
+        self.audit.note(answers)
 
     @property
     def choosy(self) -> bool:
@@ -159,7 +159,7 @@ class Campaign:
             audit_answers=int(answers.audit.sum()),
             cost=float(answers.prices.sum()),
             asked=len(np.unique(answers.positions[~answers.audit])),
-            audits_open=self._audits_open(),
+            audits_open=self.audit.open_answers(self._answers),
             workers=len(answers.worker_ids),
             paused=len(self._paused()),
             temperature=self.truth.temperature,
@@ -190,7 +190,7 @@ class Campaign:
             paused_workers=self._paused() | self._tired,
             log_prior=truth.log_label[here].astype(np.float32),
             final=closed[here],
-            audit=self._audit[here],
+            audit=mask_of(self._items, self.audit.asked)[here],
             goal_error=0.0 if self.seeding else max(self._goal_error(), GOAL_ERROR_MIN),
             answers_left=int(min(left[0], ANSWERS_MAX)),
             answers_seen=answers_seen,
@@ -235,10 +235,14 @@ class Campaign:
         Only under a trained model or with an answer of its own, never before its audit, and as
         sure as the goal asks the average item to be: together they are surer than the goal.
         """
-        if self.seeding:
-            return np.empty(0, dtype=np.int64)
-        known = (self._label_counts() > 0) | (self._version != ZERO_SHOT)
-        return np.flatnonzero(self._sure() & known & ~self._audit & ~self.deliveries.final)
+        return np.flatnonzero(self._certain() & ~self.audit.mask & ~self.deliveries.final)
+
+    def settle(self) -> None:
+        """Ask no more for labels of audited items that are as certain as those delivered now.
+
+        These are not asked about any more, and an audited item is to be labelled no better.
+        """
+        self._settled |= self._certain() & self.audit.mask
 
     def recalled(self) -> Positions:
         """Return delivered items that are something else by now, as surely as `certain` asks.
@@ -246,7 +250,7 @@ class Campaign:
         An item is recalled `RECALLS_MAX` times while the job runs, one that is audited never.
         """
         broken = self.deliveries.unsettled(self.truth.log_full) & self.deliveries.correctable
-        return np.flatnonzero(broken & self._sure() & ~self._audit)
+        return np.flatnonzero(broken & self._sure() & ~self.audit.mask)
 
     def unsettled(self) -> Positions:
         """Return items not delivered yet, or as something else than `delivery` would say now."""
@@ -276,7 +280,7 @@ class Campaign:
             target=np.exp(truth.log_crowd),
             audit_posterior=np.exp(truth.log_audit),
             answers=self._label_counts(),
-            audit=self._held_out,
+            audit=self.audit.held_out,
             audited=self._votes(audit=True).answers_per_item() > 0,
             trainable=self._trainable(),
         )
@@ -288,32 +292,29 @@ class Campaign:
     def reach(self) -> tuple[Reach, ...]:
         """Return about what can be certified if the rest meets the goal; empty before any audit."""
         accuracy = max(self.aim, self._expected())
-        return self._evidence().reach(accuracy, items_max=self._audited_max())
+        return self._evidence().reach(accuracy, items_max=self.audit.items_max(self.spending))
 
     def go_on(self) -> int:
         """Ask for what is wanting to prove the goal; return how many more items are audited.
 
         More audits where they are likely to do. Where they are not, and the goal is to be proven,
-        surer labels than it asks for, so that they would.
+        surer labels than it asks for, so that they would; no surer once it is proven.
         """
-        if self.seeding or self.spending.is_over or not self._met():
+        audit, shared = self.audit, self._shared_errors
+        complete = audit.open_answers(self._answers) == 0 and self._expected() >= self._goal
+        if self.seeding or self.spending.is_over or audit.has_ended or not complete:
             return 0
-        evidence, most = self._evidence(), self._audited_max()
-        items = evidence.wanting(self._goal, items_max=most)
-        self._plan = self._plan.wider(items)
-        self._audit = mask_of(self._items, self._plan.order)
-        if items == 0 and self._spec.goal.proven:
-            self.aim = evidence.aim(self._goal, self.aim, items_max=most)
+        raises = self._spec.goal.proven and self._met()
+        surest = (1.0 - GOAL_ERROR_MIN) * (1.0 - shared) if raises else 0.0
+        items_max, evidence = audit.items_max(self.spending), self._evidence()
+        items, self.aim = evidence.pursuit(self._goal, self.aim, surest, items_max=items_max)
+        audit.add(items)
         return items
-
-    def _audited_max(self) -> int:
-        answers = self._spec.crowd.audit_answers_max
-        return auditable(self._plan, self.spending, answers, self._audits_open())
 
     def _evidence(self) -> Evidence:
         return Evidence(
-            plan=self._plan,
-            planned=self._planned,
+            plan=self.audit.plan,
+            planned=self.audit.planned,
             truth=self.truth,
             witnesses=self._witnesses(),
             confidence=self._spec.goal.confidence,
@@ -324,20 +325,24 @@ class Campaign:
         return self._spec.goal.accuracy
 
     @property
-    def _reviewed(self) -> bool:
-        return bool(self._spec.crowd.audit_skills)
-
-    @property
     def _shared_errors(self) -> float:
-        return shared_errors(reviewed=self._reviewed, model=self._model is not None)
+        return shared_errors(
+            reviewed=bool(self._spec.crowd.audit_skills), model=self._model is not None
+        )
 
     def _closed(self, *, audits_only: bool) -> Bools:
         """Return the items that take no label questions now, (items,)."""
         beside_the_seed = ~self._seed & self.seeding
-        return np.asarray(self.deliveries.final | beside_the_seed | audits_only)
+        # Where labels are to be surer, those that are out already are asked about again.
+        done = (self.deliveries.final | self._settled) & (self.aim <= self._goal)
+        return np.asarray(done | beside_the_seed | audits_only)
+
+    def _certain(self) -> Bools:
+        known = (self._label_counts() > 0) | (self._version != ZERO_SHOT)
+        return np.asarray(self._sure() & known & (not self.seeding))
 
     def _sure(self) -> Bools:
-        return np.asarray(np.exp(self.truth.log_label.max(axis=1)) >= self._goal)
+        return np.asarray(np.exp(self.truth.log_label.max(axis=1)) >= self.aim)
 
     def _goal_error(self) -> float:
         return error_allowed(self.aim, self._shared_errors)
@@ -350,23 +355,18 @@ class Campaign:
         left, known = self._trainings_max - self.trainings, int(self._trainable().sum())
         if self.seeding:
             return left > 0 and quiet and known > 0
-        rows = Rows(learnt=self.trained_items, known=known, possible=int((~self._audit).sum()))
+        possible = int((~self.audit.held_out).sum())
+        rows = Rows(learnt=self.trained_items, known=known, possible=possible)
         # Of items that are sure, which nobody is asked about, only the audit tells.
-        judged = 2 * self._audits_open() <= self._spec.crowd.audit_answers_max * len(
-            self._plan.order
-        )
+        judged = self.audit.is_half_done(self._answers)
         doubtful = int((~self._sure() & ~self.deliveries.final & judged).sum())
         return worth_it(self.past, rows, left, doubtful, Told(self._answers, self.truth))
-
-    def _audits_open(self) -> int:
-        counts = self._votes(audit=True).answers_per_item()[self._plan.order]
-        return int(np.maximum(self._spec.crowd.audit_answers_max - counts, 0).sum())
 
     def _label_counts(self) -> npt.NDArray[np.int32]:
         return self._votes(audit=False).answers_per_item().astype(np.int32)
 
     def _trainable(self) -> Bools:
-        return np.asarray((self._label_counts() > 0) & ~self._held_out)
+        return np.asarray((self._label_counts() > 0) & ~self.audit.held_out)
 
     def _votes(self, *, audit: bool) -> Votes:
         shape = {"items": self._items, "labels": self._labels}
@@ -379,14 +379,14 @@ class Campaign:
         """Return the items that may serve as gold, (items,): none where nobody is to be tested."""
         if self._spec.crowd.gold_answers == 0:
             return np.zeros(self._items, dtype=np.bool_)
-        return vetting.settled(self.truth, self._label_counts()) & ~self._audit
+        return vetting.settled(self.truth, self._label_counts()) & ~self.audit.mask
 
     def _witnesses(self) -> Witnesses:
         return Witnesses(
             label_votes=self._votes(audit=False),
             audit_votes=self._votes(audit=True),
             model=self._model,
-            reviewed=self._reviewed,
+            reviewed=bool(self._spec.crowd.audit_skills),
         )
 
     def _seek_copiers(self) -> bool:

@@ -60,6 +60,11 @@ class AuditPlan:
         order = np.concatenate([self.order, self.more[:items]])
         return replace(self, order=order, more=self.more[items:])
 
+    def reaching(self, positions: Positions) -> "AuditPlan":
+        """Return the plan wide enough to have all of these positions that may be audited."""
+        found = np.flatnonzero(np.isin(self.more, positions))
+        return self if len(found) == 0 else self.wider(int(found[-1]) + 1)
+
     def audited(self, answered: npt.NDArray[np.bool_]) -> Positions:
         """Return the positions to certify by, in audit order, given which are answered (items,).
 

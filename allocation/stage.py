@@ -94,8 +94,9 @@ class AskSession:
         try:
             self._rebalance()
             reports = self._reports()
-            if self._goes_on():
-                reports = self._publish()
+            if self._goes_on() and not self._is_late():
+                self._publish()
+                return "ask"
         except Unavailable as error:
             self._published = False
             self._desk.record("shard.unavailable", str(error))
@@ -204,11 +205,24 @@ class AskSession:
             report.leased for report in reports
         )
         patient = self._desk.clock.now() - self._answered_at < self._settings.patience_s
-        if not stalled or patient or not self._campaign.choosy:
+        if not stalled or patient:
             return reports
+        if not self._campaign.choosy:
+            return self._audit_ended() or reports
         self._campaign.relax()
         self._desk.record("crowd.relaxed", "any worker is welcome: the better ones do not come")
         return self._publish()
+
+    def _audit_ended(self) -> list[PartitionReport] | None:
+        """Wait no longer for audits that nobody may give; the planned ones are waited for."""
+        if not self._campaign.audit.end():
+            return None
+        self._desk.record("audit.ended", "nobody comes for the audits that were added")
+        return self._publish()
+
+    def _is_late(self) -> bool:
+        left_s = self._desk.job.time_left_s(self._desk.clock.now())
+        return left_s is not None and left_s <= 0.0
 
     def _goes_on(self) -> bool:
         """Return whether the campaign asks for more than it did, and say of what."""
@@ -252,6 +266,7 @@ class AskSession:
         certain, recalled = self._campaign.certain(), self._campaign.recalled()
         if len(recalled) or len(certain) >= self._settings.delivery_rows_min:
             self._deliver(np.union1d(certain, recalled))
+            self._campaign.settle()
 
     def _deliver(self, positions: Positions) -> None:
         """Deliver the labels of rising positions, some of them perhaps not for the first time."""

@@ -23,7 +23,7 @@ from typing import Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 CPUS_MAX = 8
-FAILURES_IN = "MUSTER_TEST_FAILURES"
+FAILURES_IN = "TEST_FAILURES_IN"
 """Names the file to which tests/conftest.py appends each test that failed."""
 
 FAILURES_CHARS_MAX = 20_000

@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Append what failed to the file that `scripts/lanes.py` prints once all lanes have run."""
-    path = os.environ.get("MUSTER_TEST_FAILURES")
+    path = os.environ.get("TEST_FAILURES_IN")
     stats = terminalreporter.stats
     failed = [*stats.get("failed", ()), *stats.get("error", ())]
     if path and failed:

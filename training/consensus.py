@@ -24,7 +24,7 @@ class Consensus:
 
     `train_targets` (n, K) are the posteriors to learn at `train_positions` (n,), `audit_posterior`
     (m, K) what independent audit answers say at `audit_positions` (m,); the two never share one.
-    `held_out` are all items that are or will be audited.
+    `held_out` are all items whose audit was planned before the first answer.
     """
 
     train_positions: Positions

@@ -18,7 +18,7 @@ import numpy as np
 from allocation.quality import dawid_skene, opinion_pool
 from allocation.quality.calibration import fit_temperature, normalised, scaled
 from allocation.quality.opinion_pool import DOUBT_MIN, Opinions, believe
-from allocation.quality.votes import Floats, Votes
+from allocation.quality.votes import Bools, Floats, Votes
 
 REVIEWER_ERROR = 0.01
 """What a reviewer's word is taken for: right but for this."""
@@ -53,7 +53,7 @@ class Truth:
     may learn from, and what it may be judged by. `log_confusion` (workers, K, K) is
     log P(answer | truth), `log_pooled` (K, K) the same for a worker nobody knows. `temperature` is
     the factor by which the model's log probabilities were scaled, `sharpness` that of the labels'
-    where reviewers checked them: a crowd cannot judge how far to believe itself.
+    with answers where reviewers checked them: a crowd cannot judge how far to believe itself.
     """
 
     log_prior: Floats
@@ -82,8 +82,10 @@ def fuse(witnesses: Witnesses) -> Truth:
         log_full = believe(crowd_votes, together, log_prior)
         log_audit = believe(audit_votes, together, base_rates)
     else:
-        sharpness = _sharpness(log_label, audit_votes, reference)
-        log_label = normalised(sharpness * log_label)
+        answered = label_votes.answers_per_item() > 0
+        sharpness = _sharpness(log_label, answered, audit_votes, reference)
+        # What the model alone says is calibrated by the reviewers already.
+        log_label = np.where(answered[:, None], normalised(sharpness * log_label), log_label)
         log_full, log_audit = normalised(log_label + reference), normalised(base_rates + reference)
     counts = dawid_skene.expected_counts(crowd_votes, np.exp(log_full))
     return Truth(
@@ -99,9 +101,12 @@ def fuse(witnesses: Witnesses) -> Truth:
     )
 
 
-def _sharpness(log_label: Floats, audit_votes: Votes, reference: Floats) -> float:
-    """Return the factor on log probabilities under which what reviewers found is likeliest."""
-    audited = audit_votes.answers_per_item() > 0
+def _sharpness(log_label: Floats, answered: Bools, audit_votes: Votes, reference: Floats) -> float:
+    """Return the factor on log probabilities under which what reviewers found is likeliest.
+
+    That is of items that the crowd has answered, and learned from such items alone.
+    """
+    audited = answered & (audit_votes.answers_per_item() > 0)
     return fit_temperature(np.exp(log_label[audited]), reference[audited])
 
 

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from allocation.audit_plan_file import kept_plan
-from allocation.auditing import auditable
+from allocation.auditing import AuditCourse
 from allocation.sampling import uniform_plan
 from allocation.spending import Spending
 from cluster.domain.jobs import Budget, CrowdTerms, Goal, JobState
@@ -24,11 +25,11 @@ REVIEWED = CrowdTerms(
 )
 
 
-def world(crowd: CrowdTerms = REVIEWED, budget: Budget | None = None) -> CrowdWorld:
+def world(crowd: CrowdTerms = REVIEWED, budget: Budget | None = None, seed: int = 4) -> CrowdWorld:
     """Return a job whose reviewers are always right, with a crowd that mostly is."""
     goal = Goal(accuracy=0.93, proven=True)
     spec = replace(job().spec, goal=goal, crowd=crowd, budget=budget or Budget())
-    given = CrowdWorld(spec, 1_200, CROWD, np.random.default_rng(4))
+    given = CrowdWorld(spec, 1_200, CROWD, np.random.default_rng(seed))
     given.predict(accuracy=0.8)
     given.workers = [*given.workers, worker("expert", skills=("reviewer",))]
     given.accuracies = (*CROWD, 1.0)
@@ -70,18 +71,21 @@ def test_a_job_that_may_not_audit_more_says_that_it_is_short() -> None:
 
 def test_a_job_audits_no_more_than_its_budget_pays_for() -> None:
     plan = uniform_plan(1_000, replace(REVIEWED, audit_share=0.04), seed=1)
-    paid = AnswerColumns.of([answer(at, 0, "w", price=0.5) for at in range(10)])
+    paid = [answer(at, 0, "w", price=0.5) for at in range(10)]
 
-    def most(budget: Budget, answers: int, still_open: int) -> int:
-        spending = Spending(budget=budget, answers=paid)
-        return auditable(plan, spending, answers, still_open)
+    def most(budget: Budget, answers: int, already: int) -> int:
+        audits = [
+            answer(int(at), 0, f"a{n}", "audit", 0.5) for at in plan.order for n in range(answers)
+        ]
+        given = AnswerColumns.of([*paid, *audits[:already]])
+        return AuditCourse(plan, answers).items_max(Spending(budget=budget, answers=given))
 
     assert len(plan.order) == 40
     assert len(plan.more) == 240
-    assert most(Budget(), 3, 0) == 280
-    assert most(Budget(answers_max=40), 3, 0) == 50
-    assert most(Budget(answers_max=40), 3, 12) == 46
-    assert most(Budget(cost_max=10.0), 1, 0) == 50
+    assert most(Budget(), 3, 120) == 280
+    assert most(Budget(answers_max=160), 3, 120) == 50
+    assert most(Budget(answers_max=160), 3, 108) == 50
+    assert most(Budget(cost_max=30.0), 1, 40) == 50
 
 
 def test_who_comes_later_audits_the_same_items_next() -> None:
@@ -95,3 +99,71 @@ def test_who_comes_later_audits_the_same_items_next() -> None:
     assert np.array_equal(first.more, again.more)
     assert len(np.intersect1d(first.order, first.more)) == 0
     assert np.array_equal(first.wider(25).order, np.append(first.order, first.more[:25]))
+
+
+def test_audits_that_were_added_are_known_to_who_takes_over() -> None:
+    # Given a job that is killed while it waits for audits that it has added
+    given = world()
+    stage, looks = given.stage(), iter(range(3))
+
+    def killed(seconds: float) -> None:
+        events = given.stores.events.read(JOB, 0, 1_000)
+        widened = any(event.kind == "audit.widened" for event in events)
+        if widened and next(looks, None) is None:
+            raise KeyboardInterrupt
+        given.wait(seconds)
+
+    stage._wait = killed
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(given.desk())
+    before = given.stores.answers.read(JOB, 0, 100_000)
+    assert len(np.unique(before.positions[before.audit])) > 60
+
+    # When another one goes on
+    run(given)
+
+    # Then what it certifies rests on every audit that was bought, and is true
+    bought = given.stores.answers.read(JOB, 0, 100_000)
+    found = given.stores.jobs.load(JOB).certificate
+    assert found is not None
+    assert found.overall.audited == len(np.unique(bought.positions[bought.audit]))
+    assert 0.93 <= found.overall.accuracy_lower <= given.accuracy()
+
+
+def test_audits_that_nobody_gives_are_not_waited_for() -> None:
+    # Given a job whose reviewers leave once the planned audits are in
+    given = world()
+    stage = given.stage()
+
+    def left(seconds: float) -> None:
+        answers = given.stores.answers.read(JOB, 0, 100_000)
+        if int(answers.audit.sum()) >= 60:
+            given.workers, given.accuracies = given.workers[: len(CROWD)], CROWD
+        given.wait(seconds)
+
+    stage._wait = left
+
+    # When it runs
+    assert stage.run(given.desk()) is JobState.EXPORTING
+
+    # Then it has said that nobody came, and ends by what was planned
+    found = given.stores.jobs.load(JOB).certificate
+    kinds = [event.kind for event in given.stores.events.read(JOB, 0, 1_000)]
+    assert found is not None
+    assert found.overall.audited == 60
+    assert {"audit.widened", "audit.ended"} <= set(kinds) or "goal.raised" in kinds
+
+
+def test_what_is_proven_is_true() -> None:
+    # Given ten jobs that go on until their goal is proven, whose reviewers know best
+    claimed, reached = [], []
+    for seed in range(10):
+        given = world(seed=seed)
+        run(given)
+        found = given.stores.jobs.load(JOB).certificate
+        assert found is not None
+        claimed.append(found.overall.accuracy_lower)
+        reached.append(given.accuracy())
+    # Then nearly all are, and none of them is less accurate than it claims
+    assert sum(bound >= 0.93 for bound in claimed) >= 8
+    assert sum(bound > true for bound, true in zip(claimed, reached, strict=True)) == 0
