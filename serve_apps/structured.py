@@ -62,9 +62,10 @@ def masks(
     for row, (item, mask) in enumerate(zip(items.tolist(), drawn, strict=True), start=1):
         if shapes.setdefault(item, mask.shape) != mask.shape:
             raise InvalidField("mask", f"row {row} is {mask.shape}, others are {shapes[item]}")
-    found = getattr(_crowdkit(method), MASK_METHODS[method])().fit_predict(
-        _frame(items, workers, segmentation=list(drawn))
-    )
+    fitted = getattr(_crowdkit(method), MASK_METHODS[method])()
+    # RASA divides 0 by 0 where a mask and the vote are empty; the bound of EM may be infinite.
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = fitted.fit_predict(_frame(items, workers, segmentation=list(drawn)))
     return {item: np.asarray(mask, dtype=np.bool_) for item, mask in found.items()}
 
 

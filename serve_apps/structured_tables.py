@@ -24,7 +24,16 @@ from serve_apps.answer_tables import (
     WORKER_NAMES,
     ColumnNames,
 )
-from serve_apps.table_files import encoded, file_of, first, named, read_table
+from serve_apps.region_tables import shape_of
+from serve_apps.table_files import (
+    PLAIN_NUMBER,
+    encoded,
+    file_of,
+    finite_numbers,
+    holds_text,
+    named,
+    read_table,
+)
 
 NUMBER_NAMES = (*LABEL_NAMES, "value", "number", "score", "rating")
 NUMBER_TRUTH_NAMES = (*TRUTH_NAMES, "value", "number", "score", "rating")
@@ -34,7 +43,6 @@ TEXT_NAMES = ("text", "transcription", *LABEL_NAMES)
 TEXT_TRUTH_NAMES = ("text", "transcription", *TRUTH_NAMES)
 
 _FRACTION = re.compile(r"\s*[+-]?(\d+\.\d*|\.\d+|\d+[eE][+-]?\d+|\d+\.\d*[eE][+-]?\d+)\s*")
-_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
 class Kind(StrEnum):
@@ -44,6 +52,8 @@ class Kind(StrEnum):
     NUMBERS = "numbers"
     TEXTS = "texts"
     PAIRS = "pairs"
+    SPANS = "spans"
+    BOXES = "boxes"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -86,9 +96,10 @@ class TextTable:
 def kind_of(path: Path, names: ColumnNames | None = None) -> Kind:
     """Return what a table holds, as its columns say.
 
-    Pairs have columns left and right; numbers a column of type float, or in CSV numbers throughout
-    of which one has a fraction; texts a column named text or transcription and none named as labels
-    are. All else are classes, whole numbers too. Raises like reading does.
+    Pairs have columns left and right; boxes x, y, width and height; spans start and end, which are
+    numbers and not times; numbers a column of type float, or in CSV numbers throughout of which one
+    has a fraction; texts a column named text or transcription and none named as labels are. All
+    else are classes, whole numbers too. Raises like reading does.
     """
     names = names or ColumnNames()
     source = file_of(path, "answers")
@@ -96,16 +107,20 @@ def kind_of(path: Path, names: ColumnNames | None = None) -> Kind:
     columns = {column.strip().lower() for column in table.column_names}
     if columns & set(LEFT_NAMES) and columns & set(RIGHT_NAMES):
         return Kind.PAIRS
+    if (shape := shape_of(table)) is not None:
+        return Kind(shape.name)
     if names.label is None and not columns & set(NUMBER_NAMES) and columns & set(TEXT_NAMES):
         return Kind.TEXTS
     values = table[named(table, names.label, NUMBER_NAMES, source)]
-    if pa.types.is_floating(values.type):
+    if pa.types.is_floating(values.type) or (holds_text(values.type) and _are_fractions(values)):
         return Kind.NUMBERS
-    if not _holds_text(values.type):
-        return Kind.CLASSES
-    plain = pc.all(pc.match_substring_regex(values, _NUMBER)).as_py()
-    fraction = plain and any(map(_FRACTION.fullmatch, pc.unique(values).to_pylist()))
-    return Kind.NUMBERS if fraction else Kind.CLASSES
+    return Kind.CLASSES
+
+
+def _are_fractions(texts: pa.ChunkedArray) -> bool:
+    """Return whether all are numbers, and one at least has a fraction."""
+    plain = pc.all(pc.match_substring_regex(texts, PLAIN_NUMBER)).as_py()
+    return plain and any(map(_FRACTION.fullmatch, pc.unique(texts).to_pylist()))
 
 
 def read_numbers(path: Path, names: ColumnNames | None = None) -> NumberTable:
@@ -119,7 +134,7 @@ def read_numbers(path: Path, names: ColumnNames | None = None) -> NumberTable:
         numbers=Numbers.of(
             items.indices.to_numpy(),
             workers.indices.to_numpy(),
-            _values(table, named(table, names.label, NUMBER_NAMES, source), source),
+            _values(table, names.label, NUMBER_NAMES, source),
             n_items=len(items.dictionary),
             n_workers=len(workers.dictionary),
         ),
@@ -142,7 +157,7 @@ def read_item_values(path: Path) -> dict[str, float]:
     source = file_of(path, "truth")
     table = read_table(source)
     items = _texts(encoded(table, None, ITEM_NAMES, source))
-    values = _values(table, named(table, None, NUMBER_TRUTH_NAMES, source), source)
+    values = _values(table, None, NUMBER_TRUTH_NAMES, source)
     return dict(zip(items, values.tolist(), strict=True))
 
 
@@ -213,26 +228,6 @@ def _texts(column: pa.DictionaryArray) -> list[str]:
     return texts
 
 
-def _values(table: pa.Table, column: str, source: Path) -> Floats:
-    """Return a column as finite numbers; every row must have one."""
-    values = table[column].combine_chunks()
-    text = _holds_text(values.type)
-    if not (text or pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
-        raise InvalidField(column, f"{source} holds {values.type} there, not numbers")
-    if row := first(pc.is_null(values)):
-        raise InvalidField(column, f"row {row} of {source} is empty")
-    if text:
-        values = pc.utf8_trim_whitespace(values)
-        if row := first(pc.invert(pc.match_substring_regex(values, _NUMBER))):
-            given = values[row - 1].as_py()
-            said = f"{given!r}, not a finite number" if given else "empty"
-            raise InvalidField(column, f"row {row} of {source} is {said}")
-    numbers = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
-    if row := first(pa.array(~np.isfinite(numbers))):
-        given = numbers[row - 1]
-        raise InvalidField(column, f"row {row} of {source} is {given}, not a finite number")
-    return numbers
-
-
-def _holds_text(held: pa.DataType) -> bool:
-    return bool(pa.types.is_string(held) or pa.types.is_large_string(held))
+def _values(table: pa.Table, name: str | None, usual: tuple[str, ...], source: Path) -> Floats:
+    column = named(table, name, usual, source)
+    return finite_numbers(table[column], column, source)

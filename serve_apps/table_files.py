@@ -7,6 +7,8 @@ is one. Rows are counted from 1, headers apart.
 import csv
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
@@ -17,6 +19,7 @@ from cluster.errors import EmptySource, InvalidField, MissingColumn, UnreadableS
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 
+PLAIN_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _NUMBER = r"^[+-]?(\d+\.\d*|\.\d+|\d+(\.\d*)?[eE][+-]?\d+|nan|inf)$"
 
 
@@ -115,3 +118,37 @@ def named(table: pa.Table, name: str | None, usual: tuple[str, ...], source: Pat
 def first(mask: pa.BooleanArray) -> int:
     """Return the row of the first true value, from 1; 0 for none."""
     return int(pc.index(mask, True).as_py()) + 1
+
+
+def finite_numbers(column: pa.ChunkedArray, name: str, source: Path) -> npt.NDArray[np.float64]:
+    """Return a column as finite numbers; every row must have one."""
+    values = column.combine_chunks()
+    text = holds_text(values.type)
+    if not (text or pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        raise InvalidField(name, f"{source} holds {values.type} there, not numbers")
+    if row := first(pc.is_null(values)):
+        raise InvalidField(name, f"row {row} of {source} is empty")
+    if text:
+        values = pc.utf8_trim_whitespace(values)
+        if row := first(pc.invert(pc.match_substring_regex(values, PLAIN_NUMBER))):
+            given = values[row - 1].as_py()
+            said = f"{given!r}, not a finite number" if given else "empty"
+            raise InvalidField(name, f"row {row} of {source} is {said}")
+    numbers = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    if row := first(pa.array(~np.isfinite(numbers))):
+        given = numbers[row - 1]
+        raise InvalidField(name, f"row {row} of {source} is {given}, not a finite number")
+    return numbers
+
+
+def blank(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Return which rows of a column hold nothing, or only white space."""
+    empty = pc.is_null(column)
+    if holds_text(column.type):
+        empty = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(column), ""), fill_value=True)
+    return np.asarray(empty.to_numpy(), dtype=np.bool_)
+
+
+def holds_text(held: pa.DataType) -> bool:
+    """Return whether a column of this type holds text."""
+    return bool(pa.types.is_string(held) or pa.types.is_large_string(held))

@@ -37,6 +37,8 @@ PLACES: Mapping[Kind, str] = MappingProxyType(
         Kind.NUMBERS: "aggregate_numbers:aggregate_numbers",
         Kind.TEXTS: "aggregate_texts:aggregate_texts",
         Kind.PAIRS: "aggregate_pairs:aggregate_pairs",
+        Kind.SPANS: "aggregate_regions:aggregate_spans",
+        Kind.BOXES: "aggregate_regions:aggregate_boxes",
     }
 )
 

@@ -17,7 +17,7 @@ from cluster.errors import InvalidField
 class Inferred:
     """Figures (a dataclass) for `--json`, a table for people, and what makes rows for files.
 
-    `rows` makes one row an item, `workers` one a worker where the kind knows of any.
+    `rows` makes one row an item, span or box, `workers` one a worker where the kind knows of any.
     """
 
     figures: Any

@@ -14,6 +14,7 @@ from pyarrow import parquet
 
 from serve_apps.cli.aggregate_numbers import NumberSummary
 from serve_apps.cli.aggregate_pairs import PairSummary
+from serve_apps.cli.aggregate_regions import RegionSummary
 from serve_apps.cli.aggregate_texts import TextSummary, word_errors
 from tests.unit.cli.test_aggregate import figures, run
 
@@ -266,7 +267,7 @@ class TestTexts:
         assert word_errors(text, reference) == errors
 
 
-@pytest.mark.parametrize("summary", [NumberSummary, PairSummary, TextSummary])
+@pytest.mark.parametrize("summary", [NumberSummary, PairSummary, TextSummary, RegionSummary])
 def test_every_key_is_documented(summary: type) -> None:
     section = DOCS.read_text().partition(f"`--json` of {summary.__name__[:-7].lower()}s")[2]
     line = section.partition("\n\n")[0]
