@@ -82,9 +82,15 @@ class Postgres:
 
     def stop(self, number: signal.Signals) -> None:
         """End the server: fast by SIGINT, at once by SIGQUIT, without a word by SIGKILL."""
-        if self._process is not None:
-            processes.send(self._process.pid, number)
-            self._process.wait()
+        if self._process is None:
+            return
+        sessions = processes.children(self._process.pid)
+        processes.send(self._process.pid, number)
+        self._process.wait()
+        if number is signal.SIGKILL:
+            # They would see that it is gone, some of them after one more statement.
+            for pid in sessions:
+                processes.kill(pid)
 
     def answers(self) -> bool:
         """Whether a query is answered."""

@@ -34,6 +34,11 @@ def titled(session: int, title: str) -> tuple[Process, ...]:
     return tuple(found for found in of_session(session) if found.title.startswith(title))
 
 
+def children(parent: int) -> tuple[int, ...]:
+    """Return the live processes that a process has started itself, in whatever session they are."""
+    return tuple(pid for pid in _pids() if _parent(pid) == parent)
+
+
 def kill(pid: int) -> None:
     """End a process with SIGKILL; one that is gone already is as good."""
     send(pid, signal.SIGKILL)
@@ -52,6 +57,11 @@ def is_alive(pid: int, session: int) -> bool:
 
 def _pids() -> Iterator[int]:
     return (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+
+
+def _parent(pid: int) -> int | None:
+    fields = _read(pid, "stat").rpartition(")")[2].split()
+    return int(fields[_PARENT]) if len(fields) > _PARENT else None
 
 
 def _is_of(pid: int, session: int) -> bool:

@@ -35,6 +35,7 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture
 def stores(server: Postgres, tmp_path: Path) -> Stores:
+    server.start()
     server.run(["DROP SCHEMA public CASCADE", "CREATE SCHEMA public"])
     opened = open_stores(Settings(data_dir=tmp_path, database_url=server.url))
     opened.partitions.add([PARTITION])
