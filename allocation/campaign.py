@@ -333,8 +333,8 @@ class Campaign:
     def _closed(self, *, audits_only: bool) -> Bools:
         """Return the items that take no label questions now, (items,)."""
         beside_the_seed = ~self._seed & self.seeding
-        # Where labels are to be surer, those that are out already are asked about again.
-        done = (self.deliveries.final | self._settled) & (self.aim <= self._goal)
+        # What is out and not sure any more, as an audit has told of the model, is open again.
+        done = (self.deliveries.final | self._settled) & self._sure()
         return np.asarray(done | beside_the_seed | audits_only)
 
     def _certain(self) -> Bools:
