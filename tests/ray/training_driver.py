@@ -43,9 +43,9 @@ def image_plan(settings: Settings, *, saved_every: int = SAVED_EVERY) -> Trainin
     )
 
 
-def told(settings: Settings, plan: TrainingPlan) -> list[int]:
-    """Return the epochs that a run told the loss of, in the order in which it did."""
-    return [each.step for each in _scalars(settings, plan, "loss")]
+def epochs_told(settings: Settings, plan: TrainingPlan) -> list[Scalar]:
+    """Return the loss after each epoch that a run told of, in the order in which it did."""
+    return _scalars(settings, plan, "loss")
 
 
 def workers_told(settings: Settings, plan: TrainingPlan) -> list[int]:
