@@ -7,6 +7,7 @@ budget pays for it, and somebody comes for them. The bound holds whenever one st
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +51,11 @@ class AuditCourse:
         """The items that are to have all their audit answers."""
         return self.plan.order[: self.planned] if self.has_ended else self.plan.order
 
+    def asked_in(self, here: slice) -> Bools:
+        """Return which items of a range are `asked`."""
+        asked = self.asked[(self.asked >= here.start) & (self.asked < here.stop)]
+        return mask_of(here.stop - here.start, asked - here.start)
+
     def add(self, items: int) -> None:
         """Audit so many more items."""
         self.plan = self.plan.wider(items)
@@ -85,10 +91,12 @@ class AuditCourse:
         return len(plan.order) + int(more)
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Evidence:
-    """All that an audit is judged by: the plan, `planned` items of it before the first answer,
-    and what is believed (`truth`) by what was said (`witnesses`).
+    """All that an audit is judged by, which is graded once.
+
+    That is the plan, `planned` items of it before the first answer, and what is believed (`truth`)
+    by what was said (`witnesses`).
     """
 
     plan: AuditPlan
@@ -97,9 +105,10 @@ class Evidence:
     witnesses: Witnesses
     confidence: float
 
+    @cached_property
     def certificate(self) -> Certificate:
-        """Return what the audit proves so far about the labels as they stand before it."""
-        audit, graded = self._graded()
+        """What the audit proves so far about the labels as they stand before it."""
+        audit, graded = self._graded
         return certified(audit, graded, confidence=self.confidence)
 
     def reach(self, accuracy: float, *, items_max: int) -> tuple[Reach, ...]:
@@ -108,7 +117,7 @@ class Evidence:
         The last is that of `items_max`, or of all that may be audited. Items still to come are
         taken to be right with probability `accuracy`. Empty before the first answer of an audit.
         """
-        audit, graded = self._graded()
+        audit, graded = self._graded
         most = max(min(len(self.plan.order) + len(self.plan.more), items_max), 1)
         sizes = _doubled(max(len(self.plan.order), 1), most)
         bounds = [reachable(audit, graded, accuracy=accuracy, audited=size) for size in sizes]
@@ -126,14 +135,14 @@ class Evidence:
         None and no surer than the goal once it is proven. Else more audits, where they are likely
         to do, and else an `aim` above that before, `surest` at most, where that is.
         """
-        if self.certificate().overall.accuracy_lower >= goal:
+        if self.certificate.overall.accuracy_lower >= goal:
             return 0, goal
         items = self._wanting(goal, items_max=items_max)
         return items, aim if items else self._raised(goal, aim, surest, items_max=items_max)
 
     def _wanting(self, goal: float, *, items_max: int) -> int:
         """Return how many more items to audit, others being right as often as those seem to be."""
-        estimate, planned = self.certificate().overall.accuracy_estimate, len(self.plan.order)
+        estimate, planned = self.certificate.overall.accuracy_estimate, len(self.plan.order)
         reach = self.reach(estimate, items_max=items_max)
         enough = [found.audited for found in reach if found.accuracy >= goal]
         return min(enough[0], 2 * planned) - planned if enough else 0
@@ -146,6 +155,7 @@ class Evidence:
                 return float(accuracy)
         return aim
 
+    @cached_property
     def _graded(self) -> tuple[Audit, Graded]:
         given, log_label = self.witnesses, self.truth.log_label
         audited = self.plan.audited(given.audit_votes.answers_per_item() > 0)

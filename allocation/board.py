@@ -88,12 +88,14 @@ class Board:
         total = sum(seen.values(), campaign.spending.left)
         by_number = {partition.number: partition for partition in self.partitions}
         for number in self._purse.unknown(list(by_number)) if campaign.spending.is_limited else ():
-            self._tell(campaign, by_number[number], NOTHING, audits_only=audits_only)
+            end = seen[number]
+            self._tell(campaign, by_number[number], end, NOTHING, audits_only=audits_only)
         reports = []
         for number in self._purse.in_turn(targets):
             end = self._purse.end(number, targets[number], seen=seen[number], total=total)
             left = end - seen[number]
-            told = self._tell(campaign, by_number[number], left, audits_only=audits_only)
+            found = by_number[number]
+            told = self._tell(campaign, found, end, left, audits_only=audits_only)
             reports.append(told)
         return self._noted(reports)
 
@@ -162,10 +164,16 @@ class Board:
         return report.open + report.leased
 
     def _tell(
-        self, campaign: Campaign, partition: Partition, left: Amounts, *, audits_only: bool
+        self,
+        campaign: Campaign,
+        partition: Partition,
+        end: Amounts,
+        left: Amounts,
+        *,
+        audits_only: bool,
     ) -> PartitionReport:
         told = campaign.snapshot(partition, left, audits_only=audits_only)
-        self._purse.tell(partition.number, campaign.spending.on(partition) + left)
+        self._purse.tell(partition.number, end)
         report = self._of(partition).publish(told)
         self._purse.heed(report)
         return report

@@ -47,6 +47,7 @@ GOAL_ERROR_MIN = 0.005
 COPIERS_GROWTH = 1.2
 """Copiers are looked for anew once there are this many times more answers than the last time."""
 
+EVERYWHERE = slice(None)
 Step = Literal["ask", "learn", "finish"]
 
 
@@ -175,8 +176,8 @@ class Campaign:
     def snapshot(self, partition: Partition, left: Amounts, *, audits_only: bool) -> TruthSnapshot:
         """Return what the shard that owns a partition should act on, with so much to buy for."""
         here = slice(partition.first_position, partition.first_position + partition.items)
-        truth, closed = self.truth, self._closed(audits_only=audits_only)
-        worth, gold = ANSWER_WORTH * truth.sharpness, self._gold()
+        truth, gold = self.truth, self._gold()
+        worth = ANSWER_WORTH * truth.sharpness
         worker_ids, log_confusion = self._newcomers.told(self._answers.worker_ids, truth, worth)
         seen, answers_max = self.spending.on(partition), self._spec.crowd.answers_per_item_max
         answers_seen = round(float(seen[0]))
@@ -189,8 +190,8 @@ class Campaign:
             pooled_log_confusion=tempered(truth.log_pooled, worth).astype(np.float32),
             paused_workers=self._paused() | self._tired,
             log_prior=truth.log_label[here].astype(np.float32),
-            final=closed[here],
-            audit=mask_of(self._items, self.audit.asked)[here],
+            final=self._closed(here, audits_only=audits_only),
+            audit=self.audit.asked_in(here),
             goal_error=0.0 if self.seeding else max(self._goal_error(), GOAL_ERROR_MIN),
             answers_left=int(min(left[0], ANSWERS_MAX)),
             answers_seen=answers_seen,
@@ -287,7 +288,7 @@ class Campaign:
 
     def certificate(self) -> Certificate:
         """Return what the audit proves so far about the labels as they stand before it."""
-        return self._evidence().certificate()
+        return self._evidence().certificate
 
     def reach(self) -> tuple[Reach, ...]:
         """Return about what can be certified if the rest meets the goal; empty before any audit."""
@@ -330,19 +331,18 @@ class Campaign:
             reviewed=bool(self._spec.crowd.audit_skills), model=self._model is not None
         )
 
-    def _closed(self, *, audits_only: bool) -> Bools:
-        """Return the items that take no label questions now, (items,)."""
-        beside_the_seed = ~self._seed & self.seeding
-        # What is out and not sure any more, as an audit has told of the model, is open again.
-        done = (self.deliveries.final | self._settled) & self._sure()
+    def _closed(self, here: slice, *, audits_only: bool) -> Bools:
+        """Return which of some items take no label questions; not those out that are unsure again."""
+        beside_the_seed = ~self._seed[here] & self.seeding
+        done = (self.deliveries.final[here] | self._settled[here]) & self._sure(here)
         return np.asarray(done | beside_the_seed | audits_only)
 
     def _certain(self) -> Bools:
         known = (self._label_counts() > 0) | (self._version != ZERO_SHOT)
         return np.asarray(self._sure() & known & (not self.seeding))
 
-    def _sure(self) -> Bools:
-        return np.asarray(np.exp(self.truth.log_label.max(axis=1)) >= self.aim)
+    def _sure(self, here: slice = EVERYWHERE) -> Bools:
+        return np.asarray(np.exp(self.truth.log_label[here].max(axis=1)) >= self.aim)
 
     def _goal_error(self) -> float:
         return error_allowed(self.aim, self._shared_errors)
