@@ -332,7 +332,7 @@ class Campaign:
         )
 
     def _closed(self, here: slice, *, audits_only: bool) -> Bools:
-        """Return which of some items take no label questions; not those out that are unsure again."""
+        """Return which of some items take no label questions: none that is out and unsure again."""
         beside_the_seed = ~self._seed[here] & self.seeding
         done = (self.deliveries.final[here] | self._settled[here]) & self._sure(here)
         return np.asarray(done | beside_the_seed | audits_only)

@@ -64,9 +64,9 @@ def simulated(seed: int, *, items: int, reviewed: bool, audit_share: float) -> S
     k = int(rng.integers(2, 11))
     prior = rng.dirichlet(np.full(k, rng.choice([1.0, 5.0, 50.0])))
     truth = rng.choice(k, items, p=prior).astype(np.int64)
-    crowd = _crowd(rng, k)
+    crowd = drawn_crowd(rng, k)
     start = rng.integers(len(crowd.confusion), size=items)
-    log_belief = _model(rng, truth, prior)
+    log_belief = drawn_beliefs(rng, truth, prior)
     first = np.exp(log_belief.max(axis=1))
     goal = float(rng.uniform(0.85, 0.98))
     label_votes = _ask(rng, crowd, truth, start, log_belief, goal)
@@ -128,7 +128,7 @@ def beginning(audit: Audit, items: int) -> Audit:
     )
 
 
-def _crowd(rng: np.random.Generator, k: int) -> Crowd:
+def drawn_crowd(rng: np.random.Generator, k: int) -> Crowd:
     """Return workers whose accuracies are Beta distributed and who mix up similar classes."""
     workers, mean, strength = int(rng.integers(20, 80)), rng.uniform(0.75, 0.95), rng.uniform(8, 40)
     accuracy = rng.beta(mean * strength, (1.0 - mean) * strength, workers)
@@ -140,7 +140,7 @@ def _crowd(rng: np.random.Generator, k: int) -> Crowd:
     )
 
 
-def _model(rng: np.random.Generator, truth: Codes, prior: Floats) -> Floats:
+def drawn_beliefs(rng: np.random.Generator, truth: Codes, prior: Floats) -> Floats:
     """Return the log probabilities of a model, (items, K), which trusts itself too much or little.
 
     Its evidence is the true class plus normal noise, and weaker on harder items.

@@ -13,13 +13,21 @@ So every answered item counts: the audited ones alone, some eighty a job, left t
 uncertain that three jobs of one crowd ended 4 points above their goal and 5 below.
 """
 
+from collections.abc import Callable
+
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 
 from allocation.quality.votes import Floats
 
 TEMPERATURE_MIN, TEMPERATURE_MAX = 0.02, 3.0
 PROBABILITY_FLOOR = 1e-6
+
+SURE_LOSS = 1.353
+"""How much less likely, in logarithms, the end of a one-sided 95 % interval is (S. S. Wilks 1938).
+
+It is half the 0.9 quantile of a chi-square with one degree of freedom.
+"""
 
 
 def scaled(probabilities: Floats, temperature: float) -> Floats:
@@ -47,15 +55,36 @@ def fit_temperature(probabilities: Floats, log_evidence: Floats) -> float:
     `probabilities` (items, K) are the model's own, `log_evidence` (items, K) is
     log P(answers | label) of the same items. Without items the answer is 1: nothing is known.
     """
+    return _likeliest(_loss(probabilities, log_evidence)) if len(probabilities) else 1.0
+
+
+def fit_sharpness(probabilities: Floats, log_evidence: Floats) -> float:
+    """Return `fit_temperature`; where that is above 1, the most that it surely is, or 1.
+
+    To be believed more than they say of themselves probabilities need more than a few lucky items:
+    a job stops the first time that enough is believed, which is when the luck is best.
+    """
     if not len(probabilities):
         return 1.0
+    loss = _loss(probabilities, log_evidence)
+    best = float(np.log(_likeliest(loss)))
+    limit = loss(best) + SURE_LOSS
+    if best <= 0.0 or loss(0.0) <= limit:
+        return float(np.exp(min(best, 0.0)))
+    return float(np.exp(brentq(lambda at: loss(at) - limit, 0.0, best, xtol=1e-3)))
 
+
+def _loss(probabilities: Floats, log_evidence: Floats) -> Callable[[float], float]:
     def loss(log_temperature: float) -> float:
         joint = scaled(probabilities, float(np.exp(log_temperature))) + log_evidence
         top = joint.max(axis=1)
         evidence = top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
         return float(-evidence.sum() + 0.5 * log_temperature**2)
 
+    return loss
+
+
+def _likeliest(loss: Callable[[float], float]) -> float:
     bounds = (float(np.log(TEMPERATURE_MIN)), float(np.log(TEMPERATURE_MAX)))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-3})
     return float(np.exp(found.x))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from allocation.quality import dawid_skene, opinion_pool
-from allocation.quality.calibration import fit_temperature, normalised, scaled
+from allocation.quality.calibration import fit_sharpness, fit_temperature, normalised, scaled
 from allocation.quality.opinion_pool import DOUBT_MIN, Opinions, believe
 from allocation.quality.votes import Bools, Floats, Votes
 
@@ -107,7 +107,7 @@ def _sharpness(log_label: Floats, answered: Bools, audit_votes: Votes, reference
     That is of items that the crowd has answered, and learned from such items alone.
     """
     audited = answered & (audit_votes.answers_per_item() > 0)
-    return fit_temperature(np.exp(log_label[audited]), reference[audited])
+    return fit_sharpness(np.exp(log_label[audited]), reference[audited])
 
 
 def _calibrated(

@@ -3,7 +3,7 @@
 Workers arrive at random, each as often as they have recorded answers left, and claim a few items;
 the shard offers only items that this worker answered in the recording. The recorded answer is
 given; a forecast has answers drawn instead. Nothing else differs from the service: leases, budget,
-truth inference, learning and stopping are its own code.
+truth inference, what is delivered when, learning and stopping are its own code.
 """
 
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from cluster.domain.ids import JobId, KeyId, ShardId, WorkerId
 from cluster.domain.jobs import Certificate
 from cluster.domain.work import Partition, WorkerProfile
 from cluster.ports import AnswerLog
+from cluster.settings import AskingSettings
 from serve_apps.backtest.learner import Learner, Legacy, ModelInUse
 from serve_apps.backtest.recording import Recording
 from training.judging import chances, thinned
@@ -38,12 +39,14 @@ class FrontierPoint:
     """What had been reached for how much at one moment; accuracies as shares of the items.
 
     `answers_per_item` counts every answer bought, `audit_answers_per_item` those that only check.
+    `certified_accuracy` is 0 before the first of these.
     """
 
     answers_per_item: float
     audit_answers_per_item: float
     accuracy: float | None
     expected_accuracy: float
+    certified_accuracy: float
     model_accuracy: float | None
     trainings: int
 
@@ -86,6 +89,10 @@ class Answerers(Protocol):
         """Return who comes next; None where nobody is left who might be offered something."""
         ...
 
+    def skills_of(self, worker: int, /) -> frozenset[str]:
+        """Return what a worker is qualified for."""
+        ...
+
     def items_of(self, worker: int) -> npt.NDArray[np.int64]:
         """Return the items a worker can still answer."""
         ...
@@ -121,6 +128,7 @@ class Replay:
         self._recording, self._campaign, self._shard = recording, campaign, shard
         self._log, self._partition, self._clock, self._learner = log, partition, clock, learner
         self._seed, self._rng = seed, np.random.default_rng(seed)
+        self._delivery_rows_min = AskingSettings().delivery_rows_min
         self._model: ModelInUse | None = None
         self._answerers = answerers
         self._frontier: list[FrontierPoint] = []
@@ -141,6 +149,7 @@ class Replay:
                 report = self._refit(on_point)
                 continue
             quiet = asked == 0
+            self._deliver_known()
             step = self._campaign.step([self._settled(report, quiet=quiet)], time_left_s=None)
             if step == "learn":
                 self._learn()
@@ -171,7 +180,8 @@ class Replay:
         return bought
 
     def _serve(self, worker: int) -> int:
-        profile = _profile(self._recording.worker_ids[worker])
+        skills = self._answerers.skills_of(worker)
+        profile = _profile(self._recording.worker_ids[worker], skills)
         eligible = {self._partition.job_id: self._answerers.items_of(worker)}
         offers = self._shard.claim(profile, CLAIM_COUNT, eligible)
         self._clock.tick(1.0)
@@ -202,6 +212,14 @@ class Replay:
             self._partition, self._campaign.spending.left, audits_only=False
         )
         return self._shard.publish(snapshot)
+
+    def _deliver_known(self) -> None:
+        """Deliver what is certain once it is enough, and what is something else by now."""
+        campaign = self._campaign
+        certain, recalled = campaign.certain(), campaign.recalled()
+        if len(recalled) or len(certain) >= self._delivery_rows_min:
+            campaign.deliveries.note(campaign.delivery(np.union1d(certain, recalled)))
+            campaign.settle()
 
     def _learn(self) -> None:
         self._campaign.note_training()
@@ -252,6 +270,7 @@ class Replay:
             audit_answers_per_item=standing.audit_answers / self._partition.items,
             accuracy=self._accuracy(truth.log_full.argmax(axis=1)),
             expected_accuracy=standing.expected_accuracy,
+            certified_accuracy=self._campaign.certificate().overall.accuracy_lower,
             model_accuracy=None
             if self._model is None
             else self._accuracy(self._model.probabilities.argmax(axis=1)),
@@ -309,6 +328,10 @@ class RecordedAnswers:
         """Return who comes next; None where nobody is left who might be offered something."""
         return drawn(np.where(self._idle, 0.0, self._count), rng)
 
+    def skills_of(self, _worker: int, /) -> frozenset[str]:
+        """Return none: recordings do not tell."""
+        return frozenset()
+
     def items_of(self, worker: int) -> npt.NDArray[np.int64]:
         """Return the items a worker can still answer."""
         return np.fromiter(self._of[worker], dtype=np.int64, count=len(self._of[worker]))
@@ -334,11 +357,12 @@ def drawn(weights: npt.NDArray[np.float64], rng: np.random.Generator) -> int | N
     return int(rng.choice(len(weights), p=weights / total)) if total > 0.0 else None
 
 
-def _profile(worker_id: str) -> WorkerProfile:
+def _profile(worker_id: str, skills: frozenset[str]) -> WorkerProfile:
     return WorkerProfile(
         worker_id=WorkerId(worker_id),
         owner=KeyId("recording"),
         name=worker_id,
+        skills=skills,
         price=1.0,
         registered_at=0.0,
     )

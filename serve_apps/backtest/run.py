@@ -79,11 +79,13 @@ def backtest(
     crowd: CrowdTerms | None = None,
     answerers: Answerers | None = None,
     trainings_max: int | None = None,
+    proven: bool = False,
     on_point: Callable[[FrontierPoint], None] = lambda _: None,
 ) -> BacktestResult:
     """Replay a recorded crowd towards a target; `answerers` may answer in its stead.
 
-    Models are trained as often as the service does it, or `trainings_max` times at most.
+    Models are trained as often as the service does it, or `trainings_max` times at most. Where the
+    target is to be `proven`, more is asked until it is certified.
     """
     recording, learner = prepared.recording, prepared.learner
     spec = JobSpec(
@@ -91,7 +93,7 @@ def backtest(
         modality=recording.modality,
         label_set=recording.label_set,
         source=Source(uri="recording://", format="parquet"),
-        goal=Goal(accuracy=target_accuracy),
+        goal=Goal(accuracy=target_accuracy, proven=proven),
         budget=Budget(answers_max=answers_max),
         crowd=crowd or CrowdTerms(),
         seed=seed,

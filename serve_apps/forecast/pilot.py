@@ -133,6 +133,10 @@ class DrawnAnswers:
         """Return who comes next; None where nobody is left who might be offered something."""
         return drawn(np.where(self._idle, 0.0, self._activity), rng)
 
+    def skills_of(self, _worker: int, /) -> frozenset[str]:
+        """Return none: pilots do not tell."""
+        return frozenset()
+
     def items_of(self, worker: int) -> npt.NDArray[np.int64]:
         """Return the items a worker can still answer."""
         return np.flatnonzero(self._open[worker])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from allocation.quality.calibration import fit_temperature, scaled
+from allocation.quality.calibration import fit_sharpness, fit_temperature, scaled
 from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.votes import Floats, Votes
 
@@ -138,3 +138,25 @@ def test_a_temperature_without_items_changes_nothing() -> None:
     assert np.exp(scaled(np.array([[0.2, 0.3, 0.5]]), 1.0)) == pytest.approx(
         np.array([[0.2, 0.3, 0.5]])
     )
+
+
+def test_what_is_believed_is_sharpened_no_further_than_is_sure(rng: np.random.Generator) -> None:
+    # Given labels that are said to be right with .75 and are so with .9
+    def checked(items: int) -> tuple[Floats, Floats]:
+        said = np.tile([[0.75, 0.25]], (items, 1))
+        right = rng.random(items) < 0.9
+        found = np.where(right[:, None], [[0.99, 0.01]], [[0.01, 0.99]])
+        return said, np.log(found)
+
+    few, many = checked(6), checked(10_000)
+    # Then few checks show nothing, and many nearly all there is
+    assert fit_sharpness(*few) == 1.0 < fit_temperature(*few)
+    assert fit_sharpness(*many) == pytest.approx(np.log(9) / np.log(3), abs=0.1)
+    assert fit_sharpness(*many) < fit_temperature(*many)
+
+
+def test_what_is_believed_too_much_is_blurred_at_once() -> None:
+    said, found = np.tile([[0.9, 0.1]], (20, 1)), np.tile(np.log([[0.5, 0.5]]), (20, 1))
+    found[:8] = np.log([[0.01, 0.99]])
+
+    assert fit_sharpness(said, found) == fit_temperature(said, found) < 1.0
