@@ -263,8 +263,9 @@ class LeaseTable:
         self._rows["settling"][lease_ids & _ROW_MASK] = True
 
     def settle_none(self) -> None:
-        """Note that no answer is on its way any more."""
+        """Note that no answer is on its way any more: all leases may run out again."""
         self._rows["settling"] = False
+        self.note_first_end()
 
     def remove(self, lease_ids: Ids) -> Leases:
         """Take leases back and return those that were out; each id once."""

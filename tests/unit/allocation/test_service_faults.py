@@ -25,16 +25,21 @@ from tests.unit.allocation.worlds import (
 
 
 class LossyLog:
-    """An answer log that stores the next answers and then loses its reply, if told to."""
+    """An answer log that stores the next answers and then loses its reply, if told to.
+
+    Or it stores nothing, where it does not `store` what it loses.
+    """
 
     def __init__(self, log: AnswerLog) -> None:
         self._log = log
         self.loses: Exception | None = None
+        self.stores = True
 
     def append(self, fence: Partition, answers: AnswerColumns) -> None:
-        self._log.append(fence, answers)
-        if self.loses is not None:
-            lost, self.loses = self.loses, None
+        lost, self.loses = self.loses, None
+        if lost is None or self.stores:
+            self._log.append(fence, answers)
+        if lost is not None:
             raise lost
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
@@ -90,3 +95,22 @@ def test_a_shard_that_lost_a_partition_does_not_take_it_back(
     assert service.claim(worker("bob"), 1) == ()
     (kept,) = heir.claim(worker("bob"), 1)
     assert submit(heir, worker("bob"), kept).error is None
+
+
+def test_a_lease_whose_answer_could_not_be_written_runs_out_like_any_other(
+    stores: Stores, clock: ManualClock
+) -> None:
+    # Given the only question that a budget pays for, and a write that fails
+    log = LossyLog(stores.answers)
+    log.stores = False
+    service = shard(replace(stores, answers=log), clock)
+    service.open(JOB, 0)
+    service.publish(replace(snapshot(ITEMS), answers_left=1, answers_seen=0))
+    (offer,) = service.claim(worker("ann"), 1)
+    log.loses = StoreBusy("append")
+    assert isinstance(submit(service, worker("ann"), offer).error, StoreBusy)
+    # When the worker never comes back
+    assert service.claim(worker("bob"), 1) == ()
+    clock.time = offer.expires_at
+    # Then somebody else is asked
+    assert len(service.claim(worker("bob"), 1)) == 1
