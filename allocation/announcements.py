@@ -13,10 +13,14 @@ NAMED_MAX = 20
 
 
 def warn_if_short(desk: JobDesk, reach: Sequence[Reach]) -> None:
-    """Say that the audit cannot prove the goal, once, as soon as it can be foreseen."""
-    goal = desk.job.spec.goal.accuracy
-    first = desk.job.progress.reachable_accuracy is None
-    if not reach or not first or max(found.accuracy for found in reach) >= goal:
+    """Say that the audit cannot prove the goal as soon as it can be foreseen.
+
+    Once, or again where it seemed to be able to in between.
+    """
+    goal, before = desk.job.spec.goal.accuracy, desk.job.progress.reachable_accuracy
+    if not reach or max(found.accuracy for found in reach) >= goal:
+        return
+    if before is not None and before < goal:
         return
     frontier = ", ".join(f"{found.accuracy:.3f} by {found.audited:,} audits" for found in reach)
     desk.record(

@@ -72,8 +72,13 @@ class AuditCourse:
 
     def open_answers(self, answers: AnswerColumns) -> int:
         """Return how many audit answers are wanted still, as shards count, copiers' included."""
+        return int(self.wanted(answers).sum())
+
+    def wanted(self, answers: AnswerColumns) -> Positions:
+        """Return how many more audit answers each item is to have, (items,)."""
         given = np.bincount(answers.positions[answers.audit], minlength=len(self.plan.weights))
-        return int(np.maximum(self._answers_max - given[self.asked], 0).sum())
+        asked = mask_of(len(self.plan.weights), self.asked)
+        return np.where(asked, np.maximum(self._answers_max - given, 0), 0)
 
     def is_half_done(self, answers: AnswerColumns) -> bool:
         """Return whether half the answers that the audit takes are given, or more."""

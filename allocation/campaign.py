@@ -19,6 +19,7 @@ from allocation.foresight import Features, graded
 from allocation.log import joined
 from allocation.newcomers import Known, Newcomers
 from allocation.paces import seconds_of
+from allocation.patience import is_exhausted
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.purse import ANSWERS_MAX, Amounts
 from allocation.quality.calibration import tempered
@@ -43,9 +44,6 @@ WORTH_RATIO = 1.0
 
 GOAL_ERROR_MIN = 0.005
 """No crowd is asked for more certainty than this, whatever the goal."""
-
-COPIERS_GROWTH = 1.2
-"""Copiers are looked for anew once there are this many times more answers than the last time."""
 
 EVERYWHERE = slice(None)
 Step = Literal["ask", "learn", "finish"]
@@ -78,9 +76,8 @@ class Campaign:
         self._version = ZERO_SHOT
         self._features: Features = np.empty((items, 0), dtype=np.float16)
         self._newcomers = Newcomers(self._labels)
-        self._worth_ratio, self._copiers_sought_at = WORTH_RATIO, 0
+        self._worth_ratio, self._copiers = WORTH_RATIO, vetting.Copiers()
         self._truth: Truth | None = None
-        self._copying: tuple[vetting.Finding, ...] = ()
         self._settled = np.zeros(items, dtype=np.bool_)
         self.findings: tuple[vetting.Finding, ...] = ()
         self._tired: frozenset[WorkerId] = frozenset()
@@ -129,18 +126,18 @@ class Campaign:
         """Whether workers worth much less than the average one are passed over."""
         return self._worth_ratio > 0.0
 
-    def relax(self) -> None:
-        """Take any worker from now on: the better ones do not come."""
-        self._worth_ratio = 0.0
+    @choosy.setter
+    def choosy(self, choosy: bool) -> None:
+        self._worth_ratio = WORTH_RATIO if choosy else 0.0
 
     def refit(self) -> Standing:
         """Infer truth anew from everything known; answers of copiers count for nothing."""
         self._truth = fuse(self._witnesses())
-        if self._seek_copiers():
+        if self._copiers.seek(self._answers, self._truth):
             self._truth = fuse(self._witnesses())
         witnesses, worker_ids = self._witnesses(), self._answers.worker_ids
         self._newcomers.learn(witnesses.crowd_votes, self._truth, worker_ids)
-        self.findings = (*self._copying, *vetting.spamming(self._truth, self._answers))
+        self.findings = (*self._copiers.found, *vetting.spamming(self._truth, self._answers))
         self.round += 1
         return self.standing()
 
@@ -212,6 +209,15 @@ class Campaign:
     def spending(self) -> Spending:
         """What was bought so far, and what is left to buy for."""
         return Spending(budget=self._spec.budget, answers=self._answers, choosy=self.choosy)
+
+    def is_exhausted(self) -> bool:
+        """Return whether all who have answered have answered all that is wanted still."""
+        most = self._spec.crowd.answers_per_item_max
+        labels = ~self._closed(EVERYWHERE, audits_only=False) & (self._label_counts() < most)
+        audits = self.audit.wanted(self._answers) > 0
+        known, paused = self._answers, self._paused()
+        reviewed = bool(self._spec.crowd.audit_skills)
+        return is_exhausted(known, paused, labels=labels, audits=audits, reviewed=reviewed)
 
     def step(self, reports: Sequence[PartitionReport], *, time_left_s: float | None) -> Step:
         """Return what to do next, given how the partitions stand under the newest snapshot."""
@@ -370,7 +376,7 @@ class Campaign:
 
     def _votes(self, *, audit: bool) -> Votes:
         shape = {"items": self._items, "labels": self._labels}
-        return vetting.heard(self._answers, self._copying, audit=audit, **shape)
+        return vetting.heard(self._answers, self._copiers.found, audit=audit, **shape)
 
     def _paused(self) -> frozenset[WorkerId]:
         return frozenset[WorkerId]().union(*(found.workers for found in self.findings))
@@ -388,13 +394,3 @@ class Campaign:
             model=self._model,
             reviewed=bool(self._spec.crowd.audit_skills),
         )
-
-    def _seek_copiers(self) -> bool:
-        """Look for copiers among the others once answers have grown; return whether any are new."""
-        if len(self._answers) < COPIERS_GROWTH * self._copiers_sought_at:
-            return False
-        self._copiers_sought_at = len(self._answers)
-        votes, worker_ids = self._votes(audit=False), self._answers.worker_ids
-        found = vetting.copying(votes, self.truth.log_label, self.truth, worker_ids)
-        self._copying += found
-        return bool(found)

@@ -21,6 +21,7 @@ from allocation.consensus_file import write_consensus
 from allocation.feature_files import read_directions
 from allocation.line_record import read_past
 from allocation.log import read_all
+from allocation.patience import Patience
 from allocation.ports import PartitionReport, Shard
 from allocation.prediction_files import read_predictions
 from allocation.retraining import Past
@@ -84,6 +85,8 @@ class AskSession:
         delivered = self._writer.delivered()
         self._campaign = _campaign(stores, desk.job, trainings_max, delivered, past)
         self._told: set[WorkerId] = set()
+        self._said: set[str] = set()
+        self._patience = Patience(settings.patience_s, settings.crowd_patience_s, desk.clock.now())
         self._track_records = TrackRecords(stores, desk.job)
         self._seq = self._open_questions = 0
         self._published = False
@@ -200,25 +203,33 @@ class AskSession:
         return self._publish()
 
     def _relaxed(self, reports: list[PartitionReport]) -> list[PartitionReport]:
-        """Lower the demands on workers where nobody good enough has come for a while."""
-        stalled = any(report.wanted for report in reports) and not any(
-            report.leased for report in reports
-        )
-        patient = self._desk.clock.now() - self._answered_at < self._settings.patience_s
-        if not stalled or patient:
+        """Lower the demands where nobody has come for a while who meets them."""
+        wanted = sum(report.wanted for report in reports)
+        if not wanted or any(report.leased for report in reports):
             return reports
-        if not self._campaign.choosy:
-            return self._audit_ended() or reports
-        self._campaign.relax()
-        self._desk.record("crowd.relaxed", "any worker is welcome: the better ones do not come")
-        return self._publish()
+        campaign, now = self._campaign, self._desk.clock.now()
+        move = self._patience.move(now, choosy=campaign.choosy, exhausted=campaign.is_exhausted())
+        if move == "wait":
+            return reports
+        if move == "relax":
+            campaign.choosy = False
+            self._say_once("crowd.relaxed", "any worker is welcome: the better ones do not come")
+            return self._publish()
+        if move == "give up":
+            message = f"{wanted:,} questions are given up: all who came have answered these items"
+            self._say_once("crowd.exhausted", message)
+            return [replace(report, wanted=0, open=0) for report in reports]
+        if campaign.audit.end():
+            self._desk.record("audit.ended", "nobody comes for the audits that were added")
+            return self._publish()
+        self._say_once("crowd.awaited", f"{wanted:,} questions wait for workers who may take them")
+        return reports
 
-    def _audit_ended(self) -> list[PartitionReport] | None:
-        """Wait no longer for audits that nobody may give; the planned ones are waited for."""
-        if not self._campaign.audit.end():
-            return None
-        self._desk.record("audit.ended", "nobody comes for the audits that were added")
-        return self._publish()
+    def _say_once(self, kind: str, message: str) -> None:
+        """Record an event of a kind that comes once in a spell of asking."""
+        if kind not in self._said:
+            self._said.add(kind)
+            self._desk.record(kind, message)
 
     def _is_late(self) -> bool:
         left_s = self._desk.job.time_left_s(self._desk.clock.now())
@@ -246,6 +257,8 @@ class AskSession:
         if len(answers):
             self._seq = int(answers.seq[-1])
             self._answered_at = self._desk.clock.now()
+            self._campaign.choosy |= self._patience.recovers(self._answered_at)
+            self._patience.note_answers(self._answered_at)
             self._campaign.absorb(answers)
         if (known := self._track_records.news(self._desk.clock.now())) is not None:
             self._campaign.know_workers(known)

@@ -19,6 +19,9 @@ from cluster.domain.work import AnswerColumns
 
 HOUR_S = 3_600.0
 
+COPIERS_GROWTH = 1.2
+"""Copiers are looked for anew once there are this many times more answers than the last time."""
+
 GOLD_ITEMS_MAX = 50
 """Gold items of a partition at a time."""
 
@@ -72,6 +75,25 @@ def copying(
         )
         for ring in rings(votes, labels.argmax(axis=1), truth.log_confusion)
     )
+
+
+class Copiers:
+    """The copiers `found` among a job's workers: they stay so."""
+
+    def __init__(self) -> None:
+        self.found: tuple[Finding, ...] = ()
+        self._sought_at = 0
+
+    def seek(self, answers: AnswerColumns, truth: Truth) -> bool:
+        """Look among the others, once answers have grown; return whether any are new."""
+        if len(answers) < COPIERS_GROWTH * self._sought_at:
+            return False
+        self._sought_at = len(answers)
+        items, labels = truth.log_label.shape
+        votes = heard(answers, self.found, audit=False, items=items, labels=labels)
+        new = copying(votes, truth.log_label, truth, answers.worker_ids)
+        self.found += new
+        return bool(new)
 
 
 def heard(

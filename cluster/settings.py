@@ -182,15 +182,18 @@ class AllocatorSettings(_Branch):
 class AskingSettings(_Branch):
     """The rhythm of the asking stage.
 
-    A job whose questions nobody good enough has taken for `patience_s` asks anybody. Every
-    `rebalance_every_s` it looks whether partitions should move to another shard. An hour of the
-    machines that train and pre-label costs `machine_price_per_hour`, in the currency of the
-    workers' prices: a model is trained again once that is less than the answers it should save.
+    A job whose questions nobody good enough has taken for `patience_s` asks anybody, for ten times
+    as long. One all whose workers have answered everything that is still asked waits for others
+    for `crowd_patience_s`, and then ends with what it has. Every `rebalance_every_s` it looks
+    whether partitions should move to another shard. An hour of the machines that train and
+    pre-label costs `machine_price_per_hour`, in the currency of the workers' prices: a model is
+    trained again once that is less than the answers it should save.
     """
 
     refit_every_s: float = Field(1.0, gt=0)
     consensus_every_s: float = Field(5.0, gt=0)
     patience_s: float = Field(10.0, ge=0)
+    crowd_patience_s: float = Field(3_600.0, ge=0)
     delivery_rows_min: int = Field(64, ge=1)
     rebalance_every_s: float = Field(10.0, gt=0)
     machine_price_per_hour: float = Field(0.5, ge=0)

@@ -157,7 +157,7 @@ class Replay:
             elif step == "finish":
                 if relaxed or report.wanted == 0 or self._campaign.spending.is_over:
                     return self._result()
-                self._campaign.relax()
+                self._campaign.choosy = False
                 relaxed = True
                 self._refit(on_point)
             elif quiet:
