@@ -51,11 +51,6 @@ class AuditCourse:
         """The items that are to have all their audit answers."""
         return self.plan.order[: self.planned] if self.has_ended else self.plan.order
 
-    def asked_in(self, here: slice) -> Bools:
-        """Return which items of a range are `asked`."""
-        asked = self.asked[(self.asked >= here.start) & (self.asked < here.stop)]
-        return mask_of(here.stop - here.start, asked - here.start)
-
     def add(self, items: int) -> None:
         """Audit so many more items."""
         self.plan = self.plan.wider(items)

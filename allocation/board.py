@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from allocation.balance import BACKLOG_SPARE, Holding, Move, plan_moves
+from allocation.bulletin import Bulletin
 from allocation.campaign import Campaign
 from allocation.ports import PartitionReport, Shard
-from allocation.purse import NOTHING, Amounts, Purse, shared_out
+from allocation.purse import Amounts, Purse, shared_out
 from cluster.domain.ids import JobId, ShardId, UnixSeconds
-from cluster.domain.work import Partition
+from cluster.domain.work import AnswerColumns, Partition
 from cluster.errors import ShardUnavailable, Unavailable
 from cluster.ports import PartitionStore
 
@@ -61,7 +62,9 @@ class Board:
         self._leaving: dict[int, _Leaving] = {}
         self._purse = Purse()
         self._reports: dict[int, PartitionReport] = {}
-        self._idle_looks = self._answers = 0
+        self._answers: AnswerColumns | None = None
+        self._seen: dict[int, Amounts] = {}
+        self._idle_looks = 0
 
     @property
     def leaving(self) -> frozenset[int]:
@@ -87,16 +90,13 @@ class Board:
         seen, targets = self._targets(campaign)
         total = sum(seen.values(), campaign.spending.left)
         by_number = {partition.number: partition for partition in self.partitions}
+        bulletin = campaign.bulletin(audits_only=audits_only)
         for number in self._purse.unknown(list(by_number)) if campaign.spending.is_limited else ():
-            end = seen[number]
-            self._tell(campaign, by_number[number], end, NOTHING, audits_only=audits_only)
+            self._tell(bulletin, by_number[number], seen[number], end=seen[number])
         reports = []
         for number in self._purse.in_turn(targets):
             end = self._purse.end(number, targets[number], seen=seen[number], total=total)
-            left = end - seen[number]
-            found = by_number[number]
-            told = self._tell(campaign, found, end, left, audits_only=audits_only)
-            reports.append(told)
+            reports.append(self._tell(bulletin, by_number[number], seen[number], end=end))
         return self._noted(reports)
 
     def may_buy_more(self, campaign: Campaign) -> bool:
@@ -147,14 +147,16 @@ class Board:
         What is left goes where there is something to ask, or before anybody knows, to items. What
         does not divide goes elsewhere after a while: where it lies nobody may come.
         """
-        seen = {found.number: campaign.spending.on(found) for found in self.partitions}
-        if (answers := len(campaign.answers)) != self._answers:
-            self._answers, self._idle_looks = answers, 0
+        spending = campaign.spending
+        if self._answers is not campaign.answers or len(self._seen) != len(self.partitions):
+            # Answers are never changed, but others put in their place as more come.
+            self._answers, self._idle_looks = campaign.answers, 0
+            self._seen = spending.on(self.partitions)
         weights = {found.number: self._business_of(found) for found in self.partitions}
         turn = self._idle_looks // IDLE_LOOKS_A_TURN
-        shares = shared_out(weights, campaign.spending.left, campaign.spending.price_shared, turn)
-        targets = {number: spent + shares[number] for number, spent in seen.items()}
-        return seen, targets | {number: seen[number] for number in self._leaving}
+        shares = shared_out(weights, spending.left, spending.price_shared, turn)
+        targets = {number: spent + shares[number] for number, spent in self._seen.items()}
+        return self._seen, targets | {number: self._seen[number] for number in self._leaving}
 
     def _business_of(self, partition: Partition) -> int:
         """Return how many questions a partition has out, or would ask had the budget no end."""
@@ -164,17 +166,11 @@ class Board:
         return report.open + report.leased
 
     def _tell(
-        self,
-        campaign: Campaign,
-        partition: Partition,
-        end: Amounts,
-        left: Amounts,
-        *,
-        audits_only: bool,
+        self, bulletin: Bulletin, partition: Partition, seen: Amounts, *, end: Amounts
     ) -> PartitionReport:
-        told = campaign.snapshot(partition, left, audits_only=audits_only)
+        """Tell a partition's owner what is known, and to go no further than `end`."""
         self._purse.tell(partition.number, end)
-        report = self._of(partition).publish(told)
+        report = self._of(partition).publish(bulletin.snapshot(partition, end - seen, seen))
         self._purse.heed(report)
         return report
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from allocation import vetting
 from allocation.auditing import AuditCourse, Evidence, Reach
+from allocation.bulletin import Bulletin
 from allocation.conclusions import Consensus, Delivery, Positions, Standing
 from allocation.deliveries import Deliveries
 from allocation.foresight import Features, graded
@@ -21,7 +22,7 @@ from allocation.newcomers import Known, Newcomers
 from allocation.paces import seconds_of
 from allocation.patience import is_exhausted
 from allocation.ports import PartitionReport, TruthSnapshot
-from allocation.purse import ANSWERS_MAX, Amounts
+from allocation.purse import Amounts
 from allocation.quality.calibration import tempered
 from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
@@ -45,7 +46,6 @@ WORTH_RATIO = 1.0
 GOAL_ERROR_MIN = 0.005
 """No crowd is asked for more certainty than this, whatever the goal."""
 
-EVERYWHERE = slice(None)
 Step = Literal["ask", "learn", "finish"]
 
 
@@ -171,38 +171,37 @@ class Campaign:
         return self._truth
 
     def snapshot(self, partition: Partition, left: Amounts, *, audits_only: bool) -> TruthSnapshot:
-        """Return what the shard that owns a partition should act on, with so much to buy for."""
-        here = slice(partition.first_position, partition.first_position + partition.items)
-        truth, gold = self.truth, self._gold()
-        worth = ANSWER_WORTH * truth.sharpness
-        worker_ids, log_confusion = self._newcomers.told(self._answers.worker_ids, truth, worth)
-        seen, answers_max = self.spending.on(partition), self._spec.crowd.answers_per_item_max
-        answers_seen = round(float(seen[0]))
-        return TruthSnapshot(
-            job_id=partition.job_id,
-            partition=partition.number,
+        """Return what the shard that owns a partition should act on, with so much to buy for.
+
+        For many partitions make one `bulletin`: most of what it says is the same for all.
+        """
+        seen = self.spending.on([partition])[partition.number]
+        return self.bulletin(audits_only=audits_only).snapshot(partition, left, seen)
+
+    def bulletin(self, *, audits_only: bool) -> Bulletin:
+        """Return what the shards should act on by what is known now."""
+        truth, gold, answers, crowd = self.truth, self._gold(), self._answers, self._spec.crowd
+        worth, seeding = ANSWER_WORTH * truth.sharpness, self.seeding
+        worker_ids, log_confusion = self._newcomers.told(answers.worker_ids, truth, worth)
+        answers_max = crowd.answers_per_item_max
+        return Bulletin(
             round=self.round,
             worker_ids=worker_ids,
             log_confusion=log_confusion.astype(np.float32),
             pooled_log_confusion=tempered(truth.log_pooled, worth).astype(np.float32),
             paused_workers=self._paused() | self._tired,
-            log_prior=truth.log_label[here].astype(np.float32),
-            final=self._closed(here, audits_only=audits_only),
-            audit=self.audit.asked_in(here),
-            goal_error=0.0 if self.seeding else max(self._goal_error(), GOAL_ERROR_MIN),
-            answers_left=int(min(left[0], ANSWERS_MAX)),
-            answers_seen=answers_seen,
-            answers_counted=answers_seen,
-            label_answers_max=min(SEED_ANSWERS, answers_max) if self.seeding else answers_max,
-            worth_ratio_min=0.0 if self.seeding else self._worth_ratio,
-            price_mean=float(self._answers.prices.mean()) if len(self._answers) else 0.0,
-            cost_left=float(left[1]),
-            cost_seen=float(seen[1]),
+            proven_workers=vetting.proven(answers, gold, crowd.gold_answers),
+            seconds=seconds_of(answers, worker_ids),
+            log_label=truth.log_label,
+            closed=self._closed(audits_only=audits_only),
+            audit=mask_of(self._items, self.audit.asked),
+            gold=gold,
+            goal_error=0.0 if seeding else max(self._goal_error(), GOAL_ERROR_MIN),
+            label_answers_max=min(SEED_ANSWERS, answers_max) if seeding else answers_max,
+            worth_ratio_min=0.0 if seeding else self._worth_ratio,
+            price_mean=float(answers.prices.mean()) if len(answers) else 0.0,
             price_likely=self.spending.price_likely,
-            gold=np.flatnonzero(gold[here])[: vetting.GOLD_ITEMS_MAX],
-            proven_workers=vetting.proven(self._answers, gold, self._spec.crowd.gold_answers),
             weight=self._spec.weight * self.urgency.factor,
-            seconds=seconds_of(self._answers, worker_ids),
         )
 
     @property
@@ -213,7 +212,7 @@ class Campaign:
     def is_exhausted(self) -> bool:
         """Return whether all who have answered have answered all that is wanted still."""
         most = self._spec.crowd.answers_per_item_max
-        labels = ~self._closed(EVERYWHERE, audits_only=False) & (self._label_counts() < most)
+        labels = ~self._closed(audits_only=False) & (self._label_counts() < most)
         audits = self.audit.wanted(self._answers) > 0
         known, paused = self._answers, self._paused()
         reviewed = bool(self._spec.crowd.audit_skills)
@@ -337,18 +336,18 @@ class Campaign:
             reviewed=bool(self._spec.crowd.audit_skills), model=self._model is not None
         )
 
-    def _closed(self, here: slice, *, audits_only: bool) -> Bools:
-        """Return which of some items take no label questions: none that is out and unsure again."""
-        beside_the_seed = ~self._seed[here] & self.seeding
-        done = (self.deliveries.final[here] | self._settled[here]) & self._sure(here)
+    def _closed(self, *, audits_only: bool) -> Bools:
+        """Return which items take no label questions: none that is out and unsure again."""
+        beside_the_seed = ~self._seed & self.seeding
+        done = (self.deliveries.final | self._settled) & self._sure()
         return np.asarray(done | beside_the_seed | audits_only)
 
     def _certain(self) -> Bools:
         known = (self._label_counts() > 0) | (self._version != ZERO_SHOT)
         return np.asarray(self._sure() & known & (not self.seeding))
 
-    def _sure(self, here: slice = EVERYWHERE) -> Bools:
-        return np.asarray(np.exp(self.truth.log_label[here].max(axis=1)) >= self.aim)
+    def _sure(self) -> Bools:
+        return np.asarray(np.exp(self.truth.log_label.max(axis=1)) >= self.aim)
 
     def _goal_error(self) -> float:
         return error_allowed(self.aim, self._shared_errors)

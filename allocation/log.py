@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from cluster.domain.ids import JobId
-from cluster.domain.work import AnswerColumns, Partition
+from cluster.domain.work import AnswerColumns
 from cluster.ports import AnswerLog
 
 _PAGE_ANSWERS = 200_000
@@ -23,13 +22,6 @@ def read_all(
         if len(page) < page_answers:
             return joined(pages)
         after_seq = int(page.seq[-1])
-
-
-def rows_in(answers: AnswerColumns, partition: Partition) -> npt.NDArray[np.bool_]:
-    """Return which of the answers are about items of a partition."""
-    local = answers.positions - partition.first_position
-    here: npt.NDArray[np.bool_] = (local >= 0) & (local < partition.items)
-    return here
 
 
 def joined(pages: Sequence[AnswerColumns]) -> AnswerColumns:

@@ -1,11 +1,11 @@
 """What a job has bought so far, and what its budget still buys."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
 import numpy as np
 
-from allocation.log import rows_in
 from allocation.purse import ALIKE, Amounts, amounts
 from cluster.domain.jobs import Budget
 from cluster.domain.work import AnswerColumns, Partition
@@ -59,7 +59,19 @@ class Spending:
         """
         return float(self.answers.prices.max(initial=0.0)) if self.choosy else 0.0
 
-    def on(self, partition: Partition) -> Amounts:
-        """Return how many answers to a partition's items are known, and what they cost."""
-        here = rows_in(self.answers, partition)
-        return amounts(int(here.sum()), self.answers.prices[here].sum())
+    def on(self, partitions: Sequence[Partition]) -> dict[int, Amounts]:
+        """Return how many answers to each partition's items are known, and what they cost.
+
+        By number, and in one pass over the answers; the partitions have no item in common.
+        """
+        ranked = sorted(partitions, key=lambda found: found.first_position)
+        ends = [(found.first_position, found.first_position + found.items) for found in ranked]
+        # A position has an odd number of ends at or below it where it lies within a partition.
+        place = np.searchsorted(np.ravel(ends), self.answers.positions, side="right")
+        cells = 2 * len(ranked) + 1
+        counts = np.bincount(place, minlength=cells)[1::2]
+        costs = np.bincount(place, weights=self.answers.prices, minlength=cells)[1::2]
+        return {
+            found.number: amounts(*bought)
+            for found, *bought in zip(ranked, counts.tolist(), costs.tolist(), strict=True)
+        }

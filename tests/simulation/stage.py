@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 
 from allocation.board import Board
-from allocation.log import read_all, rows_in
+from allocation.log import read_all
 from allocation.policy import Floats
 from allocation.ports import PartitionReport, TruthSnapshot
 from allocation.purse import NOTHING, Amounts, Purse, shared_out
@@ -63,7 +63,7 @@ class Stage:
             found.number: found for found in self._stores.partitions.of_job(self.job.job_id)
         }
         spending = Spending(budget=self.job.spec.budget, answers=columns)
-        seen = {number: spending.on(found) for number, found in partitions.items()}
+        seen = spending.on(list(partitions.values()))
         left = spending.left
         total = sum(seen.values(), left)
         for number in self.purse.unknown(list(partitions)):
@@ -139,7 +139,7 @@ class Stage:
         self, partition: Partition, seen: Amounts, left: Amounts, columns: AnswerColumns
     ) -> TruthSnapshot:
         local = columns.positions - partition.first_position
-        here = rows_in(columns, partition)
+        here = (local >= 0) & (local < partition.items)
         counted = here & ~columns.audit
         log_posterior = np.zeros((partition.items, self._labels))
         for position, label in zip(local[counted], columns.labels[counted], strict=True):

@@ -5,12 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from allocation.ports import Demand, Offer, Submission
+from allocation.board import Board
+from allocation.campaign import Campaign
+from allocation.ports import Demand, Offer, PartitionReport, Submission, TruthSnapshot
+from allocation.purse import amounts
 from allocation.service import ShardService
+from allocation.terms import Rules
+from cluster.domain.ids import ShardId
 from cluster.domain.jobs import CrowdTerms, Goal, JobState
+from cluster.domain.work import AnswerColumns
 from cluster.errors import LeaseExpired, ShardUnavailable
 from tests.unit.allocation.crowds import CrowdWorld, answers_of
-from tests.unit.allocation.worlds import JOB, job, snapshot, worker
+from tests.unit.allocation.test_campaign import answer
+from tests.unit.allocation.worlds import JOB, SECRET, job, partition, snapshot, worker
 
 ITEMS = 1_200
 LEASE_TTL_S = 30.0
@@ -150,3 +157,35 @@ def test_a_demand_is_open_to_those_whom_the_shard_would_ask() -> None:
     assert [plain.open_to(who) for who in (worker("a"), latin, both)] == [9, 9, 9]
     assert [skilled.open_to(who) for who in (worker("a"), latin, both)] == [0, 9, 9]
     assert [reviewed.open_to(who) for who in (worker("a"), latin, both)] == [0, 7, 2]
+
+
+def test_a_publication_finds_out_once_what_it_tells_all_partitions_alike() -> None:
+    # Given a campaign, and a board of two partitions on one shard that notes what it is told
+    given = given_a_job_on_one_shard()
+    heard: list[TruthSnapshot] = []
+
+    class Noting(ShardService):
+        def publish(self, snapshot: TruthSnapshot) -> PartitionReport:
+            heard.append(snapshot)
+            return super().publish(snapshot)
+
+    noting = Noting(ShardId(0), given.stores, given.clock, SECRET, Rules())
+    noting.recover()
+    board = Board(given.stores.partitions, [noting, given.shards[1]], JOB, given.clock.now())
+    campaign = Campaign(given.spec, ITEMS, trainings_max=0)
+    campaign.absorb(AnswerColumns.of([answer(at, at % 3, "ann") for at in range(0, ITEMS, 2)]))
+    campaign.refit()
+
+    # When it publishes
+    board.publish(campaign, audits_only=False)
+
+    # Then what is said of the crowd is one and the same, and the rest that of each partition
+    first, second = sorted(heard, key=lambda found: found.partition)
+    assert first.log_confusion is second.log_confusion
+    assert first.seconds is second.seconds
+    assert (first.answers_seen, second.answers_seen) == (ITEMS // 4, ITEMS // 4)
+    whole = partition(ITEMS)
+    alike = campaign.snapshot(whole, amounts(1, 1.0), audits_only=False)
+    for name in ("log_prior", "final", "audit"):
+        halves = np.concatenate([getattr(first, name), getattr(second, name)])
+        np.testing.assert_array_equal(halves, getattr(alike, name))

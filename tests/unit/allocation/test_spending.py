@@ -139,3 +139,19 @@ def test_what_a_partition_may_not_buy_is_still_to_be_asked() -> None:
     # Then the job goes on: it is given what another has no use for
     assert given.step([stopped], time_left_s=None) == "ask"
     assert given.step([report(wanted=0)], time_left_s=None) == "finish"
+
+
+def test_what_partitions_have_bought_is_counted_for_all_of_them_at_once() -> None:
+    # Given answers about items of two partitions, and about items of neither
+    prices = (0.5, 0.25, 1.0, 2.0, 4.0, 8.0)
+    given = bought(*prices)
+    second, first = partition(2, number=0, first=3), partition(2, number=7, first=1)
+
+    # Then each has bought those about its own, whatever their order, and none where there are none
+    found = given.on([second, first])
+    assert {number: spent.tolist() for number, spent in found.items()} == {
+        0: [2, 6.0],
+        7: [2, 1.25],
+    }
+    assert [spent.tolist() for spent in bought().on([first]).values()] == [[0, 0.0]]
+    assert given.on([]) == {}
