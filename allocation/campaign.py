@@ -6,6 +6,7 @@ the very same campaign.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -78,6 +79,8 @@ class Campaign:
         self._newcomers = Newcomers(self._labels)
         self._worth_ratio, self._copiers = WORTH_RATIO, vetting.Copiers()
         self._truth: Truth | None = None
+        self._stood: Standing | None = None
+        self._surety: Floats = np.empty(0)
         self._settled = np.zeros(items, dtype=np.bool_)
         self.findings: tuple[vetting.Finding, ...] = ()
         self._tired: frozenset[WorkerId] = frozenset()
@@ -138,7 +141,13 @@ class Campaign:
         witnesses, worker_ids = self._witnesses(), self._answers.worker_ids
         self._newcomers.learn(witnesses.crowd_votes, self._truth, worker_ids)
         self.findings = (*self._copiers.found, *vetting.spamming(self._truth, self._answers))
-        self.round += 1
+        self.round, self._surety = self.round + 1, np.exp(self._truth.log_label.max(axis=1))
+        self._stood = Standing.counted(
+            self._answers,
+            expected_accuracy=float(discounted(self._surety, self._shared_errors).mean()),
+            paused=len(self._paused()),
+            temperature=self._truth.temperature,
+        )
         return self.standing()
 
     def note_time(self, now: UnixSeconds) -> bool:
@@ -148,20 +157,12 @@ class Campaign:
         return self._tired != before
 
     def standing(self) -> Standing:
-        """Return where the campaign stood at its last refit."""
-        answers = self._answers
-        return Standing(
-            expected_accuracy=self._expected(),
-            goal_reachable=self._goal_error() > GOAL_ERROR_MIN,
-            answers=len(answers),
-            audit_answers=int(answers.audit.sum()),
-            cost=float(answers.prices.sum()),
-            asked=len(np.unique(answers.positions[~answers.audit])),
-            audits_open=self.audit.open_answers(self._answers),
-            workers=len(answers.worker_ids),
-            paused=len(self._paused()),
-            temperature=self.truth.temperature,
-        )
+        """Return where the campaign stood at its last refit, by what is wanted of it now."""
+        if self._stood is None:
+            raise RuntimeError("a campaign stands nowhere before its first refit")
+        reachable = self._goal_error() > GOAL_ERROR_MIN
+        audits_open = self.audit.open_answers(self._answers)
+        return replace(self._stood, goal_reachable=reachable, audits_open=audits_open)
 
     @property
     def truth(self) -> Truth:
@@ -297,7 +298,7 @@ class Campaign:
 
     def reach(self) -> tuple[Reach, ...]:
         """Return about what can be certified if the rest meets the goal; empty before any audit."""
-        accuracy = max(self.aim, self._expected())
+        accuracy = max(self.aim, self.standing().expected_accuracy)
         return self._evidence().reach(accuracy, items_max=self.audit.items_max(self.spending))
 
     def go_on(self) -> int:
@@ -306,8 +307,8 @@ class Campaign:
         More audits where they are likely to do. Where they are not, and the goal is to be proven,
         surer labels than it asks for, so that they would; no surer once it is proven.
         """
-        audit, shared = self.audit, self._shared_errors
-        complete = audit.open_answers(self._answers) == 0 and self._expected() >= self._goal
+        audit, shared, standing = self.audit, self._shared_errors, self.standing()
+        complete = standing.audits_open == 0 and standing.expected_accuracy >= self._goal
         if self.seeding or self.spending.is_over or audit.has_ended or not complete:
             return 0
         raises = self._spec.goal.proven and self._met()
@@ -347,14 +348,10 @@ class Campaign:
         return np.asarray(self._sure() & known & (not self.seeding))
 
     def _sure(self) -> Bools:
-        return np.asarray(np.exp(self.truth.log_label.max(axis=1)) >= self.aim)
+        return np.asarray(self._surety >= self.aim)
 
     def _goal_error(self) -> float:
         return error_allowed(self.aim, self._shared_errors)
-
-    def _expected(self) -> float:
-        top = np.exp(self.truth.log_label.max(axis=1))
-        return float(discounted(top, self._shared_errors).mean())
 
     def _learning_due(self, *, quiet: bool) -> bool:
         left, known = self._trainings_max - self.trainings, int(self._trainable().sum())

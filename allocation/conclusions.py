@@ -1,11 +1,13 @@
 """What a campaign concludes from answers and predictions."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from allocation.quality.votes import Bools, Floats
+from cluster.domain.work import AnswerColumns
 
 Positions = npt.NDArray[np.int64]
 
@@ -24,6 +26,27 @@ class Standing:
     workers: int
     paused: int
     temperature: float
+
+    @classmethod
+    def counted(
+        cls, answers: AnswerColumns, *, expected_accuracy: float, paused: int, temperature: float
+    ) -> Self:
+        """Return where a fit by these answers stands, which takes a pass over all of them.
+
+        What is wanted still, `goal_reachable` and `audits_open`, is for the caller to say.
+        """
+        return cls(
+            expected_accuracy=expected_accuracy,
+            goal_reachable=False,
+            answers=len(answers),
+            audit_answers=int(answers.audit.sum()),
+            cost=float(answers.prices.sum()),
+            asked=int(np.count_nonzero(np.bincount(answers.positions[~answers.audit]))),
+            audits_open=0,
+            workers=len(answers.worker_ids),
+            paused=paused,
+            temperature=temperature,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

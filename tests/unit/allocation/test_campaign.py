@@ -368,3 +368,28 @@ def test_a_goal_no_crowd_reaches_is_said_to_be_out_of_reach() -> None:
 
 def _audited(given: Campaign) -> np.ndarray:
     return given.snapshot(WHOLE, amounts(0, inf), audits_only=False).audit
+
+
+def test_where_a_campaign_stands_is_found_at_its_refit_and_what_is_wanted_when_asked() -> None:
+    # Given a campaign that has audited nothing, and stood somewhere
+    given = campaign()
+    given.absorb(unanimous("ann", "bob"))
+    before = given.refit()
+
+    # When answers come, and more is aimed at than anybody can tell
+    asked = [answer(position, position % 3, "eve", "audit") for position in given.audit.asked]
+    given.absorb(AnswerColumns.of(asked))
+    given.aim = 1.0
+
+    # Then it stands where it did but for what is wanted, and by them all once it is fitted anew
+    now = given.standing()
+    assert now == replace(before, goal_reachable=False, audits_open=before.audits_open - len(asked))
+    assert before.goal_reachable
+    after = given.refit()
+    assert (after.answers, after.audit_answers) == (2 * ITEMS + len(asked), len(asked))
+    assert (after.asked, after.cost) == (ITEMS, 2.0 * ITEMS + len(asked))
+
+
+def test_a_campaign_that_was_never_fitted_stands_nowhere() -> None:
+    with pytest.raises(RuntimeError, match="before its first refit"):
+        campaign().standing()
