@@ -76,6 +76,12 @@ class Belief:
         found: Floats = told[self._rows_of(worker_ids)]
         return found
 
+    def turns(self, worker_id: WorkerId) -> int | None:
+        """Return how many questions the snapshot leaves a worker; None where there is no limit."""
+        told = self.snapshot.turns
+        # A worker nobody knows has row -1: the last number, which stands for anybody else.
+        return None if told is None else int(told[self._row(worker_id)])
+
     def add(
         self,
         positions: Ints,

@@ -13,6 +13,7 @@ from allocation.ports import Floats, TruthSnapshot
 from allocation.purse import ANSWERS_MAX, Amounts
 from allocation.quality.votes import Bools
 from allocation.quality.votes import Floats as LogProbabilities
+from allocation.rest import Turns, shared
 from allocation.vetting import GOLD_ITEMS_MAX
 from cluster.domain.ids import WorkerId
 from cluster.domain.work import Partition
@@ -22,7 +23,8 @@ from cluster.domain.work import Partition
 class Bulletin:
     """The fields of `allocation.ports.TruthSnapshot`; those of items are of all the job's items.
 
-    `log_label` (items, K) is what the snapshots call `log_prior`, `closed` what they call `final`.
+    `log_label` (items, K) is what the snapshots call `log_prior`, `closed` what they call `final`;
+    `turns` are shared out among the partitions.
     """
 
     round: int
@@ -32,6 +34,7 @@ class Bulletin:
     paused_workers: frozenset[WorkerId]
     proven_workers: frozenset[WorkerId]
     seconds: Floats
+    turns: Turns | None
     log_label: LogProbabilities
     closed: Bools
     audit: Bools
@@ -75,4 +78,5 @@ class Bulletin:
             proven_workers=self.proven_workers,
             weight=self.weight,
             seconds=self.seconds,
+            turns=shared(self.turns, partition.items / len(self.log_label)),
         )

@@ -29,6 +29,7 @@ from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
 from allocation.quality.votes import Bools, Floats, Votes
 from allocation.reference import discounted, error_allowed, shared_errors
+from allocation.rest import tired, turns_left
 from allocation.retraining import Past, Rows, Told, worth_it
 from allocation.sampling import AuditPlan, mask_of, seed_sample, uniform_plan
 from allocation.spending import Spending
@@ -84,6 +85,7 @@ class Campaign:
         self._settled = np.zeros(items, dtype=np.bool_)
         self.findings: tuple[vetting.Finding, ...] = ()
         self._tired: frozenset[WorkerId] = frozenset()
+        self._now: UnixSeconds = 0.0
         self.round, self.aim = 0, spec.goal.accuracy
 
     @property
@@ -153,7 +155,8 @@ class Campaign:
     def note_time(self, now: UnixSeconds) -> bool:
         """Let workers rest, or end their rest; return whether that changes who may be asked."""
         before = self._tired
-        self._tired = vetting.tired(self._answers, now, self._spec.crowd.worker_hour_answers_max)
+        self._now, most = now, self._spec.crowd.worker_hour_answers_max
+        self._tired = tired(self._answers, now, most)
         return self._tired != before
 
     def standing(self) -> Standing:
@@ -193,6 +196,7 @@ class Campaign:
             paused_workers=self._paused() | self._tired,
             proven_workers=vetting.proven(answers, gold, crowd.gold_answers),
             seconds=seconds_of(answers, worker_ids),
+            turns=turns_left(answers, worker_ids, self._now, crowd.worker_hour_answers_max),
             log_label=truth.log_label,
             closed=self._closed(audits_only=audits_only),
             audit=mask_of(self._items, self.audit.asked),

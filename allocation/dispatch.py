@@ -118,7 +118,8 @@ def dispatch(
     has to give before.
     """
     belief = partition.belief
-    seats = [seat for seat in seats if belief is not None and _may_work(partition, belief, seat)]
+    rested = [_rested(partition, seat) for seat in seats]
+    seats = [seat for seat in rested if belief is not None and _may_work(partition, belief, seat)]
     room = min(
         count, answers_left(partition) - len(taken.positions), sum(seat.room for seat in seats)
     )
@@ -227,6 +228,12 @@ def _seated(seats: Sequence[Seat], numbers: Sequence[int]) -> list[Seat]:
         replace(seat, room=seat.room - used[seat.number], queue=seat.queue + used[seat.number])
         for seat in seats
     ]
+
+
+def _rested(partition: PartitionState, seat: Seat) -> Seat:
+    """Return a seat with no more room than its worker may be asked before a rest."""
+    room = min(seat.room, partition.turns_left(seat.worker.worker_id))
+    return seat if room == seat.room else replace(seat, room=room)
 
 
 def _may_work(partition: PartitionState, belief: Belief, seat: Seat) -> bool:

@@ -126,6 +126,8 @@ class TruthSnapshot:
     `gold_exposures_max` more than `label_answers_max` were given to it. `weight`
     is the job's share of the crowd from now on; None leaves it as it is. `seconds` (workers + 1,)
     is how long an answer of each takes, the last being anybody else; None where nobody knows.
+    `turns` (workers + 1,) is how many more questions of the partition each may be asked, leases
+    held and all answers after the first `answers_counted` included; None where there is no limit.
     """
 
     job_id: JobId
@@ -153,6 +155,7 @@ class TruthSnapshot:
     proven_workers: frozenset[WorkerId] = frozenset()
     weight: float | None = None
     seconds: Floats | None = None
+    turns: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

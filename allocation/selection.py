@@ -54,7 +54,7 @@ def pick(
     of one of the labels.
     """
     belief = partition.belief
-    room = min(count, affordable(partition, worker.price))
+    room = min(count, affordable(partition, worker.price), partition.turns_left(worker.worker_id))
     if belief is None or room <= 0 or not _may_work(partition, belief, worker):
         return []
     pool = None if eligible is None else _local(partition, eligible)
@@ -81,11 +81,12 @@ def pick_together(partition: PartitionState, seekers: Sequence[Seeker]) -> list[
     belief, room = partition.belief, answers_left(partition)
     if belief is None or room <= 0 or not _asks_labels(belief) or _audits_open(partition):
         return []
-    served = [
-        found
+    rested = [
+        found._replace(room=min(found.room, partition.turns_left(found.worker.worker_id)))
         for found in seekers
         if _may_label(partition, belief, found.worker) and not unproven(belief, found.worker)
     ]
+    served = [found for found in rested if found.room > 0]
     if len(served) < 2:
         return []
     hands = _dealt(partition, belief, served)

@@ -36,6 +36,9 @@ Counts = npt.NDArray[np.uint8]
 
 _NOBODY = -1
 
+NO_LIMIT = 1 << 30
+"""More questions than anybody is asked."""
+
 
 class PartitionState:
     """One partition: who answered and holds what, and what is believed.
@@ -60,6 +63,7 @@ class PartitionState:
         self.shortlist = Shortlist.empty()
         self.answers_end, self.cost_end = 0, 0.0
         self.cost_answered, self._cost_leased = 0.0, 0.0
+        self._answers_counted: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._worker_ids: list[WorkerId] = []
         self._workers: dict[WorkerId, int] = {}
         self._histories: list[History] = []
@@ -89,6 +93,15 @@ class PartitionState:
         """Return what a worker holds and has answered here; empty for a stranger."""
         worker = self._workers.get(worker_id)
         return History() if worker is None else self._histories[worker]
+
+    def turns_left(self, worker_id: WorkerId) -> int:
+        """Return how many more questions a worker may be asked before a rest."""
+        turns = None if self.belief is None else self.belief.turns(worker_id)
+        if self.belief is None or turns is None:
+            return NO_LIMIT
+        worker, counted = self._workers.get(worker_id, _NOBODY), self._answers_counted
+        before = int(counted[worker]) if 0 <= worker < len(counted) else 0
+        return max(0, turns + before - len(self.history(worker_id)))
 
     def holder(self, lease: LiveLease) -> WorkerId:
         """Return who holds a lease."""
@@ -230,6 +243,8 @@ class PartitionState:
         if snapshot.weight is not None:
             self.terms = replace(self.terms, weight=snapshot.weight)
         self.belief = Belief(snapshot, self.answers, self._worker_ids)
+        counted = self.answers.workers[: snapshot.answers_counted]
+        self._answers_counted = np.bincount(counted if snapshot.turns is not None else counted[:0])
         self.final = np.array(snapshot.final, dtype=np.bool_)
         self.audit_items = np.flatnonzero(snapshot.audit).astype(np.int32)
         seen, paid = snapshot.answers_seen, snapshot.cost_seen

@@ -1,4 +1,4 @@
-"""Who of a crowd is not asked any more, and why: spammers, copiers, and those who need a rest.
+"""Who of a crowd is not asked any more, and why: spammers and copiers.
 
 And who has yet to prove themselves, by settled items that are asked again: gold.
 """
@@ -14,10 +14,8 @@ from allocation.quality.collusion import rings
 from allocation.quality.fusion import Truth
 from allocation.quality.spam import information, spammers
 from allocation.quality.votes import Bools, Floats, Votes
-from cluster.domain.ids import UnixSeconds, WorkerId
+from cluster.domain.ids import WorkerId
 from cluster.domain.work import AnswerColumns
-
-HOUR_S = 3_600.0
 
 COPIERS_GROWTH = 1.2
 """Copiers are looked for anew once there are this many times more answers than the last time."""
@@ -112,19 +110,6 @@ def heard(
         n_items=items,
         n_workers=max(len(answers.worker_ids), 1),
         n_labels=labels,
-    )
-
-
-def tired(
-    answers: AnswerColumns, now: UnixSeconds, hour_answers_max: int | None
-) -> frozenset[WorkerId]:
-    """Return who gave as many answers within the last hour as a worker may."""
-    if hour_answers_max is None:
-        return frozenset()
-    recent = answers.workers[answers.answered_at > now - HOUR_S]
-    counts = np.bincount(recent, minlength=len(answers.worker_ids))
-    return frozenset(
-        answers.worker_ids[worker] for worker in np.flatnonzero(counts >= hour_answers_max)
     )
 
 

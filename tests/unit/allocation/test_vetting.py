@@ -1,4 +1,4 @@
-"""Who is asked no more: spammers and copiers, with the evidence, and the tired until rested."""
+"""Who is asked no more: spammers and copiers, with the evidence."""
 
 from dataclasses import replace
 from math import inf
@@ -7,7 +7,6 @@ import numpy as np
 
 from allocation.campaign import Campaign
 from allocation.purse import amounts
-from allocation.vetting import HOUR_S, tired
 from cluster.domain.ids import ShardId, WorkerId
 from cluster.domain.jobs import CrowdTerms
 from cluster.domain.work import Answer, AnswerColumns, Partition
@@ -44,9 +43,8 @@ def crowd(copiers: int) -> tuple[AnswerColumns, np.ndarray]:
     return AnswerColumns.of(answers), truth
 
 
-def campaign(hour_max: int | None = None) -> Campaign:
-    spec = replace(job().spec, crowd=CrowdTerms(worker_hour_answers_max=hour_max))
-    return Campaign(spec, ITEMS, trainings_max=0)
+def campaign() -> Campaign:
+    return Campaign(job().spec, ITEMS, trainings_max=0)
 
 
 def paused(given: Campaign) -> frozenset[WorkerId]:
@@ -78,29 +76,6 @@ def test_an_honest_crowd_is_accused_of_nothing() -> None:
     given.refit()
     assert given.findings == ()
     assert paused(given) == frozenset()
-
-
-def test_who_answers_much_rests_until_the_hour_is_over() -> None:
-    # Given a limit of three answers an hour, one worker at it and one below
-    given = campaign(hour_max=3)
-    given.absorb(
-        AnswerColumns.of(
-            [answer(position, 0, 1, at=100.0 * position) for position in range(3)]
-            + [answer(position, 0, 2, at=100.0 * position) for position in range(2)]
-        )
-    )
-    given.refit()
-    # When time passes, then the one rests, and is welcome again once an answer is an hour old
-    assert given.note_time(300.0)
-    assert paused(given) == {WorkerId("w1")}
-    assert not given.note_time(HOUR_S - 1.0)
-    assert given.note_time(HOUR_S)
-    assert paused(given) == frozenset()
-
-
-def test_nobody_tires_without_a_limit() -> None:
-    answers = AnswerColumns.of([answer(position, 0, 1) for position in range(100)])
-    assert tired(answers, 0.0, None) == frozenset()
 
 
 def test_gold_is_what_is_settled_and_workers_prove_themselves_on_it() -> None:
