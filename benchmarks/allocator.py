@@ -4,7 +4,9 @@ Every queue gets the same closed load on the same PostgreSQL server, started her
 synchronous_commit on: so many clients at once, each claims n questions, answers them all, and
 claims again. Muster is also measured on SQLite. Peers run in as many processes as there are
 cores, Muster in one; `cores used` is what that one had of the machine, less than 1 where writes or
-other programs kept it waiting. The load is `clients x n`; give several: `--loads 64x1,256x10`.
+other programs kept it waiting. At last Muster is measured once more with ten times the tasks and
+workers, over four shards that share the one process. The load is `clients x n`; give several:
+`--loads 64x1,256x10`.
 
 What bounds Muster at one question a claim: with few clients the commit, some ten round trips and a
 sync, half of the cycle however few answers share it; with many clients the one core's time in
@@ -54,6 +56,9 @@ BYTES_A_TASK_MAX = 64.0
 JAIN_MIN = 0.95
 PUSH_CASES_PER_SHAPE = 5
 
+LARGER, LARGER_SHARDS = 10, 4
+"""Muster is measured again with so many times the tasks and workers, over so many shards."""
+
 
 def run_muster(
     folder: Path, uri: str | None, size: Size, shapes: Sequence[Shape], seconds: float
@@ -68,6 +73,17 @@ def run_muster(
         )
         for clients, count in shapes
     }
+
+
+def run_larger(folder: Path, size: Size, shapes: Sequence[Shape], seconds: float) -> list[Figure]:
+    """Return what Muster does with ten times as much to hold, on a server of its own."""
+    larger = replace(
+        size, tasks=LARGER * size.tasks, workers=LARGER * size.workers, shards=LARGER_SHARDS
+    )
+    with postgresql(folder / "larger-postgresql") as uri:
+        found = run_muster(folder / "larger", uri, larger, shapes, seconds)
+    title = f"{larger.tasks:,} tasks x {larger.workers:,} workers, {larger.shards} shards"
+    return described(f"Muster on PostgreSQL, {title}", found)
 
 
 def run_skip_locked(uri: str, tasks: int, shapes: Sequence[Shape], seconds: float) -> Runs:
@@ -197,6 +213,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--loads", default="64x1,256x1,256x10", help="clients x questions")
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--no-peers", dest="peers", action="store_false")
+    parser.add_argument("--no-larger", dest="larger", action="store_false")
     return parser.parse_args()
 
 
@@ -228,6 +245,9 @@ def main() -> None:
     index = fairness.load_index(workers=1_000, answers=50_000, seed=0)
     figures.append(at_least("Jain's index of answers over equal workers", index, "", JAIN_MIN))
     figures += push()
+    if asked.larger:
+        with TemporaryDirectory(prefix="muster-bench-") as name:
+            figures += run_larger(Path(name), size, shapes, asked.seconds)
     present(f"allocator: {title}", figures, console)
 
 
