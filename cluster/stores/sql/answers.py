@@ -56,7 +56,7 @@ class SqlAnswers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._refs = KnownRefs()
+        self._refs = KnownRefs(database.dialect)
         self._fence, self._count = _fence(), _count(database.dialect)
 
     def append(self, fence: Partition, answers: AnswerColumns) -> None:

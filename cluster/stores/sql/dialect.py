@@ -1,17 +1,19 @@
 """The few statements that SQLite and PostgreSQL spell differently, or only one of them needs."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     TEXT,
     ColumnElement,
     Connection,
+    Executable,
     Insert,
     Select,
     Table,
+    bindparam,
     case,
     func,
     literal,
@@ -24,6 +26,8 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 Row = Mapping[str, object]
 
 _FETCHED_ROWS = 10_000
+
+_LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=TEXT), 0)))
 
 
 def insert_if_new(connection: Connection, table: Table, row: Row) -> bool:
@@ -38,17 +42,23 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Row]) -> Non
         connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
 
 
-def each_of(dialect: str, values: Sequence[str]) -> Select[tuple[str]]:
-    """Return texts as rows of a query, bound as one value however many they are."""
+def each_of(dialect: str, name: str) -> Select[tuple[str]]:
+    """Return the texts of a list as rows of a query; bound under a name, as one value."""
     if dialect == "postgresql":
-        return select(func.unnest(literal(list(values), postgresql.ARRAY(TEXT))))
-    return select(func.json_each(json.dumps(list(values))).table_valued("value").c.value)
+        return select(func.unnest(bindparam(name, type_=postgresql.ARRAY(TEXT))))
+    return select(func.json_each(bindparam(name, type_=JSON)).table_valued("value").c.value)
 
 
-def insert_new_from(connection: Connection, table: Table, rows: Select[Any], column: str) -> None:
-    """Insert a row for each value a query finds that is not in a column yet."""
-    insert = _insert(connection, table).from_select([column], rows.where(true()))
-    connection.execute(insert.on_conflict_do_nothing())
+def insert_or_find_from(
+    dialect: str, table: Table, rows: Select[Any], column: str
+) -> postgresql.Insert | sqlite.Insert:
+    """Return a statement that inserts each value a query finds that is not in a column yet.
+
+    A row that is there is written as it was: what is `returning` is so told of all of them.
+    """
+    insert = _insert_of(dialect, table).from_select([column], rows.where(true()))
+    same = {column: insert.excluded[column]}
+    return insert.on_conflict_do_update(index_elements=[column], set_=same)
 
 
 def insert_or_raise_version(
@@ -99,9 +109,11 @@ def insert_or_change_from(
     )
 
 
-def raw_rows(connection: Connection, statement: Select[Any]) -> Iterator[tuple[Any, ...]]:
+def raw_rows(
+    connection: Connection, statement: Executable, values: Row | None = None
+) -> Iterator[tuple[Any, ...]]:
     """Yield rows as the driver's own tuples, without an object of SQLAlchemy's around each."""
-    with closing(connection.execute(statement)) as result:
+    with closing(connection.execute(statement, values)) as result:
         while rows := result.cursor.fetchmany(_FETCHED_ROWS):
             yield from rows
 
@@ -113,7 +125,7 @@ def one_writer(connection: Connection, key: str) -> None:
     highest number it saw misses none. SQLite has one writer at a time anyway.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+        connection.execute(_LOCK, {"key": key})
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -1,12 +1,13 @@
 """Small numbers for long names, so that the table with the most rows stays small."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from sqlalchemy import Connection, ScalarSelect, select
+from sqlalchemy.sql.dml import ReturningInsert
 
 from cluster.stores.sql import schema
-from cluster.stores.sql.dialect import each_of, insert_new_from, raw_rows
+from cluster.stores.sql.dialect import each_of, insert_or_find_from, raw_rows
 
 T = TypeVar("T")
 
@@ -22,15 +23,17 @@ _REFS_MAX = 1_000_000
 class KnownRefs:
     """The numbers of stored names, remembered by this process; they never change."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: str) -> None:
         self._refs: dict[str, int] = {}
+        self._insert = _insert(dialect)
 
     def find(self, connection: Connection, names: Sequence[str]) -> dict[str, int]:
         """Return the number of each name, giving new names one."""
         known = self._refs
         found = {name: known[name] for name in names if name in known}
         if len(found) < len(names):
-            found |= _refs_of(connection, [name for name in names if name not in found])
+            new = sorted({name for name in names if name not in found})
+            found.update(raw_rows(connection, self._insert, {"names": new}))
         return found
 
     def keep(self, refs: Mapping[str, int]) -> None:
@@ -40,15 +43,14 @@ class KnownRefs:
         self._refs.update(refs)
 
 
-def _refs_of(connection: Connection, names: Iterable[str]) -> dict[str, int]:
-    unique = sorted(set(names))
-    known = known_refs(connection, unique)
-    missing = [name for name in unique if name not in known]
-    if missing:
-        new = each_of(connection.dialect.name, missing)
-        insert_new_from(connection, schema.names, new, "name")
-        known |= known_refs(connection, missing)
-    return known
+def _insert(dialect: str) -> ReturningInsert[tuple[str, int]]:
+    """Give those of some names a number that have none, and ask for that of each.
+
+    By their index, however many they are. To look for them first would go by a plan that
+    PostgreSQL made while there were few: it would read all names for each new one.
+    """
+    insert = insert_or_find_from(dialect, schema.names, each_of(dialect, "names"), "name")
+    return insert.returning(_names.name, _names.ref)
 
 
 def ref_of(name: str) -> ScalarSelect[int]:
@@ -67,9 +69,9 @@ def names_of(connection: Connection, refs: Sequence[int]) -> tuple[str, ...]:
 
 def known_refs(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     """Return the numbers of those names that have one."""
-    wanted = _names.name.in_(each_of(connection.dialect.name, names))
-    rows = raw_rows(connection, select(_names.name, _names.ref).where(wanted))
-    return dict(rows)
+    wanted = _names.name.in_(each_of(connection.dialect.name, "names"))
+    statement = select(_names.name, _names.ref).where(wanted)
+    return dict(raw_rows(connection, statement, {"names": list(names)}))
 
 
 def batches(values: Sequence[T]) -> Iterator[Sequence[T]]:
