@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import compress, islice
 from math import inf
 from typing import NamedTuple
 
@@ -350,17 +351,15 @@ def _best_of(
     value = question_value(log_posterior, said, price)
     value /= np.float32(1.0) + partition.lease_counts["label"][hands].astype(np.float32)
     value += keyed_unit(hands, partition.terms.seed) * (TIE * value.max(axis=1, keepdims=True))
-    value[~_worthwhile(belief, log_posterior, said, price)] = -1.0
-    for hand, worth, worker in zip(hands, value, workers, strict=True):
-        worth[partition.history(worker.worker_id).knows(hand)] = -1.0
-    order = np.argsort(-value, axis=1)[:, : max(found.room for found in seekers)]
-    best, worth = np.take_along_axis(hands, order, 1), np.take_along_axis(value, order, 1)
-    return [
-        (seeker.number, Pick(position, "label"))
-        for seeker, positions, values in zip(seekers, best.tolist(), worth.tolist(), strict=True)
-        for position, good in zip(positions[: seeker.room], values, strict=False)
-        if good >= 0.0
-    ]
+    worth = _worthwhile(belief, log_posterior, said, price)
+    order = np.argsort(-value, axis=1)
+    best, worth = np.take_along_axis(hands, order, 1), np.take_along_axis(worth, order, 1)
+    picks: list[tuple[int, Pick]] = []
+    for seeker, positions, good in zip(seekers, best.tolist(), worth.tolist(), strict=True):
+        history = partition.history(seeker.worker.worker_id)
+        open_to = (at for at in compress(positions, good) if at not in history)
+        picks += [(seeker.number, Pick(at, "label")) for at in islice(open_to, seeker.room)]
+    return picks
 
 
 def _interleaved(

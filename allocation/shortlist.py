@@ -132,7 +132,8 @@ class Shortlist:
         """Return what was kept for the next pool; None where that is not enough for one."""
         if self._gathered_to < len(self._listed):
             return None
-        found = np.unique(np.concatenate([*self._gathered, self._freed]))
+        found = np.sort(np.concatenate([*self._gathered, self._freed]))
+        found = found[np.diff(found, prepend=-1) > 0]  # np.unique takes ten times as long
         return found if len(found) > len(self._pool) else None
 
     def next(self, found: Ints, error: Floats, is_open: Bools, key: int) -> "Shortlist | None":
