@@ -136,13 +136,16 @@ class Campaign:
         self._worth_ratio = WORTH_RATIO if choosy else 0.0
 
     def refit(self) -> Standing:
-        """Infer truth anew from everything known; answers of copiers count for nothing."""
+        """Infer truth anew from everything known but answers of copiers, and of spammers by it."""
+        self.findings = self._copiers.found
         self._truth = fuse(self._witnesses())
-        if self._copiers.seek(self._answers, self._truth):
+        self._copiers.seek(self._answers, self._truth)
+        found = (*self._copiers.found, *vetting.spamming(self._truth, self._answers))
+        if found != self.findings:
+            self.findings = found
             self._truth = fuse(self._witnesses())
         witnesses, worker_ids = self._witnesses(), self._answers.worker_ids
         self._newcomers.learn(witnesses.crowd_votes, self._truth, worker_ids)
-        self.findings = (*self._copiers.found, *vetting.spamming(self._truth, self._answers))
         self.round, self._surety = self.round + 1, np.exp(self._truth.log_label.max(axis=1))
         self._stood = Standing.counted(
             self._answers,
@@ -376,7 +379,7 @@ class Campaign:
 
     def _votes(self, *, audit: bool) -> Votes:
         shape = {"items": self._items, "labels": self._labels}
-        return vetting.heard(self._answers, self._copiers.found, audit=audit, **shape)
+        return vetting.heard(self._answers, self.findings, audit=audit, **shape)
 
     def _paused(self) -> frozenset[WorkerId]:
         return frozenset[WorkerId]().union(*(found.workers for found in self.findings))

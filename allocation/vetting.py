@@ -82,27 +82,25 @@ class Copiers:
         self.found: tuple[Finding, ...] = ()
         self._sought_at = 0
 
-    def seek(self, answers: AnswerColumns, truth: Truth) -> bool:
-        """Look among the others, once answers have grown; return whether any are new."""
+    def seek(self, answers: AnswerColumns, truth: Truth) -> None:
+        """Look for more among the others, once answers have grown."""
         if len(answers) < COPIERS_GROWTH * self._sought_at:
-            return False
+            return
         self._sought_at = len(answers)
         items, labels = truth.log_label.shape
         votes = heard(answers, self.found, audit=False, items=items, labels=labels)
-        new = copying(votes, truth.log_label, truth, answers.worker_ids)
-        self.found += new
-        return bool(new)
+        self.found += copying(votes, truth.log_label, truth, answers.worker_ids)
 
 
 def heard(
-    answers: AnswerColumns, copying: Sequence[Finding], *, audit: bool, items: int, labels: int
+    answers: AnswerColumns, findings: Sequence[Finding], *, audit: bool, items: int, labels: int
 ) -> Votes:
-    """Return the votes of one kind that count: those of all but copiers."""
+    """Return the votes of one kind that count: those of all of whom nothing was found."""
     kept = answers.audit == audit
-    if copying:
-        copiers = {worker for found in copying for worker in found.workers}
-        copied = np.array([worker in copiers for worker in answers.worker_ids])
-        kept = kept & ~copied[answers.workers]
+    if findings:
+        silenced = {worker for found in findings for worker in found.workers}
+        silent = np.array([worker in silenced for worker in answers.worker_ids])
+        kept = kept & ~silent[answers.workers]
     return Votes(
         items=answers.positions[kept],
         workers=answers.workers[kept],

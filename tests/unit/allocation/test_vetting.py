@@ -29,13 +29,13 @@ def answer(position: int, label: int, who: int, at: float = 0.0) -> Answer:
     )
 
 
-def crowd(copiers: int) -> tuple[AnswerColumns, np.ndarray]:
-    """Return five answers an item, and the truth; the first workers copy one random key."""
+def crowd(copiers: int, each: int = 5) -> tuple[AnswerColumns, np.ndarray]:
+    """Return so many answers an item, and the truth; the first workers copy one random key."""
     rng = np.random.default_rng(5)
     truth, key = rng.integers(LABELS, size=(2, ITEMS))
     answers = []
     for position in range(ITEMS):
-        for who in rng.permutation(WORKERS)[:5].tolist():
+        for who in rng.permutation(WORKERS)[:each].tolist():
             wrong = (truth[position] + rng.integers(1, LABELS)) % LABELS
             said = truth[position] if rng.random() < 0.85 else wrong
             label = key[position] if who < copiers else said
@@ -65,6 +65,24 @@ def test_copiers_count_for_nothing_and_are_asked_no_more() -> None:
     assert {WorkerId(f"w{who}") for who in range(3)} <= paused(given)
     (found,) = (each for each in given.findings if each.reason == "copying")
     assert found.evidence["shared"] > 3 * found.evidence["expected"]
+    labels = given.truth.log_label.argmax(axis=1)
+    assert (labels == honest.truth.log_label.argmax(axis=1)).mean() > 0.99
+    assert (labels == truth).mean() > 0.9
+
+
+def test_spammers_count_for_nothing_and_are_asked_no_more() -> None:
+    # Given a crowd in which three always say the same, and the same without them
+    answers, truth = crowd(copiers=0, each=10)
+    given, honest = campaign(), campaign()
+    lazy = np.array([int(found[1:]) < 3 for found in answers.worker_ids])[answers.workers]
+    given.absorb(replace(answers, labels=np.where(lazy, 0, answers.labels)))
+    honest.absorb(answers.rows(np.flatnonzero(~lazy)))
+    # When truth is inferred
+    given.refit()
+    honest.refit()
+    # Then they are paused, and the others' labels are what remains
+    assert paused(given) == {WorkerId(f"w{who}") for who in range(3)}
+    assert {each.reason for each in given.findings} == {"spam"}
     labels = given.truth.log_label.argmax(axis=1)
     assert (labels == honest.truth.log_label.argmax(axis=1)).mean() > 0.99
     assert (labels == truth).mean() > 0.9
