@@ -1,12 +1,13 @@
 """Virtual workers: most mean well, some do not, and their messages take their own time."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from allocation.ports import Offer, Submission
-from cluster.domain.ids import KeyId, WorkerId
+from cluster.domain.ids import JobId, KeyId, WorkerId
 from cluster.domain.work import WorkerProfile
 
 Character = Literal["good", "lazy", "adversarial", "colluding", "vanishing", "duplicating", "late"]
@@ -114,3 +115,15 @@ def messages_of(  # noqa: PLR0911 - a case for each character
             return [message(truth, rng.exponential(8.0)) for _ in range(int(rng.integers(2, 5)))]
         case "late":
             return [message(truth, rng.exponential(40.0))]
+
+
+def honest(
+    offers: Sequence[Offer], labels_of: Callable[[JobId], Sequence[str]]
+) -> list[Submission]:
+    """Return answers to offers that depend on the items alone, given the labels of each job."""
+    return [
+        Submission(
+            token=offer.token, label=labels_of(offer.job_id)[offer.position % 2], duration_s=1.0
+        )
+        for offer in offers
+    ]

@@ -53,6 +53,11 @@ class Stage:
         self.board = Board(stores.partitions, nodes, job.job_id, clock.time, spare=0)
         self.moves = 0
 
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """The job's partitions, as they are stored."""
+        return tuple(self._stores.partitions.of_job(self.job.job_id))
+
     def refit(self) -> list[PartitionReport]:
         """Publish a snapshot to every partition that can be reached; return their reports."""
         self.round += 1

@@ -6,33 +6,30 @@ import numpy as np
 
 from allocation.commands import Claim
 from allocation.leases import unseal
-from allocation.ports import Offer, Outcome, Submission
+from allocation.ports import Offer, Outcome
 from allocation.router import ShardRouter
 from allocation.settlement import Request
 from allocation.terms import Rules
 from cluster.domain.ids import JobId, ShardId
-from cluster.errors import LeaseExpired, LeaseInvalid, ShardUnavailable, Unavailable
+from cluster.errors import LeaseInvalid, ShardUnavailable, Unavailable
 from cluster.partitioning import plan_partitions
 from cluster.ports import Stores
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
 from tests.simulation.crowd import (
     CHARACTERS,
-    SKILL,
     Message,
     VirtualWorker,
-    hire,
     hire_crowd,
+    honest,
     messages_of,
 )
+from tests.simulation.ending import Ending
 from tests.simulation.faults import SECRET, Clock, Crash, FaultyLog, Node
 from tests.simulation.jobs import LEASE_TTL_S, draw_job
 from tests.simulation.push import pushed
-from tests.simulation.stage import Stage, is_finished
+from tests.simulation.stage import Stage
 from tests.simulation.watch import Watch, check_held
-
-IDLE_ROUNDS_MAX = 1_000
-"""Lease terms to wait for at the end: clocks may have gone back by hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +227,7 @@ class World:
         except ShardUnavailable:
             return
         self._take(worker, offers)
-        sent_at, sent = self.clock.time, self._said(offers)
+        sent_at, sent = self.clock.time, honest(offers, self._labels)
         for submission in sent:
             self.watch.sent(worker.profile.worker_id, submission)
         outcomes = self.router.answer(worker.profile, sent)
@@ -345,69 +342,15 @@ class World:
             self.watch.heard(worker_id, message.submission, outcome, self.clock.time)
 
     def _drain(self) -> None:
-        """Heal everything, send in enough honest workers, and see every item come to its end.
-
-        Shards live on in half of the worlds: some of their leases may have longer to run, from
-        before a clock went back, and some are of partitions that have moved.
-        """
+        """Heal everything, and see every item come to its end."""
         self.log.fault_share = 0.0
         self.log.meanwhile = lambda: None
         self.clock.time += 20 * LEASE_TTL_S
-        anew = self.rng.random() < 0.5
-        for node in self.nodes:
-            if anew or node.service is None:
-                node.start()
-        helpers = [hire(number, "good", self.rng) for number in range(1_000, 1_012)]
-        for helper in helpers:
-            helper.profile = replace(helper.profile, skills=frozenset({SKILL}))
         for stage in self.stages:
             stage.calm = True
             stage.board.stay()
-        idle = 0
-        while not self._finished():
-            stored = 0
-            for helper in helpers:
-                offers = self.router.claim(helper.profile, 50)
-                self.watch.offered(helper.profile.worker_id, offers)
-                stored += self._answer_at_once(helper, offers, fenced=not anew)
-            self._check()
-            idle = 0 if stored else idle + 1
-            self.clock.time += LEASE_TTL_S * (idle > 0)
-            assert idle <= (0 if anew else IDLE_ROUNDS_MAX), "questions are wanted of nobody"
-
-    def _finished(self) -> bool:
-        reports = [stage.refit() for stage in self.stages]
-        return all(
-            is_finished(found, len(self.stores.partitions.of_job(stage.job.job_id)))
-            for found, stage in zip(reports, self.stages, strict=True)
-        )
-
-    def _answer_at_once(
-        self, helper: VirtualWorker, offers: tuple[Offer, ...], *, fenced: bool
-    ) -> int:
-        """Return how many answers are stored: all, but for those to shards that are `fenced` off.
-
-        Such a shard learns by the first of them that a partition is not its own any more.
-        """
-        sent = self._said(offers)
-        for submission in sent:
-            self.watch.sent(helper.profile.worker_id, submission)
-        replies = self.router.answer(helper.profile, sent)
-        for submission, outcome in zip(sent, replies, strict=True):
-            may_be = fenced and isinstance(outcome.error, LeaseExpired)
-            assert outcome.error is None or may_be, outcome.error
-            self.watch.heard(helper.profile.worker_id, submission, outcome, self.clock.time)
-        return sum(outcome.error is None for outcome in replies)
-
-    def _said(self, offers: tuple[Offer, ...]) -> list[Submission]:
-        return [
-            Submission(
-                token=offer.token,
-                label=self._labels(offer.job_id)[offer.position % 2],
-                duration_s=1.0,
-            )
-            for offer in offers
-        ]
+        ending = Ending(self.nodes, self.stages, self.router, self.clock, self.watch, self._labels)
+        ending.come(self.rng, self._check)
 
 
 def shard_of(token: str) -> int | None:
