@@ -16,7 +16,7 @@ from allocation.announcements import accusation, record_round, warn_if_short
 from allocation.audit_plan_file import kept_plan
 from allocation.board import Board
 from allocation.campaign import Campaign, Step
-from allocation.conclusions import Delivery, Positions
+from allocation.conclusions import Positions
 from allocation.consensus_file import write_consensus
 from allocation.feature_files import read_directions
 from allocation.line_record import read_past
@@ -24,18 +24,26 @@ from allocation.log import read_all
 from allocation.patience import Patience
 from allocation.ports import PartitionReport, Shard
 from allocation.prediction_files import read_predictions
+from allocation.reporting import decided, progress_of
 from allocation.retraining import Past
+from allocation.spacing import Spacing
 from allocation.track_records import TrackRecords, write_records
 from cluster.domain.ids import JobId, WorkerId
 from cluster.domain.jobs import Job, JobState, Progress
-from cluster.domain.models import ZERO_SHOT
 from cluster.errors import Unavailable
 from cluster.ports import Stores
-from cluster.result_writer import DecidedLabels, DeliveredLabels, ResultWriter
+from cluster.result_writer import DeliveredLabels, ResultWriter
 from cluster.runner import JobDesk
 from cluster.settings import AskingSettings
 
 DELIVERY_ROWS = 50_000
+
+FIT_RESTS = 4.0
+"""A fit, with its publication, is rested from for so many times as long: it takes a core's fifth.
+
+Meanwhile each shard is as sure of its items as new answers make it; what waits is what they tell
+of workers. A fit that takes a fifth of a second is over its rest by the stage's next look.
+"""
 
 
 class AskStage:
@@ -89,7 +97,7 @@ class AskSession:
         self._patience = Patience(settings.patience_s, settings.crowd_patience_s, desk.clock.now())
         self._track_records = TrackRecords(stores, desk.job)
         self._seq = self._open_questions = 0
-        self._published = False
+        self._published, self._fits = False, Spacing(FIT_RESTS)
         self._answered_at = self._consensus_at = desk.clock.now()
 
     def tick(self) -> Step:
@@ -115,10 +123,11 @@ class AskSession:
 
         Until the new model has spoken the crowd only audits: what is worth asking is its to say.
         """
+        if self._absorb():
+            self._fit()
         self._campaign.note_training()
         progress = self._report(write=True)
         self._desk.report(replace(progress, learning_since=self._desk.clock.now()))
-        self._campaign.refit()
         self._board.stay()
         try:
             self._publish(audits_only=True)
@@ -133,7 +142,7 @@ class AskSession:
         dismiss_crowd(self._stores, self._board.shards, self._desk.job.job_id)
         self._open_questions = 0
         self._absorb()
-        self._campaign.refit()
+        self._fit()
         self._deliver(self._campaign.unsettled())
         posterior = np.exp(self._campaign.truth.log_full)
         job_id, answers = self._desk.job.job_id, self._campaign.answers
@@ -170,34 +179,54 @@ class AskSession:
             self._published = False
 
     def _reports(self) -> list[PartitionReport]:
-        """Return how the partitions stand under a snapshot that knows every answer so far."""
+        """Return how the partitions stand under the newest snapshot.
+
+        That knows every answer so far, except while a fit that took long is rested from: then
+        shards reckon with new answers on their own, as long as there is anything to ask.
+        """
         if not self._published:
             self._board.open()
             first = max((report.round for report in self._board.reports()), default=-1) + 1
             self._campaign.round = max(self._campaign.round, first)
-        absorbed = self._absorb()
+        if self._fits.is_on(self._desk.clock.now()):
+            published = self._terms_are_new() or not self._published
+            reports = self._publish() if published else self._heard()
+            if any(report.wanted for report in reports):
+                return reports
+        return self._renewed()
+
+    def _renewed(self) -> list[PartitionReport]:
+        """Take in every answer so far, and publish what follows."""
+        began_at, absorbed = self._desk.clock.now(), self._absorb()
+        if absorbed or not self._published:
+            self._fit()
+        if self._terms_are_new() or absorbed or not self._published:
+            self._report(write=False)
+            reports = self._publish()
+            self._fits.begin(began_at, self._desk.clock.now())
+            return reports
+        reports = self._heard()
+        if self._board.may_buy_more(self._campaign):
+            return self._publish()
+        return self._relaxed(reports)
+
+    def _terms_are_new(self) -> bool:
+        """Look who is tired, what the owner wishes and how urgent it is; say if that is new."""
         job, now = self._desk.job, self._desk.clock.now()
         changed = [
             self._campaign.note_time(now),
             self._campaign.amend(job.agreed),
             self._campaign.urgency.look(job, now),
         ]
-        if absorbed or any(changed) or not self._published:
-            self._report(write=False)
-            return self._publish()
-        reports = self._board.reports()
-        if any(report.round < self._campaign.round for report in reports) or len(reports) < len(
-            self._board.partitions
-        ):
-            self._published = False
-            return self._reports_again(reports)
-        if self._board.may_buy_more(self._campaign):
-            return self._publish()
-        return self._relaxed(reports)
+        return any(changed)
 
-    def _reports_again(self, reports: list[PartitionReport]) -> list[PartitionReport]:
-        """A shard has restarted: give it its partitions and the snapshot again."""
+    def _heard(self) -> list[PartitionReport]:
+        """Return how the partitions stand; a shard that has restarted is told all again."""
+        reports = self._board.reports()
         lost = sum(report.round < self._campaign.round for report in reports)
+        if lost == 0 and len(reports) == len(self._board.partitions):
+            return reports
+        self._published = False
         self._desk.record("shard.restarted", "a shard has restarted", partitions=lost)
         self._board.open()
         return self._publish()
@@ -253,6 +282,7 @@ class AskSession:
         return reports
 
     def _absorb(self) -> bool:
+        """Take in what came, to be followed by a fit; return whether there are new answers."""
         answers = read_all(self._stores.answers, self._desk.job.job_id, self._seq)
         if len(answers):
             self._seq = int(answers.seq[-1])
@@ -262,10 +292,11 @@ class AskSession:
             self._campaign.absorb(answers)
         if (known := self._track_records.news(self._desk.clock.now())) is not None:
             self._campaign.know_workers(known)
-        if len(answers) or not self._published:
-            self._campaign.refit()
-            self._tell_findings()
         return bool(len(answers))
+
+    def _fit(self) -> None:
+        self._campaign.refit()
+        self._tell_findings()
 
     def _tell_findings(self) -> None:
         """Record why workers are asked no more, once for each."""
@@ -286,7 +317,7 @@ class AskSession:
         recalled = 0
         for first in range(0, len(positions), DELIVERY_ROWS):
             delivery = self._campaign.delivery(positions[first : first + DELIVERY_ROWS])
-            self._writer.append(_decided(delivery))
+            self._writer.append(decided(delivery))
             self._campaign.deliveries.note(delivery)
             recalled += int((delivery.revisions > 0).sum())
         if recalled:
@@ -303,7 +334,7 @@ class AskSession:
 
     def _report(self, *, write: bool) -> Progress:
         """Save the job's progress; with `write` also a consensus of its own number."""
-        progress = _progress(self._desk.job.progress, self._campaign, self._open_questions)
+        progress = progress_of(self._desk.job.progress, self._campaign, self._open_questions)
         if write:
             reach = self._campaign.reach()
             warn_if_short(self._desk, reach)
@@ -363,37 +394,3 @@ def _campaign(
     campaign.set_features(read_directions(stores, job.job_id, base_model, progress.items))
     campaign.deliveries.restore(delivered.label, delivered.revision)
     return campaign
-
-
-def _decided(delivery: Delivery) -> DecidedLabels:
-    trained = delivery.model_version != ZERO_SHOT
-    told = (delivery.answers > 0) | delivery.audited
-    witnesses = np.where(told, "model+crowd" if trained else "crowd", "model")
-    return DecidedLabels(
-        positions=delivery.positions,
-        label=delivery.labels,
-        probability=delivery.probability,
-        decided_by=witnesses.tolist(),
-        answers=delivery.answers,
-        model_version=np.full(len(delivery.positions), delivery.model_version, dtype=np.int32),
-        audited=delivery.audited,
-        revision=delivery.revisions,
-        difficulty=delivery.difficulties,
-    )
-
-
-def _progress(before: Progress, campaign: Campaign, open_questions: int) -> Progress:
-    standing = campaign.standing()
-    return replace(
-        before,
-        auto_accepted=before.items - standing.asked,
-        asked=standing.asked,
-        final=int(campaign.deliveries.final.sum()),
-        answers=standing.answers,
-        audit_answers=standing.audit_answers,
-        cost=standing.cost,
-        trainings=campaign.trainings,
-        trained_items=campaign.trained_items,
-        open_questions=open_questions,
-        expected_accuracy=standing.expected_accuracy,
-    )
