@@ -4,6 +4,8 @@ Columns: `position int64; posterior, target, audit_posterior fixed_size_list<flo
 int32; audit, audited, trainable bool`, as `allocation.conclusions.Consensus` describes them.
 """
 
+from pathlib import PurePosixPath
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +16,13 @@ from cluster import paths
 from cluster.domain.ids import JobId
 from cluster.domain.results import PAGED_GROUP_ROWS
 from cluster.ports import ObjectStore
+
+ROUNDS_KEPT = 12
+"""So many rounds are kept, the newest: a minute's, or as long as twelve take to be written.
+
+Trainings and gates read the newest one; a client who reads page by page stays with the round that
+was the newest when it began.
+"""
 
 
 def write_consensus(
@@ -34,6 +43,14 @@ def write_consensus(
     )
     with objects.open_output(paths.consensus(job_id, round_number)) as stream:
         pq.write_table(table, stream, row_group_size=PAGED_GROUP_ROWS)
+
+
+def forget_rounds(objects: ObjectStore, job_id: JobId, newest: int) -> None:
+    """Delete the rounds that are not among the last `ROUNDS_KEPT` up to the newest one."""
+    folder = str(PurePosixPath(paths.consensus(job_id, newest)).parent)
+    for path in tuple(objects.list(folder)):
+        if int(PurePosixPath(path).stem) <= newest - ROUNDS_KEPT:
+            objects.delete(path)
 
 
 def _rows(matrix: Floats) -> pa.FixedSizeListArray:

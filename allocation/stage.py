@@ -13,26 +13,23 @@ from dataclasses import replace
 import numpy as np
 
 from allocation.announcements import accusation, record_round, warn_if_short
-from allocation.audit_plan_file import kept_plan
 from allocation.board import Board
-from allocation.campaign import Campaign, Step
+from allocation.campaign import Step
 from allocation.conclusions import Positions
-from allocation.consensus_file import write_consensus
-from allocation.feature_files import read_directions
+from allocation.consensus_file import forget_rounds, write_consensus
 from allocation.line_record import read_past
 from allocation.log import read_all
 from allocation.patience import Patience
 from allocation.ports import PartitionReport, Shard
-from allocation.prediction_files import read_predictions
 from allocation.reporting import decided, progress_of
-from allocation.retraining import Past
+from allocation.resuming import resumed
 from allocation.spacing import Spacing
 from allocation.track_records import TrackRecords, write_records
 from cluster.domain.ids import JobId, WorkerId
-from cluster.domain.jobs import Job, JobState, Progress
+from cluster.domain.jobs import JobState, Progress
 from cluster.errors import Unavailable
 from cluster.ports import Stores
-from cluster.result_writer import DeliveredLabels, ResultWriter
+from cluster.result_writer import ResultWriter
 from cluster.runner import JobDesk
 from cluster.settings import AskingSettings
 
@@ -44,6 +41,9 @@ FIT_RESTS = 4.0
 Meanwhile each shard is as sure of its items as new answers make it; what waits is what they tell
 of workers. A fit that takes a fifth of a second is over its rest by the stage's next look.
 """
+
+WRITE_RESTS = 20.0
+"""Storing the consensus of all items for those who look in takes a twentieth of a core."""
 
 
 class AskStage:
@@ -91,7 +91,7 @@ class AskSession:
         self._writer = ResultWriter(stores, desk.job.job_id, desk.job.spec.label_set)
         past = read_past(stores, desk, settings.machine_price_per_hour)
         delivered = self._writer.delivered()
-        self._campaign = _campaign(stores, desk.job, trainings_max, delivered, past)
+        self._campaign = resumed(stores, desk.job, trainings_max, delivered, past)
         self._told: set[WorkerId] = set()
         self._said: set[str] = set()
         self._patience = Patience(settings.patience_s, settings.crowd_patience_s, desk.clock.now())
@@ -99,6 +99,8 @@ class AskSession:
         self._seq = self._open_questions = 0
         self._published, self._fits = False, Spacing(FIT_RESTS)
         self._answered_at = self._consensus_at = desk.clock.now()
+        self._writes = Spacing(WRITE_RESTS, least_s=settings.consensus_every_s)
+        self._writes.begin(self._consensus_at, self._consensus_at)
 
     def tick(self) -> Step:
         """Take in what came, tell the shards, and say what comes next."""
@@ -126,7 +128,7 @@ class AskSession:
         if self._absorb():
             self._fit()
         self._campaign.note_training()
-        progress = self._report(write=True)
+        progress = self._store_consensus()
         self._desk.report(replace(progress, learning_since=self._desk.clock.now()))
         self._board.stay()
         try:
@@ -148,7 +150,7 @@ class AskSession:
         job_id, answers = self._desk.job.job_id, self._campaign.answers
         write_records(self._stores.objects, job_id, answers, posterior)
         certificate = self._campaign.certificate()
-        self._desk.report(self._report(write=True), certificate)
+        self._desk.report(self._store_consensus(), certificate)
         overall = certificate.overall
         self._desk.record(
             "certificate",
@@ -201,7 +203,7 @@ class AskSession:
         if absorbed or not self._published:
             self._fit()
         if self._terms_are_new() or absorbed or not self._published:
-            self._report(write=False)
+            self._desk.report(self._progress())
             reports = self._publish()
             self._fits.begin(began_at, self._desk.clock.now())
             return reports
@@ -327,25 +329,30 @@ class AskSession:
 
     def _keep_consensus(self) -> None:
         """Store the consensus now and then, for clients who look in."""
-        now = self._desk.clock.now()
         fresh = self._consensus_at <= self._answered_at
-        if fresh and now - self._consensus_at >= self._settings.consensus_every_s:
-            self._report(write=True)
+        if fresh and not self._writes.is_on(self._desk.clock.now()):
+            self._store_consensus()
 
-    def _report(self, *, write: bool) -> Progress:
-        """Save the job's progress; with `write` also a consensus of its own number."""
-        progress = progress_of(self._desk.job.progress, self._campaign, self._open_questions)
-        if write:
-            reach = self._campaign.reach()
-            warn_if_short(self._desk, reach)
-            best = max((found.accuracy for found in reach), default=None)
-            progress = replace(progress, rounds=progress.rounds + 1, reachable_accuracy=best)
-            consensus = self._campaign.consensus()
-            write_consensus(self._stores.objects, self._desk.job.job_id, progress.rounds, consensus)
-            self._consensus_at = self._desk.clock.now()
-            record_round(self._desk, self._campaign.standing(), progress)
+    def _store_consensus(self) -> Progress:
+        """Save the job's progress and a consensus of its own number; older ones go."""
+        job_id, began_at = self._desk.job.job_id, self._desk.clock.now()
+        reach = self._campaign.reach()
+        warn_if_short(self._desk, reach)
+        best = max((found.accuracy for found in reach), default=None)
+        progress = self._progress()
+        progress = replace(progress, rounds=progress.rounds + 1, reachable_accuracy=best)
+        consensus = self._campaign.consensus()
+        write_consensus(self._stores.objects, job_id, progress.rounds, consensus)
+        record_round(self._desk, self._campaign.standing(), progress)
         self._desk.report(progress)
+        # Not before: a runner that was replaced has ended here, and deletes nothing.
+        forget_rounds(self._stores.objects, job_id, progress.rounds)
+        self._consensus_at = self._desk.clock.now()
+        self._writes.begin(began_at, self._consensus_at)
         return progress
+
+    def _progress(self) -> Progress:
+        return progress_of(self._desk.job.progress, self._campaign, self._open_questions)
 
 
 def dismiss_crowd(stores: Stores, shards: Sequence[Shard], job_id: JobId) -> None:
@@ -372,25 +379,3 @@ def hold_crowd(stores: Stores, shards: Sequence[Shard], job_id: JobId) -> None:
     owners = {partition.shard_id for partition in stores.partitions.of_job(job_id)}
     for shard_id in sorted(owners.intersection(range(len(shards)))):
         shards[shard_id].hold(job_id)
-
-
-def _campaign(
-    stores: Stores, job: Job, trainings_max: int, delivered: DeliveredLabels, past: Past
-) -> Campaign:
-    progress = job.progress
-    found = read_predictions(stores, job.job_id, progress.items, len(job.spec.label_set))
-    campaign = Campaign(
-        job.agreed,
-        progress.items,
-        trainings_max=trainings_max,
-        trainings=progress.trainings,
-        trained_items=progress.trained_items,
-        past=past,
-        audit_plan=kept_plan(stores, job, found),
-    )
-    if found is not None:
-        campaign.set_model(*found)
-    base_model = job.spec.base_model
-    campaign.set_features(read_directions(stores, job.job_id, base_model, progress.items))
-    campaign.deliveries.restore(delivered.label, delivered.revision)
-    return campaign

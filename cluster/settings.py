@@ -182,12 +182,14 @@ class AllocatorSettings(_Branch):
 class AskingSettings(_Branch):
     """The rhythm of the asking stage.
 
-    A job whose questions nobody good enough has taken for `patience_s` asks anybody, for ten times
-    as long. One all whose workers have answered everything that is still asked waits for others
-    for `crowd_patience_s`, and then ends with what it has. Every `rebalance_every_s` it looks
-    whether partitions should move to another shard. An hour of the machines that train and
-    pre-label costs `machine_price_per_hour`, in the currency of the workers' prices: a model is
-    trained again once that is less than the answers it should save.
+    New answers are inferred from every `refit_every_s`, and what is believed is stored for those
+    who look in every `consensus_every_s`; both come more rarely where they take long. A job whose
+    questions nobody good enough has taken for `patience_s` asks anybody, for ten times as long. One
+    all whose workers have answered everything that is still asked waits for others for
+    `crowd_patience_s`, and then ends with what it has. Every `rebalance_every_s` it looks whether
+    partitions should move to another shard. An hour of the machines that train and pre-label costs
+    `machine_price_per_hour`, in the currency of the workers' prices: a model is trained again once
+    that is less than the answers it should save.
     """
 
     refit_every_s: float = Field(1.0, gt=0)

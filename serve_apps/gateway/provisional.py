@@ -18,15 +18,16 @@ def provisional_page(
 ) -> ProvisionalPage:
     """Return provisional labels by position.
 
-    The first page takes the newest round of consensus and its cursor stays with that round.
-    Raises JobNotReady before the first round.
+    The first page takes the newest round of consensus and its cursor stays with that round, as
+    long as it is kept. Raises JobNotReady before the first round.
     """
     objects = services.stores.objects
     round_number, first_row = _parse(cursor) if cursor else (_newest_round(objects, job), 0)
     try:
         table = read_rows(objects, paths.consensus(job.job_id, round_number), first_row, limit)
     except ObjectMissing:
-        raise bad_parameter("query", "cursor", "is not a cursor of this list") from None
+        reason = "is of a round that is not kept any more: begin anew without one"
+        raise bad_parameter("query", "cursor", reason) from None
     positions = table["position"].to_pylist()
     items = services.items.fetch(job.job_id, positions)
     names = job.spec.label_set.names

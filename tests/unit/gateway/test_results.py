@@ -223,6 +223,21 @@ def test_provisional_labels_come_from_the_newest_round_and_stay_with_it(world: W
     assert world.get(url).json()["labels"][0]["label"] == "owl"
 
 
+def test_a_cursor_into_a_round_that_is_not_kept_is_refused(world: World) -> None:
+    # Given a client who has read the first page of a round that is deleted then
+    job = world.submitted()
+    store_chunk(world.stores, job.job_id, [f"text {number}" for number in range(5)])
+    store_consensus(world, job, 1, [0.5, 0.25, 0.25])
+    url = f"/v1/jobs/{job.job_id}/labels"
+    first = world.get(url, params={"limit": 3}).json()
+    world.stores.objects.delete(paths.consensus(job.job_id, 1))
+
+    # When it reads on, then it is told to begin anew
+    reply = world.get(url, params={"limit": 3, "cursor": first["next_cursor"]})
+    assert reply.status_code == 422
+    assert "begin anew" in reply.text
+
+
 def test_there_are_no_provisional_labels_before_the_first_round(world: World) -> None:
     job = world.submitted()
 
