@@ -6,6 +6,7 @@ budget pays for it, and somebody comes for them. The bound holds whenever one st
 (`allocation.quality.bound`), so that to look before going on costs nothing.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -13,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from allocation.quality import dawid_skene
-from allocation.quality.audit import Audit, Graded, Labels, certified, reachable
+from allocation.quality.audit import Audit, Graded, Labels, certified, drawn, reachable
+from allocation.quality.bound import Draws
 from allocation.quality.certificate import graded_by_crowd
 from allocation.quality.fusion import Truth, Witnesses
 from allocation.quality.votes import Bools
@@ -117,14 +119,12 @@ class Evidence:
         The last is that of `items_max`, or of all that may be audited. Items still to come are
         taken to be right with probability `accuracy`. Empty before the first answer of an audit.
         """
-        audit, graded = self._graded
-        most = max(min(len(self.plan.order) + len(self.plan.more), items_max), 1)
-        sizes = _doubled(max(len(self.plan.order), 1), most)
-        bounds = [reachable(audit, graded, accuracy=accuracy, audited=size) for size in sizes]
+        if (draws := self._draws) is None:
+            return ()
+        confidence = self._graded[1].confidence
         return tuple(
-            Reach(size, bound)
-            for size, bound in zip(sizes, bounds, strict=True)
-            if bound is not None
+            Reach(size, reachable(draws, accuracy=accuracy, audited=size, confidence=confidence))
+            for size in self._sizes(items_max)
         )
 
     def pursuit(
@@ -149,11 +149,25 @@ class Evidence:
 
     def _raised(self, goal: float, aim: float, surest: float, *, items_max: int) -> float:
         """Return how sure labels must be for all that may be audited to prove the goal."""
-        for accuracy in np.arange(aim + AIM_STEP, surest + 1e-9, AIM_STEP).tolist():
-            reach = self.reach(accuracy, items_max=items_max)
-            if reach and reach[-1].accuracy >= goal:
-                return float(accuracy)
-        return aim
+        if (draws := self._draws) is None:
+            return aim
+        most, confidence = self._sizes(items_max)[-1], self._graded[1].confidence
+
+        def bound(accuracy: float) -> float:
+            return reachable(draws, accuracy=accuracy, audited=most, confidence=confidence)
+
+        accuracies = np.arange(aim + AIM_STEP, surest + 1e-9, AIM_STEP).tolist()
+        found = bisect_left(accuracies, goal, key=bound)
+        return float(accuracies[found]) if found < len(accuracies) else aim
+
+    def _sizes(self, items_max: int) -> list[int]:
+        """Return how many items may be audited: those of the plan, twice as many, up to all."""
+        most = max(min(len(self.plan.order) + len(self.plan.more), items_max), 1)
+        return _doubled(max(len(self.plan.order), 1), most)
+
+    @cached_property
+    def _draws(self) -> Draws | None:
+        return drawn(*self._graded)
 
     @cached_property
     def _graded(self) -> tuple[Audit, Graded]:

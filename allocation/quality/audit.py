@@ -84,17 +84,24 @@ def certified(audit: Audit, graded: Graded, *, confidence: float) -> Certificate
     return Certificate(confidence=confidence, strata=kept)
 
 
-def reachable(audit: Audit, graded: Graded, *, accuracy: float, audited: int) -> float | None:
-    """Return about what will be certified of all labels once so many items are audited.
+def drawn(audit: Audit, graded: Graded) -> Draws | None:
+    """Return the scores of all audited items, to foresee by; None before the first.
 
-    Those still to come are taken to be right with probability `accuracy`. None before the first:
-    nobody knows yet how noisy the audit is.
+    Nobody knows until then how noisy the audit is. Takes a look at every item.
     """
     if len(audit.positions) == 0:
         return None
     everything = np.ones(len(audit.labels.auto), dtype=np.bool_)
-    draws = _draws(audit, graded, everything, _drawing(audit, everything))
-    return lower(foreseen(draws, accuracy, audited), graded.confidence)
+    return _draws(audit, graded, everything, _drawing(audit, everything))
+
+
+def reachable(draws: Draws, *, accuracy: float, audited: int, confidence: float) -> float:
+    """Return about what will be certified of all labels once so many items are audited.
+
+    Those still to come are taken to be right with probability `accuracy`: with a higher one no
+    less is reached. `confidence` is that of the grades (`Graded`).
+    """
+    return lower(foreseen(draws, accuracy, audited), confidence)
 
 
 def _stratum(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from allocation.audit_plan_file import kept_plan
-from allocation.auditing import AuditCourse
+from allocation.auditing import AIM_STEP, AuditCourse
+from allocation.campaign import Campaign
 from allocation.sampling import uniform_plan
 from allocation.spending import Spending
 from cluster.domain.jobs import Budget, CrowdTerms, Goal, JobState
@@ -152,6 +153,36 @@ def test_audits_that_nobody_gives_are_not_waited_for() -> None:
     assert found is not None
     assert found.overall.audited == 60
     assert {"audit.widened", "audit.ended"} <= set(kinds) or "goal.raised" in kinds
+
+
+@pytest.mark.parametrize("wrong", [0, 3, 8])
+def test_labels_are_to_be_as_sure_as_the_first_step_that_would_prove_the_goal(wrong: int) -> None:
+    # Given a job of which a reviewer has audited the planned items
+    spec = replace(job().spec, goal=Goal(accuracy=0.9, proven=True), crowd=REVIEWED)
+    given = Campaign(spec, 1_200, trainings_max=0)
+    given.set_model(1, np.tile([0.9, 0.06, 0.04], (1_200, 1)))
+    audits = [
+        answer(int(at), int(n < wrong), "expert", "audit") for n, at in enumerate(given.audit.asked)
+    ]
+    given.absorb(AnswerColumns.of(audits))
+    given.refit()
+    evidence = given._evidence()
+
+    # Then of all steps above the aim that one is taken by which the goal would be proven, or none
+    steps = np.arange(0.85 + AIM_STEP, 0.995 + 1e-9, AIM_STEP).tolist()
+    reached = [evidence.reach(step, items_max=300)[-1].accuracy for step in steps]
+    assert reached == sorted(reached)
+    for goal in (0.8, 0.88, 0.9, 0.93, 0.96, 0.999):
+        enough = [step for step, bound in zip(steps, reached, strict=True) if bound >= goal]
+        raised = evidence._raised(goal, 0.85, 0.995, items_max=300)
+        assert raised == (enough[0] if enough else 0.85)
+
+
+def test_nothing_is_foreseen_before_the_first_audit() -> None:
+    given = Campaign(replace(job().spec, crowd=REVIEWED), 1_200, trainings_max=0)
+    given.refit()
+    assert given.reach() == ()
+    assert given._evidence()._raised(0.9, 0.85, 0.99, items_max=300) == 0.85
 
 
 def test_what_is_proven_is_true() -> None:
