@@ -231,6 +231,7 @@ class ShardService:
             if write.ended and write.error is None:
                 if mine:
                     apply(self._state, write.taken)
+                    self._log_end[key] = write.log_end
                 settlement.stored(write)
             elif isinstance(write.error, StaleEpoch):
                 if mine:
@@ -347,7 +348,7 @@ class ShardService:
         return newest[key.number].epoch == self._state.partitions[key].partition.epoch
 
     def _catch_up(self, key: PartitionKey) -> None:
-        """Count answers of the log that the state has missed, and end their leases."""
+        """Count what the state has missed, all of it after `Write.log_end`; end its leases."""
         partition = self._state.partitions[key]
         columns = read_all(self._stores.answers, key.job_id, self._log_end[key])
         missed = partition.missing(columns)

@@ -38,8 +38,15 @@ class Request:
 class Write:
     """The good answers to one partition; `places` says which outcome each entry decides.
 
-    `fence` is the epoch they were decided in. `ended` tells that the log has answered, `error`
-    what it said where they are not stored.
+    `fence` is the epoch they were decided in. `ended` tells that the log has answered, `log_end`
+    the number of the last one where they are stored, `error` what it said where they are not.
+
+    Once the shard has applied a stored write, its state has every answer to the partition that is
+    numbered up to `log_end`, though the numbers between are not all its own: other shards store
+    answers of the same job to other partitions. For numbers become visible in their order; nobody
+    else has added to this partition since it was read when it was opened, or its epoch were not
+    the newest still, as it was within the write; and the shard adds by one write at a time, and
+    finds out what became of one that is unsure before it decides on another.
     """
 
     state: PartitionState
@@ -48,12 +55,13 @@ class Write:
     entries: tuple[Entry, ...]
     places: list[int]
     ended: bool = False
+    log_end: int = 0
     error: WriteError | None = None
 
     def store(self, log: AnswerLog) -> None:
         """Append the answers; raises what no log should."""
         try:
-            log.append(self.fence, self.taken.answers)
+            self.log_end = log.append(self.fence, self.taken.answers)
         except (AlreadyAnswered, StaleEpoch, Unavailable) as error:
             self.error = error
         self.ended = True

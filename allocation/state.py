@@ -124,14 +124,20 @@ class PartitionState:
 
     def missing(self, columns: AnswerColumns) -> AnswerColumns:
         """Return the answers, of a job's, that belong to this partition and are not counted."""
-        ids = columns.worker_ids
-        rows = [
-            row
-            for row in self.rows_here(columns).tolist()
-            if self.stored_label(ids[columns.workers[row]], self.local(int(columns.positions[row])))
-            is None
+        here, answers, known = self.rows_here(columns), self.answers, len(self._worker_ids)
+        # Strangers have numbers of their own, so that no pair of item and worker comes twice.
+        numbers = [
+            self._workers.get(worker_id, known + at)
+            for at, worker_id in enumerate(columns.worker_ids)
         ]
-        return columns.rows(np.array(rows, dtype=np.intp))
+        workers, stride = np.array(numbers, dtype=np.int64), known + len(numbers)
+        positions = columns.positions[here] - self.partition.first_position
+        looked_at = np.zeros(self.partition.items, dtype=np.bool_)
+        looked_at[positions] = True
+        rows = np.flatnonzero(looked_at[answers.positions])
+        pairs = positions * stride + workers[columns.workers[here]]
+        counted = answers.positions[rows].astype(np.int64) * stride + answers.workers[rows]
+        return columns.rows(here[~np.isin(pairs, counted, assume_unique=True)])
 
     def leases_on(self, answers: AnswerColumns) -> Ids:
         """Return the leases by which workers hold the items of these answers; looks at each."""

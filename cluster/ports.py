@@ -163,12 +163,13 @@ class PartitionStore(Protocol):
 class AnswerLog(Protocol):
     """The crowd's answers: the money. Append-only, at most one by a worker on an item."""
 
-    def append(self, fence: Partition, answers: AnswerColumns) -> None:
+    def append(self, fence: Partition, answers: AnswerColumns) -> int:
         """Store answers of one partition durably, all or none, if `fence.epoch` is the newest.
 
-        The log gives them numbers of its own, in their order; `answers.seq` plays no part.
-        Returns only once they are synced. Raises StaleEpoch where the partition has a newer epoch
-        and AlreadyAnswered where one (job, item, worker) is already stored.
+        The log gives them numbers of its own, in their order; `answers.seq` plays no part. Returns
+        the highest number of the job by then, that of the last of them, once they are synced.
+        Raises StaleEpoch where the partition has a newer epoch and AlreadyAnswered where one
+        (job, item, worker) is already stored.
         """
         ...
 

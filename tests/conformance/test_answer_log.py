@@ -43,10 +43,14 @@ def test_answers_come_back_in_log_order_as_typed_columns(stores: Stores) -> None
         samples.answer(5, "ann"),
     ]
 
-    stores.answers.append(fence, AnswerColumns.of(answers[:2]))
-    stores.answers.append(fence, AnswerColumns.of(answers[2:]))
+    ends = [
+        stores.answers.append(fence, AnswerColumns.of(answers[:2])),
+        stores.answers.append(fence, AnswerColumns.of(answers[2:])),
+        stores.answers.append(fence, AnswerColumns.of([])),
+    ]
     columns = stores.answers.read(samples.JOB, 0, 10)
 
+    assert ends == [columns.seq[1], columns.seq[2], columns.seq[2]]
     assert as_answers(columns) == answers
     assert columns.seq.tolist() == sorted(columns.seq.tolist())
     assert {name: getattr(columns, name).dtype for name in AnswerColumns.__slots__[:-1]} == {

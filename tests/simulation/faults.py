@@ -55,12 +55,13 @@ class FaultyLog:
         self.fault_share = 0.0
         self.meanwhile: Callable[[], None] = lambda: None
 
-    def append(self, fence: Partition, answers: AnswerColumns) -> None:
+    def append(self, fence: Partition, answers: AnswerColumns) -> int:
         self.meanwhile()
         self._perhaps_fail()
-        self._log.append(fence, answers)
+        log_end = self._log.append(fence, answers)
         self._perhaps_fail()
         self.meanwhile()
+        return log_end
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         return self._log.read(job_id, after_seq, limit)

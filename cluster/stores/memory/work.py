@@ -73,8 +73,8 @@ class MemoryAnswers:
         self._given: dict[JobId, dict[tuple[Position, WorkerId], int]] = {}
         self._totals: dict[WorkerId, WorkerTotals] = {}
 
-    def append(self, fence: Partition, answers: AnswerColumns) -> None:
-        """Store answers of one partition, all or none, if `fence.epoch` is the newest."""
+    def append(self, fence: Partition, answers: AnswerColumns) -> int:
+        """Store answers of one partition, all or none; return the job's highest number then."""
         check_within(fence, answers)
         added = _answers_of(fence.job_id, answers)
         with self._partitions.held(fence), self._lock:
@@ -86,9 +86,11 @@ class MemoryAnswers:
                     raise AlreadyAnswered(answer.job_id, *pair)
                 new[pair] = answer.label
             given |= new
-            self._answers.setdefault(fence.job_id, []).extend(added)
+            stored = self._answers.setdefault(fence.job_id, [])
+            stored.extend(added)
             for worker_id, more in WorkerTotals.by_worker(answers).items():
                 self._totals[worker_id] = self._totals.get(worker_id, WorkerTotals()).plus(more)
+            return len(stored)
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         """Return up to `limit` answers numbered above `after_seq`; numbers rise within a job."""

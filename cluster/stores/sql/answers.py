@@ -59,8 +59,8 @@ class SqlAnswers:
         self._refs = KnownRefs(database.dialect)
         self._fence, self._count = _fence(), _count(database.dialect)
 
-    def append(self, fence: Partition, answers: AnswerColumns) -> None:
-        """Store answers of one partition, all or none, if `fence.epoch` is the newest."""
+    def append(self, fence: Partition, answers: AnswerColumns) -> int:
+        """Store answers of one partition, all or none; return the job's highest number then."""
         check_within(fence, answers)
         try:
             with self._database.writing("append answers") as connection:
@@ -77,6 +77,7 @@ class SqlAnswers:
                 _raise_already_answered(connection, fence.job_id, answers)
             raise
         self._refs.keep(refs)
+        return newest + len(answers)
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         """Return up to `limit` answers numbered above `after_seq`; numbers rise within a job."""

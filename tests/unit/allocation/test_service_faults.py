@@ -16,6 +16,7 @@ from tests.unit.allocation.worlds import (
     ITEMS,
     JOB,
     ManualClock,
+    partition,
     shard,
     snapshot,
     stored,
@@ -32,17 +33,20 @@ class LossyLog:
 
     def __init__(self, log: AnswerLog) -> None:
         self._log = log
+        self.read_after: list[int] = []
         self.loses: Exception | None = None
         self.stores = True
 
-    def append(self, fence: Partition, answers: AnswerColumns) -> None:
+    def append(self, fence: Partition, answers: AnswerColumns) -> int:
         lost, self.loses = self.loses, None
-        if lost is None or self.stores:
-            self._log.append(fence, answers)
+        stores = lost is None or self.stores
+        log_end = self._log.append(fence, answers) if stores else 0
         if lost is not None:
             raise lost
+        return log_end
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
+        self.read_after.append(after_seq)
         return self._log.read(job_id, after_seq, limit)
 
     def find(
@@ -76,6 +80,37 @@ def test_an_answer_whose_reply_was_lost_is_found_in_the_log(
     assert isinstance(submit(service, worker("ann"), first, "dog").error, AlreadyAnswered)
     assert submit(service, worker("ann"), second).error is None
     assert len(stored(stores)) == 2
+
+
+def test_what_a_shard_has_stored_itself_it_reads_no_more(
+    stores: Stores, clock: ManualClock
+) -> None:
+    # Given a shard of one of two partitions, whose answers and another's lie in turns in the log
+    stores.partitions.add([partition(ITEMS, number=1, first=ITEMS)])
+    log, heir = LossyLog(stores.answers), worker("heir")
+    service, other = shard(replace(stores, answers=log), clock), shard(stores, clock)
+    service.open(JOB, 0)
+    service.publish(snapshot(ITEMS))
+    other.open(JOB, 1)
+    other.publish(replace(snapshot(ITEMS), partition=1))
+    for offer, foreign in zip(
+        service.claim(worker("ann"), 4), other.claim(worker("bob"), 4), strict=True
+    ):
+        assert submit(other, worker("bob"), foreign).error is None
+        assert submit(service, worker("ann"), offer).error is None
+
+    # When the outcome of a write is not heard, though the answer is stored
+    (last,) = service.claim(heir, 1)
+    log.loses, log.read_after = StoreBusy("append"), []
+    assert isinstance(submit(service, heir, last).error, StoreBusy)
+    assert submit(other, heir, other.claim(heir, 1)[0]).error is None
+
+    # Then it is found among those after the last write that was, and counted once
+    assert submit(service, heir, last).replayed
+    assert log.read_after == [8]
+    assert service.reports(JOB)[0].answers == 5
+    assert submit(service, worker("eve"), service.claim(worker("eve"), 1)[0]).error is None
+    assert service.reports(JOB)[0].answers == 6
 
 
 def test_a_shard_that_lost_a_partition_does_not_take_it_back(

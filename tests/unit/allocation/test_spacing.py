@@ -25,8 +25,8 @@ class SlowLog:
         self._world, self._log = world, world.stores.answers
         self.read_at: list[float] = []
 
-    def append(self, fence: Partition, answers: AnswerColumns) -> None:
-        self._log.append(fence, answers)
+    def append(self, fence: Partition, answers: AnswerColumns) -> int:
+        return self._log.append(fence, answers)
 
     def read(self, job_id: JobId, after_seq: int, limit: int) -> AnswerColumns:
         if limit > 1:  # Whoever reads one asks whether there are any.

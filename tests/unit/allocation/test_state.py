@@ -9,9 +9,11 @@ from allocation.log import joined, read_all
 from allocation.ports import Submission
 from allocation.service import ShardService
 from allocation.state import PartitionState
+from cluster.domain.ids import WorkerId
 from cluster.domain.work import AnswerColumns
 from cluster.errors import InvalidField
 from cluster.ports import Stores
+from tests.unit.allocation.test_campaign import answer
 from tests.unit.allocation.worlds import (
     JOB,
     LABELS,
@@ -121,3 +123,25 @@ def test_an_item_costs_few_bytes() -> None:
         *built.lease_counts.values(),
     ]
     assert sum(array.nbytes for array in arrays) / 10_000 <= 64
+
+
+def test_answers_that_are_not_counted_yet_are_told_from_those_that_are() -> None:
+    # Given two partitions that lived, and a log that knows more: known workers, and a stranger
+    stores, service = lived_in()
+    log = read_all(stores.answers, JOB, 0)
+    for state in states(service):
+        first, known = state.partition.first_position, state.history(WorkerId("w0"))
+        free = next(item for item in range(ITEMS) if item not in known)
+        more = AnswerColumns.of(
+            [
+                answer(first + free, 0, "w0"),
+                answer(first, 0, "stranger"),
+                answer(5 * ITEMS, 0, "w0"),
+            ]
+        )
+
+        # Then of all these its own new ones are missing, in their order, and of what it has none
+        missing = state.missing(joined([log, more, log]))
+        assert missing.positions.tolist() == [first + free, first]
+        assert [missing.worker_ids[row] for row in missing.workers] == ["w0", "stranger"]
+        assert len(state.missing(log)) == len(state.missing(AnswerColumns.of([]))) == 0
