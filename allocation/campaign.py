@@ -29,7 +29,7 @@ from allocation.quality.fusion import Truth, Witnesses, fuse
 from allocation.quality.opinion_pool import ANSWER_WORTH
 from allocation.quality.votes import Bools, Floats, Votes
 from allocation.reference import discounted, error_allowed, shared_errors
-from allocation.rest import tired, turns_left
+from allocation.rest import Rests
 from allocation.retraining import Past, Rows, Told, worth_it
 from allocation.sampling import AuditPlan, mask_of, seed_sample, uniform_plan
 from allocation.spending import Spending
@@ -84,8 +84,7 @@ class Campaign:
         self._surety: Floats = np.empty(0)
         self._settled = np.zeros(items, dtype=np.bool_)
         self.findings: tuple[vetting.Finding, ...] = ()
-        self._tired: frozenset[WorkerId] = frozenset()
-        self._now: UnixSeconds = 0.0
+        self._rests = Rests(spec.crowd.worker_hour_answers_max)
         self.round, self.aim = 0, spec.goal.accuracy
 
     @property
@@ -156,11 +155,8 @@ class Campaign:
         return self.standing()
 
     def note_time(self, now: UnixSeconds) -> bool:
-        """Let workers rest, or end their rest; return whether that changes who may be asked."""
-        before = self._tired
-        self._now, most = now, self._spec.crowd.worker_hour_answers_max
-        self._tired = tired(self._answers, now, most)
-        return self._tired != before
+        """Let workers rest, or end their rest; return whether shards are to be told."""
+        return self._rests.look(self._answers, now)
 
     def standing(self) -> Standing:
         """Return where the campaign stood at its last refit, by what is wanted of it now."""
@@ -190,22 +186,21 @@ class Campaign:
         truth, gold, answers, crowd = self.truth, self._gold(), self._answers, self._spec.crowd
         worth, seeding = ANSWER_WORTH * truth.sharpness, self.seeding
         worker_ids, log_confusion = self._newcomers.told(answers.worker_ids, truth, worth)
-        answers_max = crowd.answers_per_item_max
         return Bulletin(
             round=self.round,
             worker_ids=worker_ids,
             log_confusion=log_confusion.astype(np.float32),
             pooled_log_confusion=tempered(truth.log_pooled, worth).astype(np.float32),
-            paused_workers=self._paused() | self._tired,
+            paused_workers=self._paused() | self._rests.tired,
             proven_workers=vetting.proven(answers, gold, crowd.gold_answers),
             seconds=seconds_of(answers, worker_ids),
-            turns=turns_left(answers, worker_ids, self._now, crowd.worker_hour_answers_max),
+            turns=self._rests.turns(answers, worker_ids),
             log_label=truth.log_label,
             closed=self._closed(audits_only=audits_only),
             audit=mask_of(self._items, self.audit.asked),
             gold=gold,
             goal_error=0.0 if seeding else max(self._goal_error(), GOAL_ERROR_MIN),
-            label_answers_max=min(SEED_ANSWERS, answers_max) if seeding else answers_max,
+            label_answers_max=self._label_answers_max,
             worth_ratio_min=0.0 if seeding else self._worth_ratio,
             price_mean=float(answers.prices.mean()) if len(answers) else 0.0,
             price_likely=self.spending.price_likely,
@@ -217,14 +212,19 @@ class Campaign:
         """What was bought so far, and what is left to buy for."""
         return Spending(budget=self._spec.budget, answers=self._answers, choosy=self.choosy)
 
-    def is_exhausted(self) -> bool:
-        """Return whether all who have answered have answered all that is wanted still."""
-        most = self._spec.crowd.answers_per_item_max
-        labels = ~self._closed(audits_only=False) & (self._label_counts() < most)
-        audits = self.audit.wanted(self._answers) > 0
-        known, paused = self._answers, self._paused()
+    def is_exhausted(self, asked: Bools) -> bool:
+        """Return whether all have answered all: labels of what is `asked` (items,), and audits."""
+        answers, paused = self._answers, self._paused()
+        given = np.bincount(answers.positions[~answers.audit], minlength=self._items)
+        labels = asked & ~self._closed(audits_only=False) & (given < self._label_answers_max)
+        audits = self.audit.wanted(answers) > 0
         reviewed = bool(self._spec.crowd.audit_skills)
-        return is_exhausted(known, paused, labels=labels, audits=audits, reviewed=reviewed)
+        return is_exhausted(answers, paused, labels=labels, audits=audits, reviewed=reviewed)
+
+    @property
+    def _label_answers_max(self) -> int:
+        most = self._spec.crowd.answers_per_item_max
+        return min(SEED_ANSWERS, most) if self.seeding else most
 
     def step(self, reports: Sequence[PartitionReport], *, time_left_s: float | None) -> Step:
         """Return what to do next, given how the partitions stand under the newest snapshot."""

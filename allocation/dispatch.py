@@ -48,15 +48,21 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a pass has asked of a partition so far: the items at `positions`, for `cost`."""
+    """What a pass has asked of a partition so far: the items at `positions`, for `cost`.
+
+    `numbers` are those of the workers who were asked, each as often as they were.
+    """
 
     positions: tuple[int, ...] = ()
     cost: float = 0.0
+    numbers: tuple[int, ...] = ()
 
     def with_more(self, picks: Sequence[tuple[int, Pick]], prices: Sequence[float]) -> "Given":
         """Return this and picks besides, each of a worker by number; `prices` are the workers'."""
         more = tuple(chosen.position for _, chosen in picks)
-        return Given(self.positions + more, self.cost + sum(prices[number] for number, _ in picks))
+        numbers = tuple(number for number, _ in picks)
+        cost = self.cost + sum(prices[number] for number in numbers)
+        return Given(self.positions + more, cost, self.numbers + numbers)
 
 
 NOTHING = Given()
@@ -118,7 +124,8 @@ def dispatch(
     has to give before.
     """
     belief = partition.belief
-    rested = [_rested(partition, seat) for seat in seats]
+    given = Counter(taken.numbers)
+    rested = [_rested(partition, seat, given[seat.number]) for seat in seats]
     seats = [seat for seat in rested if belief is not None and _may_work(partition, belief, seat)]
     room = min(
         count, answers_left(partition) - len(taken.positions), sum(seat.room for seat in seats)
@@ -230,9 +237,9 @@ def _seated(seats: Sequence[Seat], numbers: Sequence[int]) -> list[Seat]:
     ]
 
 
-def _rested(partition: PartitionState, seat: Seat) -> Seat:
-    """Return a seat with no more room than its worker may be asked before a rest."""
-    room = min(seat.room, partition.turns_left(seat.worker.worker_id))
+def _rested(partition: PartitionState, seat: Seat, given: int) -> Seat:
+    """Return a seat with no more room than its worker may be asked before a rest, `given` some."""
+    room = min(seat.room, max(partition.turns_left(seat.worker.worker_id) - given, 0))
     return seat if room == seat.room else replace(seat, room=room)
 
 

@@ -5,6 +5,7 @@ were added end. Where everybody who has ever answered has answered all that is s
 up after long: nobody does an item twice, and a small crowd has soon seen them all.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,9 @@ from cluster.domain.work import AnswerColumns
 
 RELAXED_TIMES, FIRST_TIMES = 10, 10
 """How many times as long as its patience a job takes anybody, and waits for its first answer."""
+
+GONE_S = 86_400.0
+"""Who has not answered for so long, while others did, is not expected back."""
 
 Move = Literal["wait", "relax", "end added audits", "give up"]
 
@@ -31,11 +35,11 @@ class Patience:
         """Note that answers came."""
         self._answered_at, self._first = now, False
 
-    def move(self, now: UnixSeconds, *, choosy: bool, exhausted: bool) -> Move:
+    def move(self, now: UnixSeconds, *, choosy: bool, exhausted: Callable[[], bool]) -> Move:
         """Return what to do while questions are wanted and none is out.
 
-        `choosy` is whether only the better workers are asked now, `exhausted` whether nobody who
-        is known can answer any of them.
+        `choosy` is whether only the better workers are asked now, `exhausted` tells whether nobody
+        who is known can answer any of them.
         """
         waited_s = now - self._answered_at
         if waited_s < self._patience_s * (FIRST_TIMES if self._first else 1):
@@ -43,8 +47,8 @@ class Patience:
         if choosy:
             self._relaxed_at = now
             return "relax"
-        late = exhausted and waited_s >= self._crowd_patience_s
-        return "give up" if late else "end added audits"
+        late = waited_s >= self._crowd_patience_s
+        return "give up" if late and exhausted() else "end added audits"
 
     def recovers(self, now: UnixSeconds) -> bool:
         """Return whether anybody has been taken for long enough: better workers may be back."""
@@ -63,11 +67,15 @@ def is_exhausted(
 
     That is every item of `labels` and `audits` (items,), for whichever purpose: nobody does both.
     Where reviewers audit, these are who has audited, and nobody else does. Those who are `paused`
-    do not count; where nobody has answered, nobody is exhausted.
+    do not count, nor those who were gone for a day when the last answer came; where nobody has
+    answered, nobody is exhausted.
     """
     active = np.array([worker not in paused for worker in answers.worker_ids], dtype=np.bool_)
     if not active.any():
         return False
+    last = np.zeros(len(active))
+    np.maximum.at(last, answers.workers, answers.answered_at)
+    active &= last > last.max() - GONE_S
     heard = active[answers.workers]
     if not reviewed:
         return _all_did(answers, heard, labels | audits)

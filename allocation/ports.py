@@ -164,7 +164,8 @@ class PartitionReport:
 
     `wanted` counts questions the policy would still ask (label and audit), `leased` those out
     now. A partition with neither has nothing more to ask under its snapshot; `open` is what it
-    would ask if its budget had no end. `cost` is that of its answers and leases together.
+    would ask if its budget had no end, `audits` how many of these are audits. `cost` is that of its
+    answers and leases together.
     """
 
     job_id: JobId
@@ -174,6 +175,7 @@ class PartitionReport:
     leased: int
     wanted: int
     open: int
+    audits: int
     cost: float
     expected_error: float
 

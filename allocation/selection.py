@@ -134,15 +134,16 @@ def _money_left(partition: PartitionState) -> float:
 
 def report(partition: PartitionState) -> PartitionReport:
     """Return how a partition stands; looks at every item."""
-    belief, still_open = partition.belief, sum(_unasked(partition))
+    belief, (labels, audits) = partition.belief, _unasked(partition)
     return PartitionReport(
         job_id=partition.key.job_id,
         partition=partition.key.number,
         round=-1 if belief is None else belief.snapshot.round,
         answers=len(partition.answers),
         leased=len(partition.leases),
-        wanted=min(still_open, _asked_at_most(partition)),
-        open=still_open,
+        wanted=min(labels + audits, _asked_at_most(partition)),
+        open=labels + audits,
+        audits=audits,
         cost=partition.cost,
         expected_error=1.0 if belief is None else belief.mean_error,
     )

@@ -97,7 +97,7 @@ class AskSession:
         self._patience = Patience(settings.patience_s, settings.crowd_patience_s, desk.clock.now())
         self._track_records = TrackRecords(stores, desk.job)
         self._seq = self._open_questions = 0
-        self._published, self._fits = False, Spacing(FIT_RESTS)
+        self._published, self._fitted, self._fits = False, False, Spacing(FIT_RESTS)
         self._answered_at = self._consensus_at = desk.clock.now()
         self._writes = Spacing(WRITE_RESTS, least_s=settings.consensus_every_s)
         self._writes.begin(self._consensus_at, self._consensus_at)
@@ -125,7 +125,8 @@ class AskSession:
 
         Until the new model has spoken the crowd only audits: what is worth asking is its to say.
         """
-        if self._absorb():
+        self._absorb()
+        if not self._fitted:
             self._fit()
         self._campaign.note_training()
         progress = self._store_consensus()
@@ -190,23 +191,29 @@ class AskSession:
             self._board.open()
             first = max((report.round for report in self._board.reports()), default=-1) + 1
             self._campaign.round = max(self._campaign.round, first)
-        if self._fits.is_on(self._desk.clock.now()):
-            published = self._terms_are_new() or not self._published
-            reports = self._publish() if published else self._heard()
+        if self._fits.is_on(self._desk.clock.now()) and self._fitted:
+            new = self._terms_are_new() or not self._published
+            reports = self._publish() if new else self._unchanged()
             if any(report.wanted for report in reports):
                 return reports
         return self._renewed()
 
     def _renewed(self) -> list[PartitionReport]:
         """Take in every answer so far, and publish what follows."""
-        began_at, absorbed = self._desk.clock.now(), self._absorb()
-        if absorbed or not self._published:
+        began_at = self._desk.clock.now()
+        self._absorb()
+        new = not (self._fitted and self._published)
+        if new:
             self._fit()
-        if self._terms_are_new() or absorbed or not self._published:
-            self._desk.report(self._progress())
-            reports = self._publish()
-            self._fits.begin(began_at, self._desk.clock.now())
-            return reports
+        if not (self._terms_are_new() or new):
+            return self._unchanged()
+        self._desk.report(self._progress())
+        reports = self._publish()
+        self._fits.begin(began_at, self._desk.clock.now())
+        return reports
+
+    def _unchanged(self) -> list[PartitionReport]:
+        """Return how the partitions stand where nothing new is known; more may be asked then."""
         reports = self._heard()
         if self._board.may_buy_more(self._campaign):
             return self._publish()
@@ -239,7 +246,9 @@ class AskSession:
         if not wanted or any(report.leased for report in reports):
             return reports
         campaign, now = self._campaign, self._desk.clock.now()
-        move = self._patience.move(now, choosy=campaign.choosy, exhausted=campaign.is_exhausted())
+        move = self._patience.move(
+            now, choosy=campaign.choosy, exhausted=lambda: self._is_exhausted(reports)
+        )
         if move == "wait":
             return reports
         if move == "relax":
@@ -255,6 +264,13 @@ class AskSession:
             return self._publish()
         self._say_once("crowd.awaited", f"{wanted:,} questions wait for workers who may take them")
         return reports
+
+    def _is_exhausted(self, reports: Sequence[PartitionReport]) -> bool:
+        """Return whether nobody who is known can answer what the partitions want."""
+        wanting = {report.partition for report in reports if report.open > report.audits}
+        by_place = sorted(self._board.partitions, key=lambda found: found.first_position)
+        asked = [np.full(found.items, found.number in wanting) for found in by_place]
+        return self._campaign.is_exhausted(np.concatenate(asked))
 
     def _say_once(self, kind: str, message: str) -> None:
         """Record an event of a kind that comes once in a spell of asking."""
@@ -283,21 +299,21 @@ class AskSession:
         self._published = True
         return reports
 
-    def _absorb(self) -> bool:
-        """Take in what came, to be followed by a fit; return whether there are new answers."""
+    def _absorb(self) -> None:
+        """Take in what came, to be followed by a fit."""
         answers = read_all(self._stores.answers, self._desk.job.job_id, self._seq)
         if len(answers):
-            self._seq = int(answers.seq[-1])
+            self._seq, self._fitted = int(answers.seq[-1]), False
             self._answered_at = self._desk.clock.now()
             self._campaign.choosy |= self._patience.recovers(self._answered_at)
             self._patience.note_answers(self._answered_at)
             self._campaign.absorb(answers)
         if (known := self._track_records.news(self._desk.clock.now())) is not None:
             self._campaign.know_workers(known)
-        return bool(len(answers))
 
     def _fit(self) -> None:
         self._campaign.refit()
+        self._fitted = True
         self._tell_findings()
 
     def _tell_findings(self) -> None:
@@ -313,6 +329,8 @@ class AskSession:
         if len(recalled) or len(certain) >= self._settings.delivery_rows_min:
             self._deliver(np.union1d(certain, recalled))
             self._campaign.settle()
+            # What is delivered is closed: shards are not to wait for the next fit to know it.
+            self._published = self._published and not self._fits.is_on(self._desk.clock.now())
 
     def _deliver(self, positions: Positions) -> None:
         """Deliver the labels of rising positions, some of them perhaps not for the first time."""

@@ -70,6 +70,7 @@ def report(*, wanted: int, leased: int = 0) -> PartitionReport:
         leased=leased,
         wanted=wanted,
         open=wanted,
+        audits=0,
         cost=0.0,
         expected_error=0.5,
     )

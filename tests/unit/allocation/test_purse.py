@@ -33,6 +33,7 @@ class Counter:
             leased=len(self.leases),
             wanted=0,
             open=1,
+            audits=0,
             cost=float(self.reached[1]),
             expected_error=0.5,
         )

@@ -9,8 +9,8 @@ import pytest
 from allocation.campaign import Campaign
 from allocation.commands import Claim
 from allocation.purse import amounts
-from allocation.rest import HOUR_S, shared, tired, turns_left
-from cluster.domain.ids import ShardId, WorkerId
+from allocation.rest import HOUR_S, TOLD_EVERY_S, Rests, shared
+from cluster.domain.ids import JobId, ShardId, WorkerId
 from cluster.domain.jobs import CrowdTerms
 from cluster.domain.work import Answer, AnswerColumns, Partition
 from tests.unit.allocation.worlds import (
@@ -60,27 +60,51 @@ def test_who_answers_much_rests_until_the_hour_is_over() -> None:
     # When time passes, then the one rests, and is welcome again once an answer is an hour old
     assert given.note_time(300.0)
     assert paused(given) == {WorkerId("w1")}
-    assert not given.note_time(HOUR_S - 1.0)
+    assert not given.note_time(300.0 + TOLD_EVERY_S - 1.0)
+    assert given.note_time(HOUR_S - 1.0)
+    assert paused(given) == {WorkerId("w1")}
     assert given.note_time(HOUR_S)
     assert paused(given) == frozenset()
 
 
 def test_nobody_tires_without_a_limit() -> None:
-    answers = AnswerColumns.of([answer(position, 0, 1) for position in range(100)])
-    assert tired(answers, 0.0, None) == frozenset()
-    assert turns_left(answers, [], 0.0, None) is None is shared(None, 0.5)
+    answers, unlimited = AnswerColumns.of([answer(position, 0, 1) for position in range(100)]), None
+
+    rests = Rests(unlimited)
+
+    assert not rests.look(answers, 0.0)
+    assert not rests.tired
+    assert rests.turns(answers, []) is None is shared(None, 0.5)
 
 
 def test_every_partition_may_ask_its_share_of_what_is_left_of_the_hour() -> None:
     given = AnswerColumns.of([answer(0, 0, 1, at=100.0), answer(1, 0, 1, at=200.0)])
+    rests = Rests(5)
+    rests.look(given, HOUR_S + 150.0)
 
-    left = turns_left(given, [WorkerId("w2"), WorkerId("w1")], HOUR_S + 150.0, 5)
+    left = rests.turns(given, [WorkerId("w2"), WorkerId("w1")])
 
     assert left is not None
     assert left.tolist() == [5, 4, 5]
     part = shared(left, 0.3)
     assert part is not None
     assert part.tolist() == [2, 2, 2]
+
+
+def test_a_matching_of_many_jobs_counts_what_it_gives_itself() -> None:
+    # Given a job in which nobody may be asked more than once, and another without a limit
+    other = JobId("job-2")
+    stores = stores_with(job(), job(other))
+    stores.partitions.add([partition(ITEMS), partition(2, other)])
+    service = shard(stores, ManualClock())
+    for job_id in (JOB, other):
+        service.open(job_id, 0)
+    service.publish(replace(snapshot(ITEMS), turns=np.array([1], dtype=np.int64)))
+    service.publish(snapshot(2, other))
+
+    offers = service.assign([worker("ann"), worker("bob")], [5, 5])
+
+    assert [sum(each.job_id == JOB for each in found) for found in offers] == [1, 1]
 
 
 @pytest.mark.parametrize("way", ["claim", "claim together", "assign"])

@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from allocation.stage import AskStage
+from allocation.stage import AskSession, AskStage
+from cluster.domain.ids import UnixSeconds
 from cluster.domain.jobs import CrowdTerms, Goal, JobSpec, JobState
+from cluster.errors import StoreBusy
 from cluster.settings import AskingSettings
 from tests.unit.allocation.crowds import CrowdWorld
 from tests.unit.allocation.worlds import JOB, job
@@ -18,9 +21,13 @@ def spec(crowd: CrowdTerms | None = None) -> JobSpec:
 
 
 def world(
-    chosen: JobSpec, *, items: int = 240, accuracies: tuple[float, ...] = GOOD_CROWD
+    chosen: JobSpec,
+    *,
+    items: int = 240,
+    accuracies: tuple[float, ...] = GOOD_CROWD,
+    seed: int = 11,
 ) -> CrowdWorld:
-    return CrowdWorld(chosen, items, accuracies, np.random.default_rng(11))
+    return CrowdWorld(chosen, items, accuracies, np.random.default_rng(seed))
 
 
 def test_a_job_goes_on_when_the_tired_have_rested() -> None:
@@ -81,3 +88,52 @@ def test_a_crowd_that_comes_late_is_chosen_from_like_any_other() -> None:
     # Then nobody took just anybody
     kinds = [event.kind for event in given.stores.events.read(JOB, 0, 1_000)]
     assert "crowd.relaxed" not in kinds
+
+
+def test_a_met_goal_whose_audits_nobody_can_give_ends_the_job() -> None:
+    # Given a model, and three workers who leave two audits open, with items in doubt nobody wants
+    given = world(spec(), items=300, accuracies=(0.95, 0.9, 0.9), seed=12)
+    given.predict(accuracy=0.85, sure=0.8)
+
+    state = given.stage(crowd_patience_s=60.0).run(given.desk())
+
+    assert state is JobState.EXPORTING
+    kinds = [event.kind for event in given.stores.events.read(JOB, 0, 1_000)]
+    assert kinds.count("crowd.exhausted") == 1
+
+
+def test_a_crowd_too_small_for_the_seed_sample_has_the_model_learn_from_what_there_is() -> None:
+    given = world(spec(CrowdTerms(audit_answers_max=5)), items=300, accuracies=(0.95, 0.9, 0.9))
+
+    state = given.stage(trainings_max=2, crowd_patience_s=60.0).run(given.desk())
+
+    assert state is JobState.LEARNING
+
+
+@pytest.mark.parametrize("newcomer", [False, True])
+def test_answers_that_came_with_a_failure_are_fitted_before_anything_is_published(
+    newcomer: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a job that rests from a long fit, while its crowd answers all that is asked
+    given = world(spec(), accuracies=(0.95, 0.9, 0.9, 0.9, 0.9))
+    session = AskSession(given.stores, AskingSettings(), 0, tuple(given.shards), given.desk())
+    session.tick()
+    for who in given.workers[: -1 if newcomer else None]:
+        for shard in given.shards:
+            given.answer(who, 0.9, shard, 2)
+    session.tick()
+    session._fits.begin(given.clock.time - 200.0, given.clock.time)
+    while any(report.wanted for shard in given.shards for report in shard.reports(JOB)):
+        given.wait(0.0)
+    # When the store fails once its answers are read, and the stage looks again
+    with monkeypatch.context() as failing:
+        failing.setattr(session._track_records, "news", broken)
+        assert session.tick() == "ask"
+    session.tick()
+    # Then what was published knows of them: nothing is as uncertain as it was
+    errors = [report.expected_error for shard in given.shards for report in shard.reports(JOB)]
+    assert max(errors) < 0.15
+
+
+def broken(now: UnixSeconds) -> None:
+    raise StoreBusy(f"read workers at {now}")
