@@ -30,10 +30,17 @@ class Patience:
         self._patience_s, self._crowd_patience_s = patience_s, crowd_patience_s
         self._answered_at, self._first = now, True
         self._relaxed_at = now
+        self._answers: int | None = None
 
     def note_answers(self, now: UnixSeconds) -> None:
         """Note that answers came."""
         self._answered_at, self._first = now, False
+
+    def hear(self, answers: int, now: UnixSeconds) -> None:
+        """Note how many answers shards have by now, also those that nobody has read yet."""
+        if self._answers not in (None, answers):
+            self.note_answers(now)
+        self._answers = answers
 
     def move(self, now: UnixSeconds, *, choosy: bool, exhausted: Callable[[], bool]) -> Move:
         """Return what to do while questions are wanted and none is out.

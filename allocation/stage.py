@@ -242,10 +242,11 @@ class AskSession:
 
     def _relaxed(self, reports: list[PartitionReport]) -> list[PartitionReport]:
         """Lower the demands where nobody has come for a while who meets them."""
+        campaign, now = self._campaign, self._desk.clock.now()
         wanted = sum(report.wanted for report in reports)
+        self._patience.hear(sum(report.answers for report in reports), now)
         if not wanted or any(report.leased for report in reports):
             return reports
-        campaign, now = self._campaign, self._desk.clock.now()
         move = self._patience.move(
             now, choosy=campaign.choosy, exhausted=lambda: self._is_exhausted(reports)
         )

@@ -32,6 +32,14 @@ def test_anybody_is_taken_once_the_better_ones_have_not_come_for_long(patience: 
     assert patience.move(WAIT_S, choosy=True, exhausted=no) == "relax"
 
 
+def test_answers_that_shards_have_count_before_they_are_read(patience: Patience) -> None:
+    for at, answers in ((1.0, 40), (5.0, 40), (7.0, 44)):
+        patience.hear(answers, at)
+
+    assert patience.move(7.0 + WAIT_S - 1, choosy=True, exhausted=no) == "wait"
+    assert patience.move(7.0 + WAIT_S, choosy=True, exhausted=no) == "relax"
+
+
 def test_a_job_gives_up_only_where_everybody_has_answered_everything(patience: Patience) -> None:
     assert patience.move(WAIT_S, choosy=False, exhausted=yes) == "end added audits"
     assert patience.move(CROWD_WAIT_S, choosy=False, exhausted=yes) == "give up"

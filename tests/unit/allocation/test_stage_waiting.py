@@ -135,5 +135,24 @@ def test_answers_that_came_with_a_failure_are_fitted_before_anything_is_publishe
     assert max(errors) < 0.15
 
 
+def test_a_crowd_at_work_while_a_long_fit_is_rested_from_is_not_taken_for_gone() -> None:
+    # Given a job that rests from a long fit
+    given = world(spec(), items=2_000)
+    session = AskSession(given.stores, AskingSettings(), 0, tuple(given.shards), given.desk())
+    session.tick()
+    given.wait(1.0)
+    session.tick()
+    session._fits.begin(given.clock.time - 100.0, given.clock.time)
+
+    # When its crowd goes on, faster than anybody looks
+    for _ in range(30):
+        given.wait(1.0)
+        assert session.tick() == "ask"
+
+    # Then it is as choosy as before
+    kinds = [event.kind for event in given.stores.events.read(JOB, 0, 1_000)]
+    assert "crowd.relaxed" not in kinds
+
+
 def broken(now: UnixSeconds) -> None:
     raise StoreBusy(f"read workers at {now}")
