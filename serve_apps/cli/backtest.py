@@ -27,7 +27,8 @@ class Summary:
     counts every answer bought, audits included. `auto_share` is the share of items whose label
     the model decided without any answer towards it, `auto_accuracy` their accuracy.
     `certified_accuracy` is the lower bound at `confidence` for all labels, from `audited` items.
-    `frontier` holds [answers an item, accuracy, expected accuracy] after each refit.
+    `frontier` holds [answers an item, accuracy, expected accuracy, certified accuracy] after each
+    refit.
     """
 
     accuracy: float | None
@@ -45,7 +46,7 @@ class Summary:
     answers: int
     trainings: int
     workers_paused: int
-    frontier: tuple[tuple[float, float | None, float], ...]
+    frontier: tuple[tuple[float, float | None, float, float], ...]
 
 
 def backtest(
@@ -106,7 +107,12 @@ def summarise(result: "BacktestResult", target_accuracy: float, seed: int) -> Su
         trainings=result.frontier[-1].trainings,
         workers_paused=standing.paused,
         frontier=tuple(
-            (point.answers_per_item, point.accuracy, point.expected_accuracy)
+            (
+                point.answers_per_item,
+                point.accuracy,
+                point.expected_accuracy,
+                point.certified_accuracy,
+            )
             for point in result.frontier
         ),
     )
@@ -143,12 +149,12 @@ def _table(summary: Summary) -> Table:
 
 
 def _frontier(summary: Summary) -> Table:
-    shown = Table("answers an item", "accuracy", "expected accuracy", title="Frontier")
+    shown = Table("answers an item", "accuracy", "expected", "certified", title="Frontier")
     points = summary.frontier
     rows = {round(at * (len(points) - 1) / (FRONTIER_ROWS - 1)) for at in range(FRONTIER_ROWS)}
     for row in sorted(rows):
-        answers, accuracy, expected = points[row]
-        shown.add_row(f"{answers:.2f}", _share(accuracy), f"{expected:.3f}")
+        answers, accuracy, expected, certified = points[row]
+        shown.add_row(f"{answers:.2f}", _share(accuracy), f"{expected:.3f}", f"{certified:.3f}")
     return shown
 
 
