@@ -10,7 +10,7 @@ this process; figures are medians. The peak of memory is that of a process of it
 import argparse
 import csv
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from benchmarks.figures import Figure, at_least, at_most, informing, present
+from benchmarks.http.memory import peak_mib
 from cluster.clock import SystemClock
 from cluster.domain.ids import JobId, ModelName, TenantId
 from cluster.domain.jobs import Job, JobSpec, JobState, Source, SourceFormat
@@ -201,9 +202,12 @@ def memory(folder: Path, size: int) -> list[Figure]:
 
 
 def _ingest_alone(path: Path) -> None:
-    """Ingest a file and print what it took; Linux counts memory in KiB."""
+    """Ingest a file and print what it took.
+
+    The peak is that of this program: `ru_maxrss` would have the parent's from before it was started.
+    """
     found = ingest(path)
-    rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    rss_bytes = round(peak_mib(os.getpid()) * 2**20)
     figures = {"items": found.items, "rejected": found.rejected, "seconds": found.seconds}
     print(json.dumps({"rss_bytes": rss_bytes, **figures}))
 
