@@ -204,7 +204,7 @@ def memory(folder: Path, size: int) -> list[Figure]:
 def _ingest_alone(path: Path) -> None:
     """Ingest a file and print what it took.
 
-    The peak is that of this program: `ru_maxrss` would have the parent's from before it was started.
+    The peak is this program's own: `ru_maxrss` would know what its parent had before it began.
     """
     found = ingest(path)
     rss_bytes = round(peak_mib(os.getpid()) * 2**20)
