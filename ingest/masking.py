@@ -70,12 +70,16 @@ class ContentMask:
         return masked(content, found)
 
     def _findings(self, text: str) -> Sequence[Finding]:
-        """Return what is found in a text; raises RecogniserFailed where that is not certain."""
+        """Return what is found in a text; raises RecogniserFailed where that is not certain.
+
+        A recogniser is others' code over any text: whatever it raises costs this row, not the job,
+        and is told by its type alone, as its words may quote what was to be masked.
+        """
         try:
             findings = self._recogniser.find(text)
         except RecogniserFailed:
             raise
-        except Exception as error:  # others' code over any text: what it raises costs this row
+        except Exception as error:
             raise RecogniserFailed(type(error).__name__) from error
         if not all(0 <= each.start < each.end <= len(text) for each in findings):
             raise RecogniserFailed("it finds what is not there")

@@ -12,11 +12,12 @@ from allocation.purse import amounts
 from allocation.rest import HOUR_S, TOLD_EVERY_S, Rests, shared
 from cluster.domain.ids import JobId, ShardId, WorkerId
 from cluster.domain.jobs import CrowdTerms
-from cluster.domain.work import Answer, AnswerColumns, Partition
+from cluster.domain.work import AnswerColumns, Partition
 from tests.unit.allocation.worlds import (
     ITEMS,
     JOB,
     ManualClock,
+    answer,
     job,
     partition,
     shard,
@@ -27,19 +28,6 @@ from tests.unit.allocation.worlds import (
 )
 
 WHOLE = Partition(job_id=JOB, number=0, first_position=0, items=ITEMS, shard_id=ShardId(0))
-
-
-def answer(position: int, label: int, who: int, at: float = 0.0) -> Answer:
-    return Answer(
-        job_id=JOB,
-        position=position,
-        worker_id=WorkerId(f"w{who}"),
-        label=label,
-        purpose="label",
-        price=1.0,
-        answered_at=at,
-        duration_s=1.0,
-    )
 
 
 def paused(given: Campaign) -> frozenset[WorkerId]:

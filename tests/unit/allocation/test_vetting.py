@@ -9,24 +9,11 @@ from allocation.campaign import Campaign
 from allocation.purse import amounts
 from cluster.domain.ids import ShardId, WorkerId
 from cluster.domain.jobs import CrowdTerms
-from cluster.domain.work import Answer, AnswerColumns, Partition
-from tests.unit.allocation.worlds import JOB, job
+from cluster.domain.work import AnswerColumns, Partition
+from tests.unit.allocation.worlds import JOB, answer, job
 
 ITEMS, LABELS, WORKERS = 400, 3, 12
 WHOLE = Partition(job_id=JOB, number=0, first_position=0, items=ITEMS, shard_id=ShardId(0))
-
-
-def answer(position: int, label: int, who: int, at: float = 0.0) -> Answer:
-    return Answer(
-        job_id=JOB,
-        position=position,
-        worker_id=WorkerId(f"w{who}"),
-        label=label,
-        purpose="label",
-        price=1.0,
-        answered_at=at,
-        duration_s=1.0,
-    )
 
 
 def crowd(copiers: int, each: int = 5) -> tuple[AnswerColumns, np.ndarray]:

@@ -12,7 +12,7 @@ from allocation.terms import Rules
 from cluster.domain.ids import JobId, KeyId, ModelName, ShardId, TenantId, WorkerId
 from cluster.domain.jobs import CrowdTerms, Job, JobSpec, Source
 from cluster.domain.labels import Label, LabelSet
-from cluster.domain.work import Partition, WorkerProfile
+from cluster.domain.work import Answer, Partition, WorkerProfile
 from cluster.ports import Stores
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
@@ -132,3 +132,17 @@ def stored(stores: Stores) -> list[tuple[int, str, int, bool]]:
             columns.positions, columns.workers, columns.labels, columns.audit, strict=True
         )
     ]
+
+
+def answer(position: int, label: int, who: int, at: float = 0.0) -> Answer:
+    """Return the label of a worker, who is called w and a number."""
+    return Answer(
+        job_id=JOB,
+        position=position,
+        worker_id=WorkerId(f"w{who}"),
+        label=label,
+        purpose="label",
+        price=1.0,
+        answered_at=at,
+        duration_s=1.0,
+    )
