@@ -162,9 +162,7 @@ class Campaign:
         """Return where the campaign stood at its last refit, by what is wanted of it now."""
         if self._stood is None:
             raise RuntimeError("a campaign stands nowhere before its first refit")
-        reachable = self._goal_error() > GOAL_ERROR_MIN
-        audits_open = self.audit.open_answers(self._answers)
-        return replace(self._stood, goal_reachable=reachable, audits_open=audits_open)
+        return replace(self._stood, audits_open=self.audit.open_answers(self._answers))
 
     @property
     def truth(self) -> Truth:

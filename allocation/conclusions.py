@@ -17,7 +17,6 @@ class Standing:
     """Where a campaign stands after a refit; counts of items unless named otherwise."""
 
     expected_accuracy: float
-    goal_reachable: bool
     answers: int
     audit_answers: int
     cost: float
@@ -33,11 +32,10 @@ class Standing:
     ) -> Self:
         """Return where a fit by these answers stands, which takes a pass over all of them.
 
-        What is wanted still, `goal_reachable` and `audits_open`, is for the caller to say.
+        How many audits are open depends on what is wanted by then: that is for the caller to say.
         """
         return cls(
             expected_accuracy=expected_accuracy,
-            goal_reachable=False,
             answers=len(answers),
             audit_answers=int(answers.audit.sum()),
             cost=float(answers.prices.sum()),
