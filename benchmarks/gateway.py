@@ -35,15 +35,9 @@ from benchmarks.http.load import Plan, Waits, measure
 from benchmarks.http.memory import peak_mib, pid_of, reset_peak
 from cluster.clock import SystemClock
 from cluster.domain.ids import TenantId
+from cluster.model_settings import PrelabelSettings
 from cluster.runtime import joined_ray
-from cluster.settings import (
-    HttpSettings,
-    PrelabelSettings,
-    QuotaSettings,
-    RateSettings,
-    RunnerSettings,
-    Settings,
-)
+from cluster.settings import HttpSettings, QuotaSettings, RateSettings, RunnerSettings, Settings
 from cluster.stores.opened import open_stores
 from serve_apps.app import start_service
 from serve_apps.cli.exclusive import usable_port

@@ -27,7 +27,8 @@ from benchmarks.fitting import bare
 from benchmarks.fitting.boards import scalars
 from benchmarks.fitting.images import Images, draw_images, read_images
 from benchmarks.fitting.snapshots import store_snapshot
-from cluster.settings import LearningSettings, Settings
+from cluster.model_settings import LearningSettings
+from cluster.settings import Settings
 from cluster.stores.objects import open_objects
 from training.config import Recipe, ResNetHead
 from training.plan import TrainingPlan

@@ -24,7 +24,8 @@ from rich.console import Console
 from benchmarks.figures import Figure, at_least, at_most, informing, present
 from benchmarks.fitting.images import Images, read_images
 from benchmarks.fitting.snapshots import store_snapshot
-from cluster.settings import LearningSettings, Settings
+from cluster.model_settings import LearningSettings
+from cluster.settings import Settings
 from cluster.stores.objects import open_objects
 from training.config import Recipe
 from training.data import TrainingData

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from cluster.domain.models import Precision
 from cluster.errors import InvalidField
 from cluster.logs import Level
+from cluster.model_settings import LearningSettings, PrelabelSettings, RolloutSettings
+from cluster.settings_branch import Branch
 
 _MIB = 2**20
 
@@ -23,11 +24,7 @@ NOT_SETTINGS = frozenset({"MUSTER_URL", "MUSTER_KEY", "MUSTER_DATA", "MUSTER_TES
 """Variables that the command line and the tests read, which say nothing to the service."""
 
 
-class _Branch(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class HttpSettings(_Branch):
+class HttpSettings(Branch):
     """Where the HTTP API listens, and how many gateways stand behind it.
 
     Each goes by what it knew of a key up to `key_kept_s` ago, so that long a revoked key may work.
@@ -40,7 +37,7 @@ class HttpSettings(_Branch):
     key_kept_s: float = Field(1.0, ge=0, le=60)
 
 
-class RateSettings(_Branch):
+class RateSettings(Branch):
     """How often one key may call one gateway: in the long run, and at once.
 
     A worker key speaks for many workers; an admin's is kept as a client's.
@@ -52,7 +49,7 @@ class RateSettings(_Branch):
     worker_burst: int = Field(4_000, ge=1)
 
 
-class StreamSettings(_Branch):
+class StreamSettings(Branch):
     """Streams of events: how often a watched job is looked at, and how many may be open.
 
     Both bounds are of one gateway.
@@ -63,7 +60,7 @@ class StreamSettings(_Branch):
     replica_max: int = Field(250, ge=1, le=900)
 
 
-class Limits(_Branch):
+class Limits(Branch):
     """Upper bounds on everything a client can send or ask for."""
 
     request_bytes_max: int = 8 * _MIB
@@ -85,7 +82,7 @@ class Limits(_Branch):
     rejected_rows_max: int = 100_000
 
 
-class EgressSettings(_Branch):
+class EgressSettings(Branch):
     """Which URLs of tenants the service may call.
 
     `http_allowed` is for development. `private_hosts` lists names (`hooks.corp.example`) and
@@ -97,7 +94,7 @@ class EgressSettings(_Branch):
     ports: tuple[int, ...] = (80, 443, 8080, 8443)
 
 
-class WebhookSettings(_Branch):
+class WebhookSettings(Branch):
     """How tenants are told of events.
 
     A message that was not taken is sent again after each of `retries_s` in turn. A secret that was
@@ -124,7 +121,7 @@ class WebhookSettings(_Branch):
     look_every_s: float = Field(1.0, gt=0)
 
 
-class QuotaSettings(_Branch):
+class QuotaSettings(Branch):
     """How much of the service one tenant may have.
 
     `upload_streams_max` are the uploads it sends to one gateway at once; `upload_bytes_max` and
@@ -137,7 +134,7 @@ class QuotaSettings(_Branch):
     upload_streams_max: int = Field(16, ge=1)
 
 
-class RetentionSettings(_Branch):
+class RetentionSettings(Branch):
     """How long things are kept.
 
     A job that names no time expires `job_ttl_s` after its end, or never where that is not set.
@@ -149,14 +146,14 @@ class RetentionSettings(_Branch):
     sweep_every_s: float = Field(600.0, gt=0)
 
 
-class IngestSettings(_Branch):
+class IngestSettings(Branch):
     """How sources become chunks."""
 
     chunk_rows: int = Field(256, ge=1, le=65_536)
     chunk_bytes_max: int = 64 * _MIB
 
 
-class PiiSettings(_Branch):
+class PiiSettings(Branch):
     """How personal data is recognised in the texts of jobs that mask it (extra `pii`).
 
     Names of persons and places are recognised by `spacy_model`, an installed package or a folder,
@@ -171,7 +168,7 @@ class PiiSettings(_Branch):
     findings_max: int = Field(1_000, ge=1)
 
 
-class AllocatorSettings(_Branch):
+class AllocatorSettings(Branch):
     """The allocator shards and the rules every lease follows."""
 
     shards: int = Field(2, ge=1, le=1_000)
@@ -179,7 +176,7 @@ class AllocatorSettings(_Branch):
     leases_per_worker_max: int = Field(100, ge=1)
 
 
-class AskingSettings(_Branch):
+class AskingSettings(Branch):
     """The rhythm of the asking stage.
 
     New answers are inferred from every `refit_every_s`, and what is believed is stored for those
@@ -201,7 +198,7 @@ class AskingSettings(_Branch):
     machine_price_per_hour: float = Field(0.5, ge=0)
 
 
-class RaySettings(_Branch):
+class RaySettings(Branch):
     """The cluster to join; without an address one is started on this machine, with `cpus`.
 
     That one exports metrics at `metrics_port`, or at any free port.
@@ -213,104 +210,20 @@ class RaySettings(_Branch):
     log_to_driver: bool = False
 
 
-class RunnerSettings(_Branch):
+class RunnerSettings(Branch):
     """How many jobs run at a time; later ones wait their turn."""
 
     jobs_max: int = Field(16, ge=1)
 
 
-class PrelabelSettings(_Branch):
-    """The model replicas that pre-label.
-
-    A batch costs its rows times its longest, in tokens or pixels, and at most `batch_..._max`;
-    while online requests come it is at most `batch_..._shared_max`, as they wait for it. Where they
-    are not set, the model chooses for the device it is on. On processors, several replicas of one
-    thread each do more than one of several. The fastest `precision` of a device is bfloat16 where
-    it has tiles or tensor cores; with `float32` predictions are nearly the same on any. As long as
-    more replicas may be started, a job has `chunks_per_replica` chunks in flight for each there is:
-    more than it works on, so that a backlog calls for more. A job that asks for replicas of its own
-    gets up to `dedicated_replicas_max`, each as large as a shared one.
-    """
-
-    replicas_min: int = Field(1, ge=0)
-    replicas_max: int = Field(2, ge=1)
-    cpus_per_replica: float = Field(0.5, ge=0)
-    gpus_per_replica: float = Field(0.0, ge=0)
-    threads_per_replica: int = Field(1, ge=1)
-    precision: Precision = "fastest"
-    batch_tokens_max: int | None = Field(None, ge=16)
-    batch_tokens_shared_max: int | None = Field(None, ge=16)
-    batch_pixels_max: int | None = Field(None, ge=64)
-    batch_pixels_shared_max: int | None = Field(None, ge=64)
-    chunks_per_replica: int = Field(4, ge=1)
-    dedicated_replicas_max: int = Field(8, ge=1)
-    models_per_replica_max: int = Field(4, ge=1)
-    chunk_timeout_s: float = Field(300.0, gt=0)
-    upscale_delay_s: float = Field(5.0, ge=0)
-    downscale_delay_s: float = Field(60.0, ge=0)
-
-
-class LearningSettings(_Branch):
-    """When and how a job's model is trained on the crowd's consensus.
-
-    A run has `workers`, or as many as there is room for from `workers_min` up, if that is set.
-    `shard_weights` spreads the weights of a model too large for one worker over all of them. Where
-    a node is announced to go a run is saved, and stays until `preemption_grace_s` after it went.
-
-    With `search`, better recipes are looked for: up to `search_trials`, so many at a time, each on
-    as much as a worker takes, for `search_time_s` and, where a trial's hour has a price, until
-    `search_spend` is spent.
-    """
-
-    enabled: bool = True
-    workers: int = Field(2, ge=1)
-    workers_min: int | None = Field(None, ge=1)
-    cpus_per_worker: float = Field(0.25, ge=0)
-    gpus_per_worker: float = Field(0.0, ge=0)
-    shard_weights: bool = False
-    preemption_grace_s: float = Field(0.0, ge=0)
-    mlflow_uri: str = ""
-    trainings_max: int = Field(6, ge=0)
-    search: bool = False
-    search_trials: int = Field(16, ge=1)
-    search_trials_at_once: int = Field(2, ge=1)
-    search_time_s: float = Field(1_800.0, gt=0)
-    search_spend: float | None = Field(None, ge=0)
-    search_trial_hour_price: float = Field(0.0, ge=0)
-
-
-class RolloutSettings(_Branch):
-    """How a version that has passed its audit gate comes to answer online requests.
-
-    While its line is asked online (a request within `traffic_window_s`), it first answers
-    `shadow_share` of the requests unseen, until it has had `shadow_items_min` items, then
-    `canary_share` of them for real, until `canary_items_min`; either for `phase_s_max` at most. A
-    share of 0 leaves the phase out. It is rejected where audit answers show at `confidence` that it
-    is worse, where it fails on more items, or takes over `slower_max` times as long as the live
-    version; and a live version is rolled back on the same evidence, where `rollback` says so.
-    Answers are looked at every `look_every_s`.
-    """
-
-    shadow_share: float = Field(0.1, ge=0, le=1)
-    shadow_items_min: int = Field(200, ge=1)
-    canary_share: float = Field(0.1, ge=0, le=1)
-    canary_items_min: int = Field(200, ge=1)
-    traffic_window_s: float = Field(3_600.0, ge=0)
-    phase_s_max: float = Field(86_400.0, gt=0)
-    confidence: float = Field(0.95, ge=0.5, lt=1)
-    slower_max: float = Field(5.0, gt=1)
-    rollback: bool = True
-    look_every_s: float = Field(10.0, gt=0)
-
-
-class LogSettings(_Branch):
+class LogSettings(Branch):
     """Lines of the log: from which level on, and whether each is a JSON object."""
 
     level: Level = "INFO"
     as_json: bool = False
 
 
-class TraceSettings(_Branch):
+class TraceSettings(Branch):
     """Where spans are sent by OTLP over HTTP (`http://collector:4318/v1/traces`); nowhere if empty.
 
     Of requests that come without a trace, `share` are traced; of others, those whose caller says.

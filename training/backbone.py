@@ -5,7 +5,7 @@ pre-labels and whoever trains read and pool alike, so that a tuned network and t
 came from are two networks under one backbone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -38,6 +38,11 @@ CHARACTERS_MAX = 32_768
 EARLIER_LAYER = 2.0 / 3.0
 """Where in a network's depth a text is read a second time: what a label asks for beside the topic
 (the tone, say) stands plainer there than in a last layer that was trained to tell topics apart."""
+
+_PACKABLE = ("bert", "electra", "distilbert")
+_PACKABLE_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert")
+"""Kinds of networks that take a mask of their own for each token and positions from outside. Those
+of the second line count positions from behind the padding token's."""
 
 PIXELS_MAX = 50_000_000
 """Pictures with more are not decoded, unless a caller sets another limit."""
@@ -101,6 +106,24 @@ class TextBackbone:
         encodings = self._tokenizer.encode_batch_fast([_text(content) for content in contents])
         return [np.array(each.ids, dtype=np.int64) for each in encodings]
 
+    @property
+    def pad(self) -> int:
+        """The token that fills rows up."""
+        return self._pad
+
+    @property
+    def first_position(self) -> int | None:
+        """What the network calls the first position of a text; None where texts cannot be packed.
+
+        That is where one text's tokens can be kept from seeing another's in the same row.
+        """
+        config = self.network.config
+        if config._attn_implementation != "sdpa":  # noqa: SLF001 - there is no public question
+            return None
+        if config.model_type in _PACKABLE:
+            return 0
+        return self._pad + 1 if config.model_type in _PACKABLE_AFTER_PADDING else None
+
     def size(self, array: Array) -> int:
         """Return the tokens of a text."""
         return len(array)
@@ -117,15 +140,29 @@ class TextBackbone:
 
     def pool(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Return the means over tokens, padding aside."""
-        found = network(**batch, output_hidden_states=True)
-        earlier = round(EARLIER_LAYER * (len(found.hidden_states) - 1))
         weights = batch["attention_mask"].unsqueeze(-1).float()
         weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1.0)
-        halves = [
-            nn.functional.normalize((layer.float() * weights).sum(dim=1), dim=1)
-            for layer in (found.last_hidden_state, found.hidden_states[earlier])
-        ]
-        return torch.cat(halves, dim=1)
+        return _joined((layer.float() * weights).sum(dim=1) for layer in _layers(network, batch))
+
+    def pool_packed(
+        self, network: nn.Module, tokens: Tensor, places: Tensor, owners: Tensor, texts: int
+    ) -> Tensor:
+        """Return the means over the tokens of each text, as `pool` does, of several in a row.
+
+        Of each cell (rows, width): its token, the token's place in its text, from 0, and the index
+        of that text, or `texts` where it is padding.
+        """
+        batch = {
+            "input_ids": tokens,
+            "position_ids": places + (self.first_position or 0),
+            "attention_mask": owners[:, None, :, None] == owners[:, None, None, :],
+        }
+        return _joined(
+            torch.zeros(texts + 1, layer.shape[-1], device=layer.device).index_add_(
+                0, owners.flatten(), layer.flatten(0, 1).float()
+            )[:texts]
+            for layer in _layers(network, batch)
+        )
 
 
 class ImageBackbone:
@@ -176,6 +213,18 @@ class ImageBackbone:
         image = decode(content, self._pixels_max)
         values = self._processor(images=image, return_tensors="np")["pixel_values"][0]
         return np.asarray(values, dtype=np.float32)
+
+
+def _layers(network: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the last layer and the earlier one, (rows, tokens, D)."""
+    found = network(**batch, output_hidden_states=True)
+    earlier = round(EARLIER_LAYER * (len(found.hidden_states) - 1))
+    return found.last_hidden_state, found.hidden_states[earlier]
+
+
+def _joined(halves: Iterable[Tensor]) -> Tensor:
+    """Return vectors beside one another, each of unit length: a sum is as good as a mean."""
+    return torch.cat([nn.functional.normalize(half, dim=1) for half in halves], dim=1)
 
 
 def open_backbone(base_model: str, inputs: Inputs, device: torch.device) -> Backbone:

@@ -33,8 +33,9 @@ from safetensors.numpy import save as save_arrays
 from torch import Tensor, nn
 
 from cluster.errors import TrainingFailed
+from cluster.model_settings import LearningSettings
 from cluster.ports import ObjectStore
-from cluster.settings import LearningSettings, Settings
+from cluster.settings import Settings
 from cluster.stores.objects import open_objects
 from training.plan import TrainedModel, TrainingPlan
 from training.progress import Progress

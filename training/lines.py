@@ -8,8 +8,8 @@ from cluster.domain.jobs import Job, JobEvent
 from cluster.domain.lines import LineStep, Stage
 from cluster.domain.models import ModelRecord
 from cluster.errors import StaleRevision
+from cluster.model_settings import RolloutSettings
 from cluster.ports import Stores
-from cluster.settings import RolloutSettings
 from cluster.tenant_errors import NoEarlierVersion
 from training.rollout import Why, entered, first_stage, rolled_back
 

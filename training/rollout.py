@@ -23,7 +23,7 @@ from scipy.stats import binomtest
 
 from cluster.domain.ids import ModelName, UnixSeconds
 from cluster.domain.lines import TRIALS, LineStep, Stage, Traffic
-from cluster.settings import RolloutSettings
+from cluster.model_settings import RolloutSettings
 from training.regression import Regression
 
 SERVICE = "muster"

@@ -10,9 +10,9 @@ from cluster.domain.jobs import Job, JobState
 from cluster.domain.lines import TRIALS, Stage
 from cluster.domain.models import Lineage, ModelRecord, ModelSpec
 from cluster.errors import ModelUnusable, ObjectMissing, TrainingFailed, Unavailable
+from cluster.model_settings import RolloutSettings
 from cluster.ports import Stores
 from cluster.runner import JobDesk
-from cluster.settings import RolloutSettings
 from training.building import build_snapshot
 from training.incumbent import Incumbent, incumbent_on
 from training.judging import chances

@@ -9,8 +9,9 @@ from dataclasses import replace
 from cluster import paths
 from cluster.domain.ids import ModelName
 from cluster.errors import ObjectMissing, TrainingFailed
+from cluster.model_settings import LearningSettings
 from cluster.ports import ObjectStore
-from cluster.settings import LearningSettings, Settings
+from cluster.settings import Settings
 from training.plan import TrainedModel, TrainingPlan
 from training.search import SearchBudget, SearchResult
 

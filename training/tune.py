@@ -33,7 +33,8 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from cluster.errors import TrainingFailed
-from cluster.settings import LearningSettings, Settings
+from cluster.model_settings import LearningSettings
+from cluster.settings import Settings
 from cluster.stores.objects import open_objects
 from training.group import Alone
 from training.plan import TrainingPlan

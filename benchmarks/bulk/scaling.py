@@ -13,9 +13,10 @@ from ray.cluster_utils import Cluster
 
 from cluster.clock import SystemClock
 from cluster.domain.jobs import Job
+from cluster.model_settings import PrelabelSettings
 from cluster.ports import Stores
 from cluster.runner import JobDesk
-from cluster.settings import PrelabelSettings, Settings
+from cluster.settings import Settings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import open_objects
 from serve_apps.prelabel.deployment import PRELABEL_APP, RemotePredictor, prelabel_deployment

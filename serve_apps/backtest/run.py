@@ -23,7 +23,7 @@ from cluster.domain.jobs import (
     Source,
 )
 from cluster.domain.models import ZERO_SHOT
-from cluster.settings import LearningSettings
+from cluster.model_settings import LearningSettings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import open_objects
 from serve_apps.backtest.learner import Learner, Legacy

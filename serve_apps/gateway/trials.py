@@ -17,8 +17,8 @@ from cluster.domain.ids import ModelName, UnixSeconds
 from cluster.domain.lines import Stage, Traffic
 from cluster.domain.models import ModelSpec
 from cluster.errors import Fault, StoreBusy, Unavailable
+from cluster.model_settings import RolloutSettings
 from cluster.ports import TrafficStore
-from cluster.settings import RolloutSettings
 from serve_apps.gateway.online import OnlineModels
 from serve_apps.gateway.schemas.predictions import ITEMS_MAX
 from serve_apps.gateway.versions import Resolved, share_of

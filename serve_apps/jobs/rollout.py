@@ -11,8 +11,8 @@ from cluster.domain.jobs import Job
 from cluster.domain.lines import LineStep, Stage, Traffic
 from cluster.domain.models import ModelSpec
 from cluster.errors import Fault, StaleRevision, Unavailable
+from cluster.model_settings import RolloutSettings
 from cluster.ports import Stores
-from cluster.settings import RolloutSettings
 from training.evidence import regression
 from training.lines import asked_at, roll_back, take, version_before
 from training.regression import Regression

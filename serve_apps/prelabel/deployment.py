@@ -20,7 +20,8 @@ from ray.serve.schema import ApplicationStatus
 from cluster.domain.models import ModelSpec
 from cluster.errors import Overloaded, ReplicaLost, Unavailable
 from cluster.logs import bound, set_up_logs
-from cluster.settings import PrelabelSettings, Settings
+from cluster.model_settings import PrelabelSettings
+from cluster.settings import Settings
 from cluster.telemetry.runtime import RayTelemetry
 from cluster.tracing import current_traceparent, open_tracing
 from serve_apps.prelabel.answers import OnlineAnswer

@@ -1,11 +1,10 @@
 """From contents to features: prepare, batch, infer, put back in order, set bad items aside."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from serve_apps.prelabel.batching import plan_batches
 from serve_apps.prelabel.model import BatchBudget, Content, Encoder, Features, Inference, Prepared
 from serve_apps.prelabel.triage import Failure, isolate, launched
 from serve_apps.prelabel.turns import Turns
@@ -43,7 +42,7 @@ def encode(
             return encoder.launch([prepared[index] for index in group])
 
     sizes = [prepared[index].size for index in ready]
-    batches = _within_turns(plan_batches(sizes, budget.alone), sizes, budget, turns)
+    batches = _within_turns(encoder, sizes, budget, turns)
     groups = ([ready[place] for place in batch] for batch in batches)
     for group, result in launched(groups, launch, BATCHES_AHEAD):
         if isinstance(result, Failure):
@@ -54,12 +53,12 @@ def encode(
 
 
 def _within_turns(
-    batches: Iterable[list[int]], sizes: Sequence[int], budget: BatchBudget, turns: Turns
+    encoder: Encoder, sizes: Sequence[int], budget: BatchBudget, turns: Turns
 ) -> Iterator[list[int]]:
-    """Cut batches into smaller ones while urgent callers come, who wait for one at the most."""
-    for batch in batches:
+    """Yield batches, and smaller ones while urgent callers come, who wait for one at the most."""
+    for batch in encoder.plan(sizes, budget.alone):
         if turns.pressed:
-            pieces = plan_batches([sizes[place] for place in batch], budget.shared)
+            pieces = encoder.plan([sizes[place] for place in batch], budget.shared)
             yield from ([batch[place] for place in piece] for piece in pieces)
         else:
             yield batch

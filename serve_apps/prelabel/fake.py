@@ -6,6 +6,7 @@ from hashlib import blake2b
 import numpy as np
 
 from cluster.domain.labels import LabelSet
+from serve_apps.prelabel.batching import plan_batches
 from serve_apps.prelabel.model import (
     BatchBudget,
     Content,
@@ -60,6 +61,10 @@ class FakeEncoder:
     def prepare(self, contents: Sequence[Content]) -> list[Prepared]:
         """Keep the bytes; every content has size 1."""
         return [Prepared(np.frombuffer(_bytes(content), dtype=np.uint8), 1) for content in contents]
+
+    def plan(self, sizes: Sequence[int], budget: int) -> list[list[int]]:
+        """Split contents into batches of as many as the budget says."""
+        return plan_batches(sizes, budget)
 
     def launch(self, batch: Sequence[Prepared]) -> Inference:
         """Compute hash numbers in [0, 1); raises ValueError for poison."""

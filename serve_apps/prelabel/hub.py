@@ -1,35 +1,62 @@
 """Where networks run: on which device, in which numbers, and how arrays come and go."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from cluster.domain.models import Precision
-from serve_apps.prelabel.model import BatchBudget, Features, Inference
+from serve_apps.prelabel.model import BatchBudget, Encoder, Features, Inference
 from training.precision import fast_dtype
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a network runs, and in which numbers."""
+    """Where a network runs, in which numbers, and whether compiled."""
 
     device: str
     dtype: torch.dtype
+    compiles: bool = False
 
     @classmethod
-    def best(cls, precision: Precision = "fastest") -> Self:
+    def best(cls, precision: Precision = "fastest", *, compiles: bool = False) -> Self:
         """Return the GPU where there is one, in the numbers it is fastest in unless told."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
         fastest = precision == "fastest"
-        return cls(device, fast_dtype(torch.device(device)) if fastest else torch.float32)
+        dtype = fast_dtype(torch.device(device)) if fastest else torch.float32
+        return cls(device, dtype, compiles)
+
+    def compiled(self, network: nn.Module) -> nn.Module:
+        """Return the network as it is, or one that is compiled when it first runs, if asked for."""
+        if not self.compiles:
+            return network
+        return cast("nn.Module", torch.compile(network, dynamic=True))
+
+    def rehearse(self, encoder: Encoder, batch: int) -> None:
+        """Have an encoder's network compiled, if asked for, rather than while somebody waits.
+
+        For one content and for any number of them, which `batch` stands for. On a processor with
+        the weights as constants. Raises what compiling raises.
+        """
+        if self.compiles:
+            from torch._inductor import config as inductor  # noqa: PLC0415 - slow, and rarely used
+
+            with inductor.patch(freezing=self.device == "cpu"):
+                for count in (1, batch):
+                    encoder.launch(encoder.prepare([encoder.sample] * count))()
+
+    @property
+    def packs(self) -> bool:
+        """Whether texts share rows here; a GPU fills its batches with texts of like length."""
+        return self.device == "cpu"
 
     @property
     def text_budget(self) -> BatchBudget:
         """Tokens a batch: what still fits a core's cache, or what fills a GPU."""
-        return BatchBudget(512, 96) if self.device == "cpu" else BatchBudget(32_768, 4_096)
+        return BatchBudget(1_024, 96) if self.device == "cpu" else BatchBudget(32_768, 4_096)
 
     @property
     def image_budget(self) -> BatchBudget:

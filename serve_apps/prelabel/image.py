@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cluster.domain.labels import LabelSet
+from serve_apps.prelabel.batching import plan_batches
 from serve_apps.prelabel.model import (
     BatchBudget,
     Content,
@@ -51,6 +52,10 @@ class PixelEncoder:
     def prepare(self, contents: Sequence[Content]) -> list[Prepared]:
         """Decode and resize."""
         return [Prepared(self._pixels(content), PIXEL_SIDE * PIXEL_SIDE) for content in contents]
+
+    def plan(self, sizes: Sequence[int], budget: int) -> list[list[int]]:
+        """Split pictures into batches, large ones first."""
+        return plan_batches(sizes, budget)
 
     def launch(self, batch: Sequence[Prepared]) -> Inference:
         """Stack the pictures."""

@@ -24,8 +24,8 @@ class ModelLoader:
 
     `minilm` and `resnet` come with Muster; `fake` is for tests, and `fake:2.5` takes 2.5 ms an
     item by calling `pause`, and calls `die` over deadly ones; anything else is a Hugging Face
-    repository. Networks compute in numbers of a `precision`. Torch gets `threads` threads in the
-    whole process.
+    repository. Networks compute in numbers of a `precision`, and those of base models are compiled
+    if `compiles`. Torch gets `threads` threads in the whole process.
     """
 
     threads: int
@@ -33,6 +33,7 @@ class ModelLoader:
     pause: Callable[[float], None]
     die: Callable[[], object] = os.abort
     precision: Precision = "fastest"
+    compiles: bool = False
 
     def encoder(self, base_model: str, modality: Modality) -> Encoder:
         """Return a base model ready for contents of a modality."""
@@ -67,16 +68,16 @@ class ModelLoader:
         from training.backbone import folder_of  # noqa: PLC0415 - imports torch
 
         self._limit_threads()
-        return text.TextEncoder.load(folder_of(base_model), hub.Placement.best(self.precision))
+        placement = hub.Placement.best(self.precision, compiles=self.compiles)
+        return text.TextEncoder.load(folder_of(base_model), placement)
 
     def _vision(self, base_model: str) -> Encoder:
         from serve_apps.prelabel import hub, vision  # noqa: PLC0415 - imports torch
         from training.backbone import folder_of  # noqa: PLC0415 - imports torch
 
         self._limit_threads()
-        return vision.VisionEncoder.load(
-            folder_of(base_model), hub.Placement.best(self.precision), self.image_pixels_max
-        )
+        placement = hub.Placement.best(self.precision, compiles=self.compiles)
+        return vision.VisionEncoder.load(folder_of(base_model), placement, self.image_pixels_max)
 
     def _limit_threads(self) -> None:
         import torch  # noqa: PLC0415 - slow, and the gateway never needs it

@@ -92,6 +92,13 @@ class Encoder(Protocol):
         """Tokenize or decode contents on the processor, one by one and in order."""
         ...
 
+    def plan(self, sizes: Sequence[int], budget: int) -> list[list[int]]:
+        """Split contents of these sizes into batches for `launch` that cost no more than a budget.
+
+        Every index is in exactly one; a content that is over the budget by itself is so alone.
+        """
+        ...
+
     def launch(self, batch: Sequence[Prepared]) -> Inference:
         """Start the network on one padded batch; rows come in the order of the batch.
 

@@ -19,6 +19,7 @@ def open_predictor(settings: Settings) -> ChunkPredictor:
         image_pixels_max=settings.limits.image_pixels_max,
         pause=time.sleep,
         precision=prelabel.precision,
+        compiles=prelabel.compile_networks,
     )
     models = ModelCache(loader, objects, prelabel.models_per_replica_max)
     return ChunkPredictor(objects, prelabel, models, SystemClock())

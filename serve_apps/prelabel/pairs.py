@@ -59,6 +59,10 @@ class PairEncoder:
             for first, second in zip(prepared[: len(sides)], prepared[len(sides) :], strict=True)
         ]
 
+    def plan(self, sizes: Sequence[int], budget: int) -> list[list[int]]:
+        """Split pairs as their texts would be, were each one text."""
+        return self._texts.plan(sizes, budget)
+
     def launch(self, batch: Sequence[Prepared]) -> Inference:
         """Start on the first texts and on the second ones, each padded among themselves."""
         first, second = (

@@ -10,8 +10,8 @@ from cluster.domain.ids import UnixSeconds
 from cluster.domain.items import Modality, RejectedRow, fold_of
 from cluster.domain.models import ModelSpec
 from cluster.errors import ModelUnusable
+from cluster.model_settings import PrelabelSettings
 from cluster.ports import ObjectStore
-from cluster.settings import PrelabelSettings
 from serve_apps.prelabel.answers import OnlineAnswer
 from serve_apps.prelabel.cache import ModelCache
 from serve_apps.prelabel.encode import Encoded, encode

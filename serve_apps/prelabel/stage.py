@@ -9,9 +9,9 @@ from cluster.domain.ids import UnixSeconds
 from cluster.domain.jobs import Job, JobState
 from cluster.domain.models import ZERO_SHOT, ModelRecord, ModelSpec
 from cluster.errors import ModelNotFound, ModelUnusable, StaleRevision
+from cluster.model_settings import PrelabelSettings
 from cluster.ports import Stores
 from cluster.runner import JobDesk
-from cluster.settings import PrelabelSettings
 from serve_apps.prelabel.window import Window
 from serve_apps.prelabel.work import BulkPredictor, ChunkWork, Dedicated, Finished, Flight
 from training.lines import version_for

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from cluster.domain.labels import LabelSet
+from serve_apps.prelabel.batching import plan_batches
 from serve_apps.prelabel.hub import Placement
 from serve_apps.prelabel.model import (
     BatchBudget,
@@ -18,8 +19,12 @@ from serve_apps.prelabel.model import (
     Prepared,
     sentences,
 )
+from serve_apps.prelabel.packing import pack, plan_packed
 from serve_apps.prelabel.zero_shot import SimilarityHead, label_texts
-from training.backbone import TextBackbone
+from training.backbone import Array, TextBackbone
+
+REHEARSED = 64
+"""Texts that fill several rows also where they share them."""
 
 
 class TextEncoder:
@@ -34,10 +39,12 @@ class TextEncoder:
         """Load a model from a folder in Hugging Face layout; raises what transformers raises."""
         device = torch.device(placement.device)
         backbone = TextBackbone.load(folder, device, placement.dtype)
-        return cls(backbone, backbone.network, placement)
+        encoder = cls(backbone, placement.compiled(backbone.network), placement)
+        placement.rehearse(encoder, REHEARSED)
+        return encoder
 
     def over(self, network: nn.Module) -> "TextEncoder":
-        """Return an encoder that is the same but for its network."""
+        """Return an encoder that is the same but for its network, which is run as it is."""
         return TextEncoder(self.backbone, network, self._placement)
 
     @property
@@ -59,12 +66,17 @@ class TextEncoder:
         """Tokenize; sizes are in tokens. Raises TypeError for bytes."""
         return [Prepared(each, self.backbone.size(each)) for each in self.backbone.read(contents)]
 
+    def plan(self, sizes: Sequence[int], budget: int) -> list[list[int]]:
+        """Split texts into batches of rows that several share, or of rows for each."""
+        return plan_packed(sizes, budget) if self._packs else plan_batches(sizes, budget)
+
     def launch(self, batch: Sequence[Prepared]) -> Inference:
         """Start on two unit vectors a text."""
-        arrays = self.backbone.collate([item.array for item in batch])
+        texts = [item.array for item in batch]
         with torch.inference_mode():
-            placed = {name: self._placement.place(each) for name, each in arrays.items()}
-            return self._placement.fetched(self.backbone.pool(self._network, placed))
+            return self._placement.fetched(
+                self._packed(texts) if self._packs else self._padded(texts)
+            )
 
     def label_contents(self, label_set: LabelSet) -> Sequence[Content]:
         """Return each label's name and description in several sentences."""
@@ -73,3 +85,22 @@ class TextEncoder:
     def zero_shot(self, label_set: LabelSet, label_features: Features) -> Head:  # noqa: ARG002
         """Return the head that compares a text's sentence embedding with the labels' own."""
         return SimilarityHead(sentences(label_features))
+
+    @property
+    def _packs(self) -> bool:
+        return self._placement.packs and self.backbone.first_position is not None
+
+    def _packed(self, texts: Sequence[Array]) -> torch.Tensor:
+        packed, place = pack(texts, self.backbone.pad), self._placement.place
+        return self.backbone.pool_packed(
+            self._network,
+            place(packed.tokens),
+            place(packed.places),
+            place(packed.owners),
+            len(texts),
+        )
+
+    def _padded(self, texts: Sequence[Array]) -> torch.Tensor:
+        arrays = self.backbone.collate(texts)
+        placed = {name: self._placement.place(each) for name, each in arrays.items()}
+        return self.backbone.pool(self._network, placed)

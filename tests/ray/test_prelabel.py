@@ -14,8 +14,9 @@ from ray.serve.handle import DeploymentHandle
 from cluster.clock import SystemClock
 from cluster.domain.jobs import JobState
 from cluster.errors import ModelUnusable, ObjectMissing
+from cluster.model_settings import PrelabelSettings
 from cluster.runner import JobDesk
-from cluster.settings import PrelabelSettings, Settings
+from cluster.settings import Settings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import open_objects
 from serve_apps.prelabel.deployment import Prelabel, RemotePredictor, prelabel_deployment

@@ -17,8 +17,9 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.domain.ids import KeyId, ModelName, TenantId
 from cluster.domain.models import ModelRecord, ModelSpec
+from cluster.model_settings import PrelabelSettings
 from cluster.ports import Stores
-from cluster.settings import PrelabelSettings, RateSettings, Settings
+from cluster.settings import RateSettings, Settings
 from serve_apps.gateway.api import build_api
 from serve_apps.gateway.deployment import open_services
 from serve_apps.gateway.keys import mint

@@ -14,7 +14,8 @@ from ray.exceptions import RayActorError
 
 from cluster import paths
 from cluster.domain.ids import ModelName
-from cluster.settings import LearningSettings, Settings
+from cluster.model_settings import LearningSettings
+from cluster.settings import Settings
 from cluster.stores.objects import open_objects
 from tests.ray.training_driver import processes
 from tests.unit.training.worlds import World

@@ -12,7 +12,8 @@ from typing import Any
 import ray
 
 from benchmarks.fitting.boards import Scalar, scalars
-from cluster.settings import LearningSettings, Settings
+from cluster.model_settings import LearningSettings
+from cluster.settings import Settings
 from cluster.stores.objects import open_objects
 from tests.unit.training.worlds import World
 from training.building import build_snapshot

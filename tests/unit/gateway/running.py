@@ -6,8 +6,9 @@ from typing import cast
 
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import Job, JobState
+from cluster.model_settings import LearningSettings
 from cluster.runner import JobDesk, JobRunner, Stage
-from cluster.settings import AllocatorSettings, LearningSettings
+from cluster.settings import AllocatorSettings
 from cluster.telemetry.memory import MemoryTelemetry
 from serve_apps.jobs.stages import job_stages
 from serve_apps.prelabel.cache import ModelCache

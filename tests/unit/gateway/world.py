@@ -22,8 +22,9 @@ from cluster.domain.work import Partition
 from cluster.egress import EgressGuard
 from cluster.item_reader import ItemReader
 from cluster.jobs import advance
+from cluster.model_settings import PrelabelSettings
 from cluster.ports import Stores
-from cluster.settings import EgressSettings, Limits, PrelabelSettings, Settings
+from cluster.settings import EgressSettings, Limits, Settings
 from cluster.telemetry.memory import MemoryTelemetry
 from cluster.tracing import Tracing
 from serve_apps.gateway.acting import Actor

@@ -10,7 +10,7 @@ from cluster.domain.jobs import Job, JobState
 from cluster.domain.lines import LineStep, Stage, Traffic
 from cluster.domain.models import Lineage, ModelRecord, ModelSpec
 from cluster.errors import ModelUnusable
-from cluster.settings import RolloutSettings
+from cluster.model_settings import RolloutSettings
 from serve_apps.jobs.rollout import Rollouts
 from tests.model_lines import WHY, go_live, try_out
 from tests.unit.training.worlds import JOB, LINE, StepClock, World

@@ -16,8 +16,8 @@ from cluster.domain.items import Chunk, Modality
 from cluster.domain.jobs import Job, JobSpec, JobState, Source
 from cluster.domain.labels import Label, LabelSet
 from cluster.domain.models import ZERO_SHOT, ModelSpec
+from cluster.model_settings import PrelabelSettings
 from cluster.ports import ObjectStore
-from cluster.settings import PrelabelSettings
 from serve_apps.prelabel.cache import ModelCache
 from serve_apps.prelabel.loading import ModelLoader
 from serve_apps.prelabel.model import Content, Encoder, Version

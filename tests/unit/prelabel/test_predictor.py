@@ -13,6 +13,7 @@ from cluster.domain.items import fold_of
 from cluster.domain.labels import Label, LabelSet
 from cluster.errors import ModelUnusable, ObjectMissing
 from cluster.stores.objects import MemoryObjects
+from serve_apps.prelabel.batching import plan_batches
 from serve_apps.prelabel.fake import NOT_A_NUMBER, POISON
 from serve_apps.prelabel.model import (
     BatchBudget,
@@ -162,6 +163,9 @@ class BrokenEncoder:
 
     def prepare(self, contents: Sequence[object]) -> list[object]:
         raise RuntimeError(self._name, contents)
+
+    def plan(self, sizes: Sequence[int], budget: int) -> list[list[int]]:
+        return plan_batches(sizes, budget)
 
     def launch(self, batch: Sequence[object]) -> Inference:
         raise RuntimeError(self._name, batch)

@@ -13,9 +13,9 @@ from cluster.domain.lines import Stage
 from cluster.domain.models import Lineage, ModelRecord
 from cluster.errors import JobCancelled, ModelUnusable, ObjectMissing, ReplicaLost
 from cluster.jobs import request_cancel
+from cluster.model_settings import PrelabelSettings
 from cluster.ports import Stores
 from cluster.runner import JobDesk
-from cluster.settings import PrelabelSettings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.fake import POISON

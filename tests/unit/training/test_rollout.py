@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cluster.domain.ids import ModelName
 from cluster.domain.lines import LineStep, Stage, Traffic
-from cluster.settings import RolloutSettings
+from cluster.model_settings import RolloutSettings
 from training.regression import Regression
 from training.rollout import (
     Seen,

@@ -13,7 +13,7 @@ from cluster.domain.jobs import JobEvent, JobState
 from cluster.domain.lines import Stage, Traffic
 from cluster.domain.models import ZERO_SHOT, Lineage, ModelSpec
 from cluster.errors import JobCancelled, ModelUnusable, TrainingFailed
-from cluster.settings import RolloutSettings
+from cluster.model_settings import RolloutSettings
 from tests.model_lines import WHY, go_live
 from tests.unit.training.worlds import JOB, LINE, StepClock, World
 from training.lines import admit

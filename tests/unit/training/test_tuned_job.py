@@ -10,7 +10,7 @@ import pytest
 
 from cluster.domain.jobs import JobState
 from cluster.domain.models import ModelSpec
-from cluster.settings import PrelabelSettings, RolloutSettings
+from cluster.model_settings import PrelabelSettings, RolloutSettings
 from serve_apps.prelabel.cache import ModelCache
 from serve_apps.prelabel.loading import ModelLoader
 from serve_apps.prelabel.predictor import ChunkPredictor
