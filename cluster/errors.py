@@ -46,6 +46,7 @@
     │   ├── StorageFull           the object store has no room left
     │   ├── StorageUnreachable    the object store does not answer, or refuses
     │   ├── ReplicaLost           a model replica died or did not answer in time
+    │   ├── ReplicaBroken         its process is of no use any more, and ends
     │   ├── RateLimited           a key or a tenant does more at a time than it may
     │   └── Overloaded
     └── Fault                     Muster's own work went wrong
@@ -326,6 +327,15 @@ class ReplicaLost(Unavailable):
 
     def __init__(self, work: str) -> None:
         super().__init__(f"the replica was lost over {work}")
+        self.work = work
+
+
+class ReplicaBroken(Unavailable):
+    """A model replica's process is of no use any more, and is to end: its model fails on what it
+    managed before, or never returns."""
+
+    def __init__(self, work: str) -> None:
+        super().__init__(f"the replica broke over {work}")
         self.work = work
 
 

@@ -75,6 +75,7 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         se.StorageFull: Kind(507, "storage-full", "The object store has no room left"),
         se.StorageUnreachable: Kind(503, "storage-unreachable", "The object store does not answer"),
         e.ReplicaLost: Kind(503, "replica-lost", "A model replica was lost"),
+        e.ReplicaBroken: Kind(503, "replica-broken", "A model replica broke and is replaced"),
         e.RateLimited: Kind(429, "rate-limited", "Too much at a time"),
         e.Overloaded: Kind(503, "overloaded", "A queue is full"),
         e.ModelUnusable: Kind(500, "model-unusable", "A model cannot be used"),

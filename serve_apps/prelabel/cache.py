@@ -111,7 +111,8 @@ class ModelCache:
 
     def _load_encoder(self, spec: ModelSpec) -> Encoder:
         with blamed_on(spec, "its encoder cannot be loaded"):
-            return self._source.encoder(spec.base_model, spec.modality)
+            encoder = self._source.encoder(spec.base_model, spec.modality)
+        return _tried(encoder, spec)
 
     def _load_version(self, spec: ModelSpec, dimensions: int, embed: Embed) -> Version:
         path = spec.weights_path
@@ -137,4 +138,16 @@ class ModelCache:
         weights = self._objects.read(weights_path)
         name = f"{spec.name} version {spec.version}"
         with blamed_on(spec, "its weights cannot be loaded"):
-            return self._source.version(weights, spec.base_model, lambda: self.encoder(spec), name)
+            version = self._source.version(
+                weights, spec.base_model, lambda: self.encoder(spec), name
+            )
+        for encoder in version.encoders:
+            _tried(encoder, spec)
+        return version
+
+
+def _tried(encoder: Encoder, spec: ModelSpec) -> Encoder:
+    """Return an encoder that handles its own sample: if it fails on it later, it was broken."""
+    with blamed_on(spec, "its encoder fails on its own sample"):
+        require_finite(encoder.launch(encoder.prepare([encoder.sample]))())
+    return encoder

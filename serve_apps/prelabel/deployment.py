@@ -25,6 +25,7 @@ from cluster.settings import Settings
 from cluster.telemetry.runtime import RayTelemetry
 from cluster.tracing import current_traceparent, open_tracing
 from serve_apps.prelabel.answers import OnlineAnswer
+from serve_apps.prelabel.ending import ended_if_broken
 from serve_apps.prelabel.meter import ReplicaMeter
 from serve_apps.prelabel.model import Content
 from serve_apps.prelabel.opened import open_predictor
@@ -40,8 +41,8 @@ pass the chunks that wait there, rather than wait for a slot behind them."""
 QUEUED_MAX = 256
 """Requests of one caller that may wait for a slot; more are refused, and callers slow down."""
 
-TIMEOUT_ROWS = 256
-"""Rows of a chunk that `chunk_timeout_s` is meant for."""
+PATIENCE = 2.0
+"""A chunk may wait its turn: it is waited for so many times as long as a replica may be at it."""
 
 COUNT_EVERY_S = 2.0
 """How soon a runner sees that there are more replicas, or fewer."""
@@ -85,11 +86,12 @@ class Prelabel:
         ):
             loop = asyncio.get_running_loop()
             predict = partial(copy_context().run, self._predictor.predict, work)
-            return await loop.run_in_executor(self._chunks, predict)
+            with ended_if_broken():
+                return await loop.run_in_executor(self._chunks, predict)
 
     async def predict_online(self, contents: Sequence[Content], spec: ModelSpec) -> OnlineAnswer:
         """Return what a version says of a few contents; raises ObjectMissing, ModelUnusable."""
-        with self._meter.timed("online", len(contents)):
+        with self._meter.timed("online", len(contents)), ended_if_broken():
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(
                 self._online, self._predictor.predict_online, contents, spec
@@ -102,7 +104,8 @@ class Prelabel:
 
     async def check_health(self) -> None:
         """Fail where a loaded model no longer handles its own sample, or does not answer."""
-        await asyncio.get_running_loop().run_in_executor(self._health, self._predictor.check)
+        with ended_if_broken():
+            await asyncio.get_running_loop().run_in_executor(self._health, self._predictor.check)
 
 
 def prelabel_deployment(settings: Settings) -> Application:
@@ -133,9 +136,9 @@ def prelabel_deployment(settings: Settings) -> Application:
 class RemotePredictor:
     """A `BulkPredictor` over the replicas: every chunk in flight is a task on one event loop.
 
-    A chunk that has no answer in time, waiting included, is taken back: `chunk_timeout_s`, and as
-    many times more as it has more than `TIMEOUT_ROWS` rows. Most likely it waited behind others; a
-    replica that hangs fails its health check, and is lost for good.
+    A chunk that has no answer in time, waiting included, is taken back: most likely it waited
+    behind others. A replica that is at a chunk for too long ends itself, and one whose model never
+    gives its turn back fails its health check.
     """
 
     def __init__(self, handle: DeploymentHandle[Prelabel], settings: PrelabelSettings) -> None:
@@ -175,7 +178,7 @@ class RemotePredictor:
         self._loop.close()
 
     async def _predict(self, work: ChunkWork) -> ChunkOutcome:
-        timeout_s = self._timeout_s * max(work.chunk.rows / TIMEOUT_ROWS, 1.0)
+        timeout_s = PATIENCE * work.time_limit_s(self._timeout_s)
         response = self._handle.predict_chunk.remote(work)
         try:
             outcome: ChunkOutcome = await asyncio.wait_for(response, timeout_s)

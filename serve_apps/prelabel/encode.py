@@ -52,6 +52,12 @@ def encode(
     return Encoded(features, failures)
 
 
+def is_healthy(encoder: Encoder, turns: Turns) -> bool:
+    """Tell whether an encoder handles its own sample."""
+    alone = BatchBudget.fixed(1)
+    return not encode(encoder, [encoder.sample], alone, turns, urgent=False).failures
+
+
 def _within_turns(
     encoder: Encoder, sizes: Sequence[int], budget: BatchBudget, turns: Turns
 ) -> Iterator[list[int]]:

@@ -25,6 +25,15 @@ POISON = "muster-poison"
 DEADLY = "muster-deadly"
 """A content that holds this ends the process."""
 
+BREAKING = "muster-breaking"
+"""A content that holds this makes inference raise, of all contents from then on, as an error of a
+device may."""
+
+HANGING = "muster-hanging"
+"""A content that holds this is not prepared within hours."""
+
+HANG_S = 36_000.0
+
 NOT_A_NUMBER = "muster-nan"
 """A content that holds this gets features that are not numbers."""
 
@@ -32,7 +41,8 @@ NOT_A_NUMBER = "muster-nan"
 class FakeEncoder:
     """Features are the first bytes of the content's hash, in 256ths.
 
-    Inference takes `service_time_s` an item, spent by calling `pause`; deadly contents call `die`.
+    Inference takes `service_time_s` an item, spent by calling `pause`, as hanging contents are too;
+    deadly ones call `die`.
     """
 
     def __init__(
@@ -42,6 +52,7 @@ class FakeEncoder:
         die: Callable[[], object],
     ) -> None:
         self._service_time_s, self._pause, self._die = service_time_s, pause, die
+        self._is_broken = False
 
     @property
     def dimensions(self) -> int:
@@ -60,6 +71,8 @@ class FakeEncoder:
 
     def prepare(self, contents: Sequence[Content]) -> list[Prepared]:
         """Keep the bytes; every content has size 1."""
+        if any(HANGING.encode() in _bytes(content) for content in contents):
+            self._pause(HANG_S)
         return [Prepared(np.frombuffer(_bytes(content), dtype=np.uint8), 1) for content in contents]
 
     def plan(self, sizes: Sequence[int], budget: int) -> list[list[int]]:
@@ -67,11 +80,14 @@ class FakeEncoder:
         return plan_batches(sizes, budget)
 
     def launch(self, batch: Sequence[Prepared]) -> Inference:
-        """Compute hash numbers in [0, 1); raises ValueError for poison."""
+        """Compute hash numbers in [0, 1); ValueError for poison, RuntimeError once broken."""
         if self._service_time_s:
             self._pause(self._service_time_s * len(batch))
         if any(DEADLY.encode() in item.array.tobytes() for item in batch):
             self._die()
+        self._is_broken |= any(BREAKING.encode() in item.array.tobytes() for item in batch)
+        if self._is_broken:
+            raise RuntimeError(BREAKING)
         features = np.stack([_features(item.array.tobytes()) for item in batch])
         return lambda: features
 

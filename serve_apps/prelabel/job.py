@@ -16,6 +16,7 @@ from ray.data import ActorPoolStrategy, Dataset
 from ray.exceptions import RayError
 
 from cluster.settings import Settings
+from serve_apps.prelabel.ending import ended_if_broken
 from serve_apps.prelabel.opened import open_predictor
 from serve_apps.prelabel.work import CHUNKS_AT_WORK, ChunkWork, Dedicated, Finished
 
@@ -37,7 +38,8 @@ class PooledReplica:
     def __call__(self, row: Row) -> Row:
         """Pre-label a chunk; raises ObjectMissing, ModelUnusable."""
         work: ChunkWork = pickle.loads(row["work"])  # noqa: S301 - from this very cluster
-        finished = Finished(work=work, outcome=self._predictor.predict(work))
+        with ended_if_broken():
+            finished = Finished(work=work, outcome=self._predictor.predict(work))
         return {"finished": pickle.dumps(finished)}
 
 

@@ -9,12 +9,13 @@ from cluster.clock import Clock
 from cluster.domain.ids import UnixSeconds
 from cluster.domain.items import Modality, RejectedRow, fold_of
 from cluster.domain.models import ModelSpec
-from cluster.errors import ModelUnusable
+from cluster.errors import ModelUnusable, ReplicaBroken
 from cluster.model_settings import PrelabelSettings
 from cluster.ports import ObjectStore
 from serve_apps.prelabel.answers import OnlineAnswer
+from serve_apps.prelabel.at_work import AtWork
 from serve_apps.prelabel.cache import ModelCache
-from serve_apps.prelabel.encode import Encoded, encode
+from serve_apps.prelabel.encode import Encoded, encode, is_healthy
 from serve_apps.prelabel.model import (
     BatchBudget,
     Content,
@@ -49,7 +50,7 @@ class ChunkPredictor:
     ) -> None:
         self._objects, self._settings, self._models = objects, settings, models
         self._clock = clock
-        self._turns = Turns()
+        self._turns, self._at_work = Turns(), AtWork(clock)
 
     def predict(self, work: ChunkWork) -> ChunkOutcome:
         """Pre-label a chunk and store its predictions, or try some rows; again does the same.
@@ -58,8 +59,13 @@ class ChunkPredictor:
         the contents are not even read. A tuned version encodes for itself, each item by the encoder
         of its fold.
         An item the model cannot handle gets a uniform prediction and is reported. Raises
-        ObjectMissing for a chunk or weights that are not there, ModelUnusable for a bad model.
+        ObjectMissing for a chunk or weights that are not there, ModelUnusable for a bad model, and
+        ReplicaBroken where an item has spoilt this process for all others.
         """
+        with self._at_work.within(work.time_limit_s(self._settings.chunk_timeout_s)):
+            return self._predict(work)
+
+    def _predict(self, work: ChunkWork) -> ChunkOutcome:
         started_at = self._clock.now()
         if work.trial is not None:
             contents = read_contents(self._objects, work.chunk)
@@ -110,10 +116,13 @@ class ChunkPredictor:
         self.predict_online([self._models.encoder(spec).sample], spec)
 
     def check(self) -> None:
-        """Raise ModelUnusable unless every loaded encoder still handles its own sample."""
+        """Raise ReplicaBroken where a chunk takes far too long, as something in it hangs, or where
+        a loaded encoder no longer handles its own sample."""
+        if self._at_work.is_overdue:
+            raise ReplicaBroken("a chunk that never ends")
         for encoder in self._models.encoders():
-            if not self._is_healthy(encoder):
-                raise ModelUnusable(type(encoder).__name__, "it fails on its own sample")
+            if not is_healthy(encoder, self._turns):
+                raise ReplicaBroken("the sample of an encoder")
 
     def _try(
         self, work: ChunkWork, contents: Sequence[Content], started_at: UnixSeconds
@@ -201,14 +210,10 @@ class ChunkPredictor:
     ) -> Encoded:
         budget = self._budget(encoder, spec.modality)
         encoded = encode(encoder, contents, budget, self._turns, urgent=urgent)
-        hopeless = len(contents) > 0 and len(encoded.failures) == len(contents)
-        if hopeless and not self._is_healthy(encoder):
-            raise ModelUnusable(spec.base_model, "it fails on every item and on its own sample")
+        if encoded.failures and not is_healthy(encoder, self._turns):
+            # One item may break a device for all that come after it: they are not to blame.
+            raise ReplicaBroken(f"{len(encoded.failures)} items of {spec.base_model}")
         return encoded
-
-    def _is_healthy(self, encoder: Encoder) -> bool:
-        alone = BatchBudget.fixed(1)
-        return not encode(encoder, [encoder.sample], alone, self._turns, urgent=False).failures
 
     def _budget(self, encoder: Encoder, modality: Modality) -> BatchBudget:
         """Return what the settings say, and where they say nothing, what the encoder does."""

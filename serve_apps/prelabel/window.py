@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 
-from cluster.errors import ModelUnusable, ReplicaLost, Unavailable
+from cluster.errors import ModelUnusable, ReplicaBroken, ReplicaLost, Unavailable
 from serve_apps.prelabel.hunt import Hunt
 from serve_apps.prelabel.work import (
     CHUNKS_AT_WORK,
@@ -97,7 +97,7 @@ class Window:
     def _ended(self, work: ChunkWork, future: Future[ChunkOutcome]) -> Finished | None:
         try:
             outcome = future.result()
-        except ReplicaLost:
+        except (ReplicaLost, ReplicaBroken):
             self._lost(work)
         except Unavailable:
             # Too much is waiting, or a store was out of the replica's reach: no chunk's fault.

@@ -20,7 +20,7 @@ from cluster.settings import Settings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import open_objects
 from serve_apps.prelabel.deployment import Prelabel, RemotePredictor, prelabel_deployment
-from serve_apps.prelabel.fake import DEADLY, POISON
+from serve_apps.prelabel.fake import BREAKING, DEADLY, HANGING, POISON
 from serve_apps.prelabel.job import dedicated
 from serve_apps.prelabel.local import LocalPredictor
 from serve_apps.prelabel.predictor import ChunkPredictor
@@ -146,13 +146,18 @@ def test_replicas_killed_in_the_middle_cost_the_job_nothing(
 
 
 @pytest.mark.usefixtures("handle")
-def test_an_item_that_kills_every_replica_is_found_and_the_job_goes_on(settings: Settings) -> None:
+@pytest.mark.parametrize("bad", [DEADLY, BREAKING, HANGING])
+def test_an_item_that_ends_or_spoils_every_replica_is_found_and_the_job_goes_on(
+    settings: Settings, bad: str
+) -> None:
     # Given a job of two chunks, one of which holds an item over which the process aborts
-    objects = open_objects(f"{settings.objects}/deadly")
-    settings = settings.model_copy(update={"objects_uri": f"{settings.objects}/deadly"})
+    objects = open_objects(f"{settings.objects}/{bad}")
+    prelabel = settings.prelabel.model_copy(update={"chunk_timeout_s": 4.0})
+    update = {"objects_uri": f"{settings.objects}/{bad}", "prelabel": prelabel}
+    settings = settings.model_copy(update=update)
     stores = memory_stores(objects)
     job = stores.jobs.create(a_job(), None)
-    texts = ["one", "two", DEADLY, "four"]
+    texts = ["one", "two", bad, "four"]
     for number in range(2):
         contents = texts if number else [f"{text} again" for text in ("five", "six")]
         stores.chunks.add([store_chunk(objects, contents, number, number * 2)])

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from cluster import paths
 from cluster.domain.items import fold_of
 from cluster.domain.labels import Label, LabelSet
-from cluster.errors import ModelUnusable, ObjectMissing
+from cluster.errors import ModelUnusable, ObjectMissing, ReplicaBroken
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.batching import plan_batches
-from serve_apps.prelabel.fake import NOT_A_NUMBER, POISON
+from serve_apps.prelabel.fake import BREAKING, NOT_A_NUMBER, POISON
 from serve_apps.prelabel.model import (
     BatchBudget,
     Encoder,
@@ -36,6 +36,9 @@ from tests.unit.prelabel.support import (
     read_predictions,
     store_chunk,
 )
+
+SAMPLE = "sample"
+"""What a model is tried on when it is loaded."""
 
 TEXTS = [f"text {index}" for index in range(20)]
 
@@ -87,7 +90,7 @@ def test_a_second_version_encodes_nothing() -> None:
     # Then the stored features serve it, and tell it the very same
     assert first.encoded_rows == 20
     assert again.encoded_rows == 0
-    assert source.prepared == []
+    assert set(source.prepared) <= {SAMPLE}
     assert again.predictions_path == paths.predictions(JOB, 1, 0)
     np.testing.assert_array_equal(
         read_predictions(objects, again.predictions_path)[1],
@@ -107,7 +110,7 @@ def test_exact_duplicates_are_encoded_once() -> None:
     objects, source = MemoryObjects(), CountingSource()
     outcome = run(objects, ["a", "b", "a", "a", "b"], source)
     assert outcome.encoded_rows == 2
-    assert source.prepared == ["a", "b"]
+    assert source.prepared == [SAMPLE, "a", "b"]
     _, probabilities = read_predictions(objects, outcome.predictions_path)
     np.testing.assert_array_equal(probabilities[[0, 0, 1]], probabilities[[2, 3, 4]])
 
@@ -149,7 +152,7 @@ def test_a_model_that_fails_on_its_own_sample_is_to_blame() -> None:
 
     objects = MemoryObjects()
     # When it meets a chunk of sound items
-    with pytest.raises(ModelUnusable, match="fails on every item and on its own sample"):
+    with pytest.raises(ModelUnusable, match="its encoder fails on its own sample"):
         run(objects, TEXTS, BrokenSource())
 
 
@@ -238,5 +241,20 @@ def test_health_fails_when_a_loaded_model_fails_on_its_sample() -> None:
     encoder = broken._models.encoder(model_spec())
     nothing = np.full((1, 8), np.nan, dtype=np.float32)
     encoder.launch = lambda batch: lambda: nothing  # type: ignore[method-assign]  # noqa: ARG005
-    with pytest.raises(ModelUnusable):
+    with pytest.raises(ReplicaBroken):
         broken.check()
+
+
+def test_an_item_that_spoils_the_process_is_no_verdict_on_the_others() -> None:
+    # Given a chunk with an item after which the model fails on anything
+    objects = MemoryObjects()
+    chunk = store_chunk(objects, [*TEXTS, BREAKING])
+    predictor = predictor_over(objects)
+    predictor.warm(model_spec())
+    # When it is pre-labelled
+    with pytest.raises(ReplicaBroken):
+        predictor.predict(ChunkWork(chunk=chunk, model=model_spec()))
+    # Then nothing is said of any item, and the process is known to be of no use
+    assert list(objects.list("jobs/")) == [chunk.items_path]
+    with pytest.raises(ReplicaBroken):
+        predictor.check()

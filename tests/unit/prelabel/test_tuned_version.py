@@ -11,7 +11,7 @@ import torch
 from cluster import paths
 from cluster.domain.items import Modality, fold_of
 from cluster.domain.models import ModelSpec
-from cluster.errors import ModelUnusable
+from cluster.errors import ModelUnusable, ReplicaBroken
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.hunt import Rows
 from serve_apps.prelabel.predictor import ChunkPredictor
@@ -175,7 +175,7 @@ def test_health_is_that_of_every_member() -> None:
     nothing = np.full((1, 32), np.nan, dtype=np.float32)
     member.launch = lambda batch: lambda: nothing  # type: ignore[method-assign]  # noqa: ARG005
 
-    with pytest.raises(ModelUnusable):
+    with pytest.raises(ReplicaBroken):
         predictor.check()
 
 
