@@ -1,21 +1,24 @@
 """`python -m benchmarks.prelabel`: bulk pre-labelling beside a bare loop and what others use.
 
 `--data` (or MUSTER_DATA) names a folder with recorded texts; without it texts are generated. All
-sides use the same texts, the same packaged weights and every processor, and have their weights
-loaded before. Muster's time is that of the whole service, from the upload to the predictions of
-the last item in the object store; the bare loop's is of one process that keeps all in memory.
-Muster and the bare loop take turns, `--rounds` times; the figures are of the medians.
+sides use the same texts, the same packaged weights and every processor, compute in the numbers the
+processor is fastest in, and have their weights loaded before. Muster's time is that of the whole
+service, from the upload to the predictions of the last item in the object store; the bare loop's
+is of one process that keeps all in memory. Muster, as it is and with compiled networks, and the
+bare loop take turns, `--rounds` times; the figures are of the medians.
 """
 
 import argparse
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
+import torch
 from rich.console import Console
 
 from benchmarks.bulk import lit, online, pipeline, raydata, scaling, whole
@@ -24,26 +27,46 @@ from benchmarks.bulk.texts import LABELS, Texts, read_texts
 from benchmarks.chaos.service import MusterUp
 from benchmarks.figures import Figure, at_least, at_most, informing, present
 
-FEW = 4
+FEW = 12
 """Slow sides get one text of so many, drawn evenly; their rate does not depend on how many."""
+
+
+COMPILED = {"MUSTER_PRELABEL__COMPILE_NETWORKS": "true"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Items a second, and the numbers that the bare loop is fastest in."""
+
+    bare: float
+    whole: float
+    compiled: float
+    dtype: torch.dtype
 
 
 def bare_and_whole(
     texts: Texts, folder: Path, rounds: int, settings: Mapping[str, str], log: Console
-) -> tuple[float, float]:
-    """Return items a second of the bare loop and of Muster, the medians of rounds in turns."""
+) -> Rates:
+    """Return the rates of the bare loop and of Muster, the medians of rounds in turns."""
     loop = BareLoop(len(os.sched_getaffinity(0)), LABELS)
     choice = loop.choose(texts.texts)
     log.print(f"{len(texts):,} {texts.origin} texts; the bare loop is fastest with {choice}")
-    bare, ours = [], []
+    bare, ours, compiled = [], [], []
     for number in range(rounds):
         bare.append(_bare_rate(loop, choice, texts))
-        part = folder / str(number)
-        part.mkdir()
-        took = whole.seconds(texts, part, settings)
-        ours.append(len(texts) / took["predicted"])
-        log.print(f"bare {bare[-1]:,.0f} items/s, Muster {ours[-1]:,.0f} items/s, {took}")
-    return median(bare), median(ours)
+        ours.append(_whole_rate(texts, folder / f"{number}", settings))
+        compiled.append(_whole_rate(texts, folder / f"{number}c", {**settings, **COMPILED}))
+        log.print(
+            f"bare {bare[-1]:,.0f}, Muster {ours[-1]:,.0f}, compiled {compiled[-1]:,.0f} items/s"
+        )
+    return Rates(
+        bare=median(bare), whole=median(ours), compiled=median(compiled), dtype=choice.dtype
+    )
+
+
+def _whole_rate(texts: Texts, folder: Path, settings: Mapping[str, str]) -> float:
+    folder.mkdir()
+    return len(texts) / whole.seconds(texts, folder, settings)["predicted"]
 
 
 def _bare_rate(loop: BareLoop, choice: Choice, texts: Texts) -> float:
@@ -52,16 +75,16 @@ def _bare_rate(loop: BareLoop, choice: Choice, texts: Texts) -> float:
     return len(texts) / (perf_counter() - started)
 
 
-def peers(texts: Texts, folder: Path) -> dict[str, float]:
-    """Return items a second of what others use."""
+def peers(texts: Texts, folder: Path, dtype: torch.dtype) -> dict[str, float]:
+    """Return items a second of what others use, computing in numbers of a kind."""
     threads = len(os.sched_getaffinity(0))
     few = Texts(texts=texts.texts[::FEW], origin=texts.origin)
     small = whole.write(Texts(texts=texts.texts[:256], origin=texts.origin), folder / "small.jsonl")
     large = whole.write(few, folder / "large.jsonl")
     return {
-        "transformers.pipeline, batches of 32": pipeline.items_per_s(few.texts, threads),
-        "Ray Data actor pool": raydata.items_per_s(small, large, (256, len(few)), threads),
-        "LitServe with batching": lit.items_per_s(few.texts, _free_port(), threads),
+        "transformers.pipeline, batches of 32": pipeline.items_per_s(few.texts, threads, dtype),
+        "Ray Data actor pool": raydata.items_per_s(small, large, (256, len(few)), threads, dtype),
+        "LitServe with batching": lit.items_per_s(few.texts, _free_port(), threads, dtype),
     }
 
 
@@ -91,7 +114,7 @@ def main() -> None:
     """Run the benchmark as the command line asks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=os.environ.get("MUSTER_DATA"))
-    parser.add_argument("--items", type=int, default=16_000)
+    parser.add_argument("--items", type=int, default=48_000)
     parser.add_argument("--rounds", type=int, default=3)
     asked, console = parser.parse_args(), Console(width=160)
     texts = read_texts(asked.data and Path(asked.data), asked.items, seed=0)
@@ -103,15 +126,17 @@ def main() -> None:
     }
     found: list[Figure] = []
     with TemporaryDirectory() as folder:
-        bare, ours = bare_and_whole(texts, Path(folder), asked.rounds, settings, console)
+        rates = bare_and_whole(texts, Path(folder), asked.rounds, settings, console)
         found += [
-            informing("bare PyTorch loop", bare, "items/s"),
-            informing("Muster, upload to predictions", ours, "items/s"),
-            at_least("Muster by the bare loop", ours / bare, "x", 0.95),
+            informing("bare PyTorch loop", rates.bare, "items/s"),
+            informing("Muster, upload to predictions", rates.whole, "items/s"),
+            at_least("Muster by the bare loop", rates.whole / rates.bare, "x", 0.95),
+            informing("Muster with compiled networks", rates.compiled, "items/s"),
+            informing("the same by the bare loop", rates.compiled / rates.bare, "x"),
         ]
-        for name, rate in peers(texts, Path(folder)).items():
+        for name, rate in peers(texts, Path(folder), rates.dtype).items():
             found.append(informing(name, rate, "items/s"))
-            found.append(at_least(f"Muster by {name}", ours / rate, "x", PEER_RATIOS[name]))
+            found.append(at_least(f"Muster by {name}", rates.whole / rate, "x", PEER_RATIOS[name]))
         part = Path(folder) / "online"
         part.mkdir()
         found += online_figures(texts, part, settings)

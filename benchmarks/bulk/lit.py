@@ -1,6 +1,7 @@
 """LitServe with batching: one HTTP request an item, as many at a time as keep its batches full.
 
-`python -m benchmarks.bulk.lit PORT WORKERS THREADS` is the server, which `items_per_s` starts.
+`python -m benchmarks.bulk.lit PORT WORKERS THREADS NUMBERS` is the server, which `items_per_s`
+starts; NUMBERS are those of torch that the model computes in.
 """
 
 import asyncio
@@ -30,14 +31,14 @@ TOKENS_MAX = 256
 class Embedding(litserve.LitAPI):  # type: ignore[misc]
     """Embeds texts in batches that LitServe collects."""
 
-    threads = 1
+    threads, numbers = 1, "float32"
 
     def setup(self, device: str) -> None:
         """Load the model."""
         del device
         torch.set_num_threads(self.threads)
         self.tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
-        self.network = AutoModel.from_pretrained(MODEL_DIR).eval()
+        self.network = AutoModel.from_pretrained(MODEL_DIR, dtype=self.numbers).eval()
 
     def decode_request(self, request: dict[str, str], **_: Any) -> str:
         """Return the text of a request."""
@@ -49,7 +50,7 @@ class Embedding(litserve.LitAPI):  # type: ignore[misc]
             list(x), padding=True, truncation=True, max_length=TOKENS_MAX, return_tensors="pt"
         )
         with torch.inference_mode():
-            hidden = self.network(**encoded).last_hidden_state
+            hidden = self.network(**encoded).last_hidden_state.float()
             weights = encoded["attention_mask"].unsqueeze(-1).float()
             pooled = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
             features: list[list[float]] = torch.nn.functional.normalize(pooled, dim=1).tolist()
@@ -60,17 +61,20 @@ class Embedding(litserve.LitAPI):  # type: ignore[misc]
         return {"features": output}
 
 
-def items_per_s(texts: Sequence[str], port: int, threads: int) -> float:
+def items_per_s(texts: Sequence[str], port: int, threads: int, dtype: torch.dtype) -> float:
     """Return the rate at which a warm server embeds texts for many clients at once.
 
     The better of one worker with all threads and a worker for each.
     """
-    return max(_rate(texts, port, workers, threads // workers) for workers in {1, threads})
+    numbers = str(dtype).removeprefix("torch.")
+    return max(
+        _rate(texts, port, (str(workers), str(threads // workers), numbers))
+        for workers in {1, threads}
+    )
 
 
-def _rate(texts: Sequence[str], port: int, workers: int, threads: int) -> float:
-    module = "benchmarks.bulk.lit"
-    command = (sys.executable, "-m", module, str(port), str(workers), str(threads))
+def _rate(texts: Sequence[str], port: int, model: tuple[str, str, str]) -> float:
+    command = (sys.executable, "-m", "benchmarks.bulk.lit", str(port), *model)
     with subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
@@ -117,7 +121,8 @@ async def _ask_all(http: httpx.AsyncClient, texts: Sequence[str]) -> None:
 
 def main() -> None:
     """Serve at the port on the command line, with so many threads for the model."""
-    port, workers, Embedding.threads = map(int, sys.argv[1:])
+    port, workers, Embedding.threads = map(int, sys.argv[1:4])
+    Embedding.numbers = sys.argv[4]
     api = Embedding(max_batch_size=BATCH, batch_timeout=BATCH_WAIT_S)
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=workers, timeout=False)
     server.run(port=port, generate_client_file=False)
