@@ -10,6 +10,7 @@
     │   ├── ForbiddenUri          a URI outside the allowed roots or schemes
     │   ├── ForbiddenUrl          a URL that the service must not call
     │   ├── MalformedBody         a request body breaks off or is not what it is called
+    │   ├── SlowBody              a request body takes too long to come
     │   ├── UnsupportedMedia      a request body of a type that is not read here
     │   ├── UnsupportedTus        a version of the upload protocol that is not spoken here
     │   ├── ChecksumMismatch      a piece of an upload arrived damaged
@@ -144,6 +145,14 @@ class MalformedBody(BadInput):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the request body is malformed: {reason}")
         self.reason = reason
+
+
+class SlowBody(BadInput):
+    """A request body did not come within its time."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"the request body has not come within {timeout_s:g} s")
+        self.timeout_s = timeout_s
 
 
 class UnsupportedMedia(BadInput):

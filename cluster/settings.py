@@ -64,6 +64,8 @@ class Limits(Branch):
     """Upper bounds on everything a client can send or ask for."""
 
     request_bytes_max: int = 8 * _MIB
+    body_timeout_s: float = Field(60.0, gt=0)
+    bodies_bytes_max: int = Field(64 * _MIB, ge=1)
     upload_bytes_max: int = 2_048 * _MIB
     upload_part_bytes: int = Field(4 * _MIB, ge=1)
     upload_part_timeout_s: float = Field(60.0, gt=0)

@@ -71,7 +71,7 @@ def build_api(services: Services) -> FastAPI:
     # the body.
     app.add_middleware(
         BodyBounds,
-        bytes_max=limits.request_bytes_max,
+        limits=limits,
         by_path={UPLOADS: limits.upload_bytes_max, FILES: limits.upload_bytes_max},
     )
     app.add_middleware(Throttle, clock=services.clock, settings=settings.rates)

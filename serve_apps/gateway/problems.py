@@ -42,6 +42,7 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.ForbiddenUri: Kind(422, "forbidden-uri", "A URI outside the allowed roots"),
         te.ForbiddenUrl: Kind(422, "forbidden-url", "A URL that is not called from here"),
         e.MalformedBody: Kind(400, "malformed-body", "The request body is malformed"),
+        e.SlowBody: Kind(408, "slow-body", "The request body takes too long to come"),
         e.UnsupportedMedia: Kind(415, "unsupported-media", "The body's type is not read here"),
         up.UnsupportedTus: Kind(412, "unsupported-tus", "Another version of tus is spoken here"),
         up.ChecksumMismatch: Kind(460, "checksum-mismatch", "A piece of an upload is damaged"),
@@ -148,6 +149,8 @@ def problem_response(problem: Problem) -> Response:
     headers = {}
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    if problem.status == HTTPStatus.REQUEST_TIMEOUT:
+        headers["Connection"] = "close"  # what is still to come would be read as a request
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(math.ceil(problem.retry_after_s))
     response = ProblemResponse(
