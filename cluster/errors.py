@@ -46,6 +46,7 @@
     │   ├── StoreBusy
     │   ├── StorageFull           the object store has no room left
     │   ├── StorageUnreachable    the object store does not answer, or refuses
+    │   ├── UploadStalled         a piece of an upload came too slowly; what came is kept
     │   ├── ReplicaLost           a model replica died or did not answer in time
     │   ├── ReplicaBroken         its process is of no use any more, and ends
     │   ├── RateLimited           a key or a tenant does more at a time than it may
@@ -148,11 +149,11 @@ class MalformedBody(BadInput):
 
 
 class SlowBody(BadInput):
-    """A request body did not come within its time."""
+    """A request body takes longer than it may."""
 
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__(f"the request body has not come within {timeout_s:g} s")
-        self.timeout_s = timeout_s
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the request body comes too slowly: {reason}")
+        self.reason = reason
 
 
 class UnsupportedMedia(BadInput):

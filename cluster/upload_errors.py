@@ -1,7 +1,7 @@
 """The leaves of the error tree (`cluster.errors`) that concern uploads."""
 
 from cluster.domain.ids import TenantId
-from cluster.errors import BadInput, Conflict, NotFound
+from cluster.errors import BadInput, Conflict, NotFound, Unavailable
 
 
 class UnsupportedTus(BadInput):
@@ -38,3 +38,14 @@ class UploadOffsetConflict(Conflict):
             f"upload {upload_id} has come to byte {received:,}; it cannot go on from {offset:,}"
         )
         self.upload_id, self.offset, self.received = upload_id, offset, received
+
+
+class UploadStalled(Unavailable):
+    """A piece of an upload came too slowly, and was ended; what had come of it counts.
+
+    Clients of tus go on after a 5xx and give up after most 4xx.
+    """
+
+    def __init__(self, upload_id: str, received: int) -> None:
+        super().__init__(f"upload {upload_id} has stalled at byte {received:,}; go on from there")
+        self.upload_id, self.received = upload_id, received

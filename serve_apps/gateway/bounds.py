@@ -98,7 +98,7 @@ class _Timed:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
         except TimeoutError:
-            raise SlowBody(self._timeout_s) from None
+            raise SlowBody(f"it was to be there within {self._timeout_s:g} s") from None
         self._arrived += len(message.get("body", b""))
         self._complete = not message.get("more_body", False)
         if self._complete:

@@ -75,6 +75,7 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.StoreBusy: Kind(503, "store-busy", "The database is busy"),
         se.StorageFull: Kind(507, "storage-full", "The object store has no room left"),
         se.StorageUnreachable: Kind(503, "storage-unreachable", "The object store does not answer"),
+        up.UploadStalled: Kind(503, "upload-stalled", "A piece of an upload came too slowly"),
         e.ReplicaLost: Kind(503, "replica-lost", "A model replica was lost"),
         e.ReplicaBroken: Kind(503, "replica-broken", "A model replica broke and is replaced"),
         e.RateLimited: Kind(429, "rate-limited", "Too much at a time"),

@@ -25,9 +25,15 @@ from cluster.errors import (
     MalformedBody,
     NotFound,
     ObjectMissing,
+    SlowBody,
     TooLarge,
 )
-from cluster.upload_errors import ChecksumMismatch, UploadNotFound, UploadOffsetConflict
+from cluster.upload_errors import (
+    ChecksumMismatch,
+    UploadNotFound,
+    UploadOffsetConflict,
+    UploadStalled,
+)
 from cluster.upload_reader import remove_upload, write_manifest
 from serve_apps.gateway.acting import Actor
 from serve_apps.gateway.pieces import Pieces
@@ -121,8 +127,8 @@ class ResumableUploads:
 
         Where the body breaks off, what had arrived is kept; but with a checksum it is all of the
         body or nothing. Holds at most one part in memory. Raises UploadOffsetConflict,
-        ChecksumMismatch, MalformedBody, TooLarge, RateLimited, Overloaded and what reading the
-        body raises.
+        UploadStalled, ChecksumMismatch, MalformedBody, TooLarge, RateLimited, Overloaded and what
+        reading the body raises.
         """
         if offset != upload.received_bytes:
             raise UploadOffsetConflict(upload.upload_id, offset, upload.received_bytes)
@@ -130,16 +136,21 @@ class ResumableUploads:
         with self._slots.take(upload.tenant_id):
             if checksum is None:
                 return await self._receive(upload, body)
-            return await self._receive_checked(upload, body, checksum)
+            try:
+                return await self._receive_checked(upload, body, checksum)
+            except SlowBody:
+                raise UploadStalled(upload.upload_id, upload.received_bytes) from None
 
     async def _receive(self, upload: Upload, body: AsyncIterator[bytes]) -> Upload:
         pieces = self._pieces(upload, body)
         while not pieces.ended:
             try:
                 await pieces.fill()
-            except (ClientDisconnect, asyncio.CancelledError, MalformedBody):
+            except (ClientDisconnect, asyncio.CancelledError, MalformedBody, SlowBody) as broken:
                 with CancelScope(shield=True):
-                    await run_in_threadpool(self._keep, upload, pieces.take())
+                    upload = await run_in_threadpool(self._keep, upload, pieces.take())
+                if isinstance(broken, SlowBody):
+                    raise UploadStalled(upload.upload_id, upload.received_bytes) from None
                 raise
             upload = await run_in_threadpool(self._keep, upload, pieces.take())
         return upload
@@ -174,7 +185,7 @@ class ResumableUploads:
             start_bytes=upload.received_bytes,
             end_bytes=upload.length_bytes,
             part_bytes=self._limits.upload_part_bytes,
-            timeout_s=self._limits.upload_part_timeout_s,
+            idle_s=self._limits.upload_part_timeout_s,
         )
 
     def _check_parts(self, upload_id: str, parts: int) -> None:

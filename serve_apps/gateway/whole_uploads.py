@@ -35,7 +35,7 @@ class WholeUploads:
         """Store a body as an upload; `promised_bytes` are its length as far as it is known, else 0.
 
         The row that makes it count against the tenant's quota is written when the object is there.
-        Raises QuotaExceeded, RateLimited, Overloaded, MalformedBody, TooLarge, EmptySource and what
+        Raises QuotaExceeded, RateLimited, Overloaded, SlowBody, TooLarge, EmptySource and what
         reading the body raises.
         """
         tenant_id, room_for = actor.tenant_id, max(promised_bytes, 1)
@@ -64,7 +64,7 @@ class WholeUploads:
             start_bytes=0,
             end_bytes=limits.upload_bytes_max,
             part_bytes=limits.upload_part_bytes,
-            timeout_s=limits.upload_part_timeout_s,
+            idle_s=limits.upload_part_timeout_s,
         )
         output = self._objects.open_output(paths.upload(tenant_id, upload_id))
         async with _on_threads(output) as stored:

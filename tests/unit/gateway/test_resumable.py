@@ -13,14 +13,9 @@ from starlette.requests import ClientDisconnect
 
 from cluster import paths
 from cluster.domain.ids import TenantId
-from cluster.errors import (
-    MalformedBody,
-    MusterError,
-    Overloaded,
-    TooLarge,
-)
+from cluster.errors import MusterError, Overloaded, TooLarge
 from cluster.settings import Limits
-from cluster.upload_errors import UploadOffsetConflict
+from cluster.upload_errors import UploadOffsetConflict, UploadStalled
 from cluster.upload_reader import open_upload
 from ingest.sources import Sources
 from serve_apps.gateway.resumable import ResumableUploads
@@ -133,9 +128,18 @@ def test_what_arrives_before_a_connection_breaks_is_kept(world: World) -> None:
 def test_a_body_that_comes_too_slowly_is_ended_and_kept(world: World) -> None:
     pieces = service(world, upload_part_timeout_s=0.01)
     upload = pieces.create(AS_ACME, 100, "")
-    with pytest.raises(MalformedBody, match="less than a part"):
+    with pytest.raises(UploadStalled, match="stalled at byte 3; go on from there"):
         asyncio.run(pieces.receive(upload, 0, body(b"abc", None), None))
     assert pieces.get(ACME, upload.upload_id).received_bytes == 3
+
+
+def test_a_checked_body_that_comes_too_slowly_is_ended_and_can_be_sent_again(world: World) -> None:
+    pieces = service(world, upload_part_timeout_s=0.01, upload_part_bytes=2)
+    upload = pieces.create(AS_ACME, 100, "")
+    with pytest.raises(UploadStalled, match="stalled at byte 0"):
+        asyncio.run(pieces.receive(upload, 0, body(b"abc", None), Checksum("md5", bytes(16))))
+    assert pieces.get(ACME, upload.upload_id).received_bytes == 0
+    assert objects(world) == []
 
 
 def test_with_a_checksum_it_is_all_or_nothing(world: World) -> None:

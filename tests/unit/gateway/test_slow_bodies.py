@@ -82,7 +82,7 @@ def test_json_that_comes_too_slowly_is_ended(world: World, name: DoorName, start
     # Then it is told so, and the connection is closed, for the rest would be read as a request
     client = asyncio.run(stall())
     assert (b"connection", b"close") in client.sent[0]["headers"]
-    assert b"has not come within 0.05 s" in client.sent[1]["body"]
+    assert b"to be there within 0.05 s" in client.sent[1]["body"]
 
 
 def test_a_socket_that_stalls_is_answered_and_closed(world: World) -> None:

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 
 from cluster import paths
 from cluster.domain.ids import TenantId
-from cluster.errors import EmptySource, MalformedBody, Overloaded, RateLimited, TooLarge
+from cluster.errors import EmptySource, Overloaded, RateLimited, SlowBody, TooLarge
 from cluster.settings import Limits, QuotaSettings
 from cluster.tenant_errors import QuotaExceeded
 from cluster.upload_errors import UploadNotFound
@@ -35,7 +35,7 @@ def test_a_body_is_stored_and_counts(world: World) -> None:
     ("blocks", "error"),
     [
         ((b"ab", ClientDisconnect()), ClientDisconnect),
-        ((b"ab", None), MalformedBody),
+        ((b"ab", None), SlowBody),
         ((b"ab" * 30_000,), TooLarge),
         ((), EmptySource),
     ],
