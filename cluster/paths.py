@@ -46,6 +46,15 @@ def adapter_record(tenant_id: TenantId, kind: str, name: str) -> str:
     return f"{adapter_records(tenant_id, kind)}/{slug(name)}.json"
 
 
+OPENAI_FILES = "openai-files"
+"""What is kept of an upload that is known as a file of OpenAI's."""
+
+
+def openai_file(tenant_id: TenantId, upload_id: str) -> str:
+    """Return the path of what is kept of an upload as a file of OpenAI's."""
+    return adapter_record(tenant_id, OPENAI_FILES, f"file-{upload_id}")
+
+
 def items(job_id: JobId, chunk: int) -> str:
     """Return the path of a chunk's accepted items."""
     return f"jobs/{job_id}/items/{chunk:06d}.parquet"

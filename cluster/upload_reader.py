@@ -45,7 +45,7 @@ def open_upload(objects: ObjectStore, tenant_id: TenantId, upload_id: str) -> Bi
 
 
 def remove_upload(stores: Stores, tenant_id: TenantId, upload_id: str, act: Act) -> None:
-    """Delete an upload and its bytes; raises UploadNotFound.
+    """Delete an upload, its bytes and what lists it as a file; raises UploadNotFound.
 
     The act is recorded first. What names the upload goes next, so that nobody opens half of it.
     """
@@ -53,6 +53,7 @@ def remove_upload(stores: Stores, tenant_id: TenantId, upload_id: str, act: Act)
     stores.audit.append(act)
     stores.objects.delete(paths.upload_manifest(tenant_id, upload_id))
     stores.objects.delete(paths.upload(tenant_id, upload_id))
+    stores.objects.delete(paths.openai_file(tenant_id, upload_id))
     for part in stores.uploads.remove(tenant_id, upload_id):
         stores.objects.delete(part.path)
 

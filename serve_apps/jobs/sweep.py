@@ -58,6 +58,7 @@ def _drop_source(stores: Stores, job: Job, now: UnixSeconds) -> None:
         remove_upload(stores, job.tenant_id, upload_id, act)
     except UploadNotFound:  # inline items, and uploads of before there were rows of them
         stores.objects.delete(paths.upload(job.tenant_id, upload_id))
+        stores.objects.delete(paths.openai_file(job.tenant_id, upload_id))
 
 
 def _drop_orphans(stores: Stores, before: UnixSeconds) -> None:

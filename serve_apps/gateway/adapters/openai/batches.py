@@ -13,7 +13,6 @@ from cluster.domain.items import RejectedRow
 from cluster.domain.jobs import Job, JobState
 from cluster.errors import EmptySource, InvalidField, JobNotFound
 from cluster.jobs import request_cancel
-from cluster.upload_reader import open_upload
 from ingest.openai_batch import ENDPOINT, ChatRequest, first_request
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.acting import Acting
@@ -22,8 +21,8 @@ from serve_apps.gateway.adapters.openai.files import (
     ERRORS,
     OUTPUT,
     made_file_id,
+    open_file,
     upload_id_of,
-    uploaded_file,
 )
 from serve_apps.gateway.adapters.openai.refusals import PREFIX
 from serve_apps.gateway.adapters.openai.schemas import (
@@ -81,7 +80,6 @@ def create_batch(
 ) -> BatchView:
     """Submit a job over an uploaded file; its first line says what all ask for."""
     caller = actor.caller
-    uploaded_file(request.input_file_id, caller, services)
     job_request = _job_request(request, _first(request, caller, services))
     retry_key = idempotency_key(idempotency, job_request)
     job, _ = submit(job_request, actor, services, retry_key)
@@ -129,10 +127,12 @@ def cancel_batch(batch_id: BatchId, actor: Acting, services: Wired) -> BatchView
 
 
 def _first(request: BatchRequest, caller: Caller, services: Services) -> ChatRequest:
-    """Return the first line of the file; raises InvalidField, which names the line, and why."""
-    upload_id = upload_id_of(request.input_file_id)
+    """Return the first line of the file.
+
+    Raises UploadNotFound, EmptySource and InvalidField, which names the line, and why.
+    """
     bytes_max = services.settings.limits.row_bytes_max
-    with open_upload(services.stores.objects, caller.tenant_id, upload_id) as stored:
+    with open_file(request.input_file_id, caller, services) as stored:
         first = first_request(stored, bytes_max)
     if first is None:
         raise EmptySource(request.input_file_id)

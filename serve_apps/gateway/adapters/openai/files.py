@@ -3,16 +3,17 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, BinaryIO, Literal, NamedTuple
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
+from cluster import paths
 from cluster.domain.access import Caller
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import Job, JobState
-from cluster.errors import InvalidField
+from cluster.errors import InvalidField, ObjectMissing
 from cluster.upload_errors import UploadNotFound
 from cluster.upload_reader import open_upload, remove_upload
 from serve_apps.gateway.access import Authenticated, Wired, require_role
@@ -112,8 +113,7 @@ def file_content(request: Request, file_id: FileId, actor: Acting, services: Wir
             media_type=media_type,
             headers=attachment(f"{file_id}.jsonl"),
         )
-    uploaded_file(file_id, caller, services)
-    stored = open_upload(services.stores.objects, caller.tenant_id, upload_id_of(file_id))
+    stored = open_file(file_id, caller, services)
     name = f"{file_id}.jsonl"
     return download(stored, request.headers, version=file_id, media_type=media_type, name=name)
 
@@ -138,6 +138,15 @@ def uploaded_file(file_id: str, caller: Caller, services: Services) -> FileView:
     if found is None:
         raise UploadNotFound(caller.tenant_id, file_id)
     return found
+
+
+def open_file(file_id: str, caller: Caller, services: Services) -> BinaryIO:
+    """Open a tenant's uploaded file; raises UploadNotFound, also where only its name is left."""
+    uploaded_file(file_id, caller, services)
+    try:
+        return open_upload(services.stores.objects, caller.tenant_id, upload_id_of(file_id))
+    except ObjectMissing:
+        raise UploadNotFound(caller.tenant_id, file_id) from None
 
 
 def upload_id_of(file_id: str) -> str:
@@ -173,4 +182,4 @@ def _made(file_id: str) -> _Made | None:
 
 
 def _files(caller: Caller, services: Services) -> Records[FileView]:
-    return Records(services.stores.objects, caller.tenant_id, "openai-files", FileView)
+    return Records(services.stores.objects, caller.tenant_id, paths.OPENAI_FILES, FileView)
