@@ -37,6 +37,7 @@ _STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPES["json
 _EXPORTS: dict[int | str, dict[str, Any]] = {
     200: {"content": {media_type: {} for media_type in MEDIA_TYPES.values()}},
     206: {"description": "The part of the file that Range asks for"},
+    304: {"description": "The file is as If-None-Match says"},
     416: {"description": "There is no such part of the file"},
 }
 _PAGES: dict[int | str, dict[str, Any]] = {
@@ -80,6 +81,7 @@ def list_results(
     return rendered(page, page_format or format_accepted(request.headers.get("accept", "")))
 
 
+@router.head("/export", response_class=StreamingResponse, responses=_EXPORTS)
 @router.get("/export", response_class=StreamingResponse, responses=_EXPORTS)
 def export(
     request: Request,
@@ -96,13 +98,17 @@ def export(
     job = kept_job(services, actor.caller, job_id)
     if job.state is not JobState.COMPLETED:
         raise JobNotReady(job.job_id, job.state, "the export")
-    services.stores.audit.append(actor.act("job.export", job.job_id))
+    if request.method == "GET":
+        services.stores.audit.append(actor.act("job.export", job.job_id))
     name, media_type = f"{job.job_id}.{file_format}", MEDIA_TYPES[file_format]
     stored_as = file_format if file_format in STORED else "parquet"
     stored = _exported(services, job, stored_as)
     if file_format in STORED:
         version = str(job.revision)
-        return download(stored, request.headers, version=version, media_type=media_type, name=name)
+        return download(request, stored, version=version, media_type=media_type, name=name)
+    if request.method == "HEAD":
+        stored.close()
+        return StreamingResponse(iter(()), media_type=media_type, headers=attachment(name))
     schema, batches = parquet_batches(stored)
     blocks = csv_blocks if file_format == "csv" else arrow_blocks
     return StreamingResponse(
@@ -126,6 +132,7 @@ def _exported(services: Services, job: Job, stored_as: Format) -> BinaryIO:
         raise UnreadableSource(source.uri, reason) from None
 
 
+@router.head("/errors", response_class=StreamingResponse, responses=_STREAMS)
 @router.get("/errors", response_class=StreamingResponse, responses=_STREAMS)
 def errors(request: Request, job_id: JobPath, caller: Authenticated, services: Wired) -> Response:
     """Download the rows that were refused, one JSON object a line; also by Range."""
@@ -138,7 +145,7 @@ def errors(request: Request, job_id: JobPath, caller: Authenticated, services: W
             raise JobNotReady(job.job_id, job.state, "the error file") from None
         return StreamingResponse(iter(()), media_type=media_type)
     name = f"{job.job_id}-errors.jsonl"
-    return download(stored, request.headers, version="errors", media_type=media_type, name=name)
+    return download(request, stored, version="errors", media_type=media_type, name=name)
 
 
 @router.get("/labels")

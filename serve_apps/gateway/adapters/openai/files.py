@@ -97,6 +97,7 @@ def retrieve_file(file_id: FileId, caller: Authenticated, services: Wired) -> Fi
     )
 
 
+@router.head("/{file_id}/content")
 @router.get("/{file_id}/content")
 def file_content(request: Request, file_id: FileId, actor: Acting, services: Wired) -> Response:
     """Download a file: an upload as it was sent, or what a batch gives, as JSON Lines."""
@@ -106,16 +107,17 @@ def file_content(request: Request, file_id: FileId, actor: Acting, services: Wir
         job = services.stores.jobs.get(caller.tenant_id, made.job_id)
         if not is_there(job, made.part):
             raise UploadNotFound(caller.tenant_id, file_id)
+        headers = attachment(f"{file_id}.jsonl")
+        if request.method == "HEAD":
+            return StreamingResponse(iter(()), media_type=media_type, headers=headers)
         services.stores.audit.append(actor.act("job.export", job.job_id))
         blocks = answer_blocks if made.part == OUTPUT else refusal_blocks
         return StreamingResponse(
-            blocks(services.stores, job),
-            media_type=media_type,
-            headers=attachment(f"{file_id}.jsonl"),
+            blocks(services.stores, job), media_type=media_type, headers=headers
         )
     stored = open_file(file_id, caller, services)
     name = f"{file_id}.jsonl"
-    return download(stored, request.headers, version=file_id, media_type=media_type, name=name)
+    return download(request, stored, version=file_id, media_type=media_type, name=name)
 
 
 @router.delete("/{file_id}")
