@@ -24,6 +24,10 @@ class QuotaStore(Protocol):
         """Return what a tenant has; of uploads that are not whole yet, what they will be."""
         ...
 
+    def uploads(self, tenant_id: TenantId, before: str | None, limit: int) -> tuple[Upload, ...]:
+        """Return up to `limit` uploads of a tenant whose ids are before one, the last ids first."""
+        ...
+
     def exception(self, tenant_id: TenantId) -> Quotas:
         """Return how a tenant's quotas differ from everybody's; all None where they do not."""
         ...

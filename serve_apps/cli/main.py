@@ -117,6 +117,16 @@ GROUPS: Mapping[str, tuple[str, Commands]] = MappingProxyType(
                 ),
             },
         ),
+        "uploads": (
+            "What you have uploaded: list, remove.",
+            {
+                "list": ("uploads:list_uploads", "List your uploads, newest first."),
+                "remove": (
+                    "uploads:remove_upload",
+                    "Delete an upload; a job that has still to read it will fail.",
+                ),
+            },
+        ),
         "keys": (
             "API keys: issue, revoke.",
             {

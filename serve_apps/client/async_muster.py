@@ -39,6 +39,7 @@ from serve_apps.gateway.schemas.results import (
     ResultPage,
     ResultView,
 )
+from serve_apps.gateway.schemas.uploads import ListedUpload, UploadPage
 from serve_apps.gateway.schemas.webhooks import (
     EVENTS,
     Subscribed,
@@ -110,6 +111,12 @@ class AsyncMuster:
         """Submit a job; the same key with the same request is the same job."""
         headers = {"Idempotency-Key": idempotency_key or secrets.token_urlsafe(24)}
         return await self._calls.post(JobView, "/v1/jobs", request, headers=headers)
+
+    async def uploads(self) -> AsyncIterator[ListedUpload]:
+        """Yield all uploads, newest first, those included that are not whole yet."""
+        async for page in self._calls.pages(UploadPage, "/v1/uploads"):
+            for upload in page.uploads:
+                yield upload
 
     async def job(self, job_id: str) -> JobView:
         """Return a job as it stands."""

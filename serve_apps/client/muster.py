@@ -4,6 +4,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,7 +24,7 @@ from serve_apps.client.calls import (
 )
 from serve_apps.client.downloads import save
 from serve_apps.client.happenings import Happening, HappeningReader
-from serve_apps.client.resumable import TUS_HEADERS, upload_in_pieces
+from serve_apps.client.resumable import TUS_HEADERS, blocks, upload_in_pieces
 from serve_apps.gateway.etags import etag_of
 from serve_apps.gateway.schemas.assignments import (
     AssignmentList,
@@ -34,13 +35,7 @@ from serve_apps.gateway.schemas.audit import AuditPage, EntryView
 from serve_apps.gateway.schemas.formats import Format
 from serve_apps.gateway.schemas.job_change import JobChange
 from serve_apps.gateway.schemas.job_request import ItemBody, JobRequest
-from serve_apps.gateway.schemas.jobs import (
-    EventPage,
-    EventView,
-    JobPage,
-    JobView,
-    UploadView,
-)
+from serve_apps.gateway.schemas.jobs import EventPage, EventView, JobPage, JobView
 from serve_apps.gateway.schemas.keys import KeyRequest, KeyView
 from serve_apps.gateway.schemas.models import (
     LiveRequest,
@@ -60,6 +55,7 @@ from serve_apps.gateway.schemas.results import (
     ResultPage,
     ResultView,
 )
+from serve_apps.gateway.schemas.uploads import ListedUpload, UploadPage, UploadView
 from serve_apps.gateway.schemas.webhooks import (
     EVENTS,
     Subscribed,
@@ -86,7 +82,6 @@ from serve_apps.gateway.schemas.work import (
     WorkerView,
 )
 
-BLOCK_BYTES = 2**20
 PIECES_FROM_BYTES = 8 * 2**20
 
 
@@ -139,12 +134,16 @@ class MusterClient:
         """
         if file.stat().st_size >= pieces_from_bytes:
             return upload_in_pieces(self._calls, file)
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(file.stat().st_size),
-        }
-        sent = self._calls.send("POST", "/v1/uploads", body=lambda: _blocks(file), headers=headers)
+        size = file.stat().st_size
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        body = partial(blocks, file, 0, size)
+        sent = self._calls.send("POST", "/v1/uploads", body=body, headers=headers)
         return UploadView.model_validate_json(sent.content)
+
+    def uploads(self) -> Iterator[ListedUpload]:
+        """Yield all uploads, newest first, those included that are not whole yet."""
+        for page in self._calls.pages(UploadPage, "/v1/uploads"):
+            yield from page.uploads
 
     def remove_upload(self, upload_id: str) -> None:
         """Delete an upload; a job that has still to read it will fail."""
@@ -389,9 +388,3 @@ class MusterClient:
         while (page := self._calls.get(AuditPage, "/v1/audit", {"after": after})).entries:
             yield from page.entries
             after = page.next_after
-
-
-def _blocks(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as source:
-        while block := source.read(BLOCK_BYTES):
-            yield block

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from serve_apps.client.calls import Calls, ClientProblem, ServiceUnreachable
-from serve_apps.gateway.schemas.jobs import UploadView
+from serve_apps.gateway.schemas.uploads import UploadView
 
 PIECE_BYTES = 64 * 2**20
 BLOCK_BYTES = 2**20
@@ -64,14 +64,15 @@ def _send(calls: Calls, url: str, file: Path, first: int, last: int) -> int:
     sent = calls.send(
         "PATCH",
         url,
-        body=lambda: _blocks(file, first, last),
+        body=lambda: blocks(file, first, last),
         headers=headers,
         repeatable=False,
     )
     return int(sent.headers["upload-offset"])
 
 
-def _blocks(file: Path, first: int, last: int) -> Iterator[bytes]:
+def blocks(file: Path, first: int, last: int) -> Iterator[bytes]:
+    """Yield the bytes of a file from `first` up to `last`."""
     with file.open("rb") as source:
         source.seek(first)
         while first < last and (block := source.read(min(BLOCK_BYTES, last - first))):

@@ -8,6 +8,7 @@ import pytest
 from cluster.domain.ids import JobId, TenantId
 from cluster.domain.jobs import Job, JobState, Progress
 from cluster.domain.quotas import Quotas, Usage
+from cluster.domain.uploads import UploadPart
 from cluster.ports import Stores
 from cluster.tenant_errors import QuotaExceeded
 from tests.conformance import samples
@@ -31,6 +32,23 @@ def test_a_tenant_uses_what_is_stored_of_it(stores: Stores) -> None:
         jobs_unfinished=2, items=50, upload_bytes=100
     )
     assert stores.quotas.usage(RIVAL) == Usage(jobs_unfinished=1, items=3, upload_bytes=0)
+
+
+def test_a_tenants_uploads_are_listed_page_by_page(stores: Stores) -> None:
+    # Given uploads of two tenants, one of which has begun to come
+    mine = [replace(samples.upload(), upload_id=f"upl-{number}") for number in range(5)]
+    for upload in mine:
+        stores.uploads.create(upload, 10_000)
+    stores.uploads.create(replace(mine[0], upload_id="upl-3b", tenant_id=RIVAL), 10_000)
+    part = UploadPart(offset_bytes=0, size_bytes=30, path="parts/0")
+    mine[1] = stores.uploads.append(mine[1], [part])
+    # When they are read by pages of two, the newest first
+    first = stores.quotas.uploads(samples.TENANT, None, 2)
+    second = stores.quotas.uploads(samples.TENANT, first[-1].upload_id, 2)
+    third = stores.quotas.uploads(samples.TENANT, second[-1].upload_id, 2)
+    # Then each comes once, as it stands, and nobody else's
+    assert [*first, *second, *third] == mine[::-1]
+    assert stores.quotas.uploads(samples.TENANT, mine[0].upload_id, 2) == ()
 
 
 def test_a_tenant_runs_as_many_jobs_as_it_may_also_in_a_race(stores: Stores) -> None:

@@ -30,6 +30,15 @@ class MemoryQuotas:
             upload_bytes=self._uploads.stored_bytes(tenant_id),
         )
 
+    def uploads(self, tenant_id: TenantId, before: str | None, limit: int) -> tuple[Upload, ...]:
+        """Return up to `limit` uploads of a tenant whose ids are before one, the last ids first."""
+        found = [
+            upload
+            for upload in self._uploads.of_tenant(tenant_id)
+            if before is None or upload.upload_id < before
+        ]
+        return tuple(sorted(found, key=lambda each: each.upload_id, reverse=True)[:limit])
+
     def exception(self, tenant_id: TenantId) -> Quotas:
         """Return how a tenant's quotas differ from everybody's."""
         with self._lock:

@@ -36,6 +36,11 @@ class MemoryUploads:
         with self._lock:
             return self._stored_bytes(tenant_id)
 
+    def of_tenant(self, tenant_id: TenantId) -> list[Upload]:
+        """Return all uploads of a tenant."""
+        with self._lock:
+            return self._of_tenant(tenant_id)
+
     def find(self, upload_id: str) -> Upload | None:
         """Return an upload, whoever owns it, None where there is none."""
         with self._lock:
@@ -73,11 +78,8 @@ class MemoryUploads:
     def unfinished(self, tenant_id: TenantId) -> UnfinishedUploads:
         """Return what a tenant's uploads that are not whole come to."""
         with self._lock:
-            lengths = [
-                upload.length_bytes
-                for upload in self._uploads.values()
-                if upload.tenant_id == tenant_id and not upload.is_whole
-            ]
+            uploads = self._of_tenant(tenant_id)
+            lengths = [upload.length_bytes for upload in uploads if not upload.is_whole]
         return UnfinishedUploads(count=len(lengths), length_bytes=sum(lengths))
 
     def remove(self, tenant_id: TenantId, upload_id: str) -> tuple[UploadPart, ...]:
@@ -100,8 +102,10 @@ class MemoryUploads:
             return tuple(part for upload in found for part in self._remove(upload.upload_id))
 
     def _stored_bytes(self, tenant_id: TenantId) -> int:
-        uploads = self._uploads.values()
-        return sum(each.length_bytes for each in uploads if each.tenant_id == tenant_id)
+        return sum(each.length_bytes for each in self._of_tenant(tenant_id))
+
+    def _of_tenant(self, tenant_id: TenantId) -> list[Upload]:
+        return [each for each in self._uploads.values() if each.tenant_id == tenant_id]
 
     def _get(self, tenant_id: TenantId, upload_id: str) -> Upload:
         upload = self._uploads.get(upload_id)

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-HEAD = "0011"
+HEAD = "0012"
 """The migration that makes a database fit these tables."""
 
 KEY: TypeEngine[str] = String().with_variant(TEXT(collation="C"), "postgresql")
@@ -270,6 +270,7 @@ uploads = Table(
     _col("whole", Boolean()),
     _col("expires_at", Float(53)),
     Index(None, "tenant_id", "whole"),
+    Index(None, "tenant_id", "upload_id"),
     Index(None, "whole", "expires_at"),
 )
 

@@ -39,6 +39,15 @@ class SqlQuotas:
                 upload_bytes=stored_bytes(connection, tenant_id),
             )
 
+    def uploads(self, tenant_id: TenantId, before: str | None, limit: int) -> tuple[Upload, ...]:
+        """Return up to `limit` uploads of a tenant whose ids are before one, the last ids first."""
+        statement = select(*UPLOAD).where(_uploads.tenant_id == tenant_id)
+        if before is not None:
+            statement = statement.where(_uploads.upload_id < before)
+        page = statement.order_by(_uploads.upload_id.desc()).limit(limit)
+        with self._database.reading() as connection:
+            return tuple(Upload(**row) for row in connection.execute(page).mappings())
+
     def exception(self, tenant_id: TenantId) -> Quotas:
         """Return how a tenant's quotas differ from everybody's."""
         statement = select(schema.tenant_quotas).where(_quotas.tenant_id == tenant_id)

@@ -11,8 +11,9 @@ from cluster.errors import TooLarge
 from serve_apps.gateway import tus
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.acting import Acting
+from serve_apps.gateway.pages import Cursor, limit_of
 from serve_apps.gateway.resumable import ResumableUploads
-from serve_apps.gateway.schemas.jobs import UploadView
+from serve_apps.gateway.schemas.uploads import UploadPage, UploadView, listed
 from serve_apps.gateway.whole_uploads import WholeUploads
 
 UPLOADS = "/v1/uploads"
@@ -76,6 +77,21 @@ async def upload(
     response.headers["Location"] = f"{UPLOADS}/{created.upload_id}"
     response.headers.update(_progress(created))
     return UploadView(id=created.upload_id, size_bytes=created.received_bytes)
+
+
+@router.get("")
+def list_uploads(
+    caller: Authenticated,
+    services: Wired,
+    limit: Annotated[int, Depends(limit_of)],
+    cursor: Cursor = None,
+) -> UploadPage:
+    """List the tenant's uploads, newest first, those included that are not whole yet."""
+    found = services.stores.quotas.uploads(caller.tenant_id, cursor, limit)
+    return UploadPage(
+        uploads=tuple(map(listed, found)),
+        next_cursor=found[-1].upload_id if len(found) == limit else None,
+    )
 
 
 @router.options("", status_code=204)

@@ -136,13 +136,6 @@ class EventPage(Outgoing):
     next_after: int
 
 
-class UploadView(Outgoing):
-    """A stored upload."""
-
-    id: str
-    size_bytes: int
-
-
 def job_view(job: Job) -> JobView:
     """Return a job as the wire shows it."""
     spec = job.agreed

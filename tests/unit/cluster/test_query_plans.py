@@ -61,6 +61,7 @@ CALLS: dict[str, Callable[[Stores], object]] = {
     "results.segments": lambda s: s.results.segments(samples.JOB, 3, 10),
     "uploads.create": lambda s: s.uploads.create(samples.upload("upl-2"), 1_000),
     "quotas.usage": lambda s: s.quotas.usage(samples.TENANT),
+    "quotas.uploads": lambda s: s.quotas.uploads(samples.TENANT, "upl-9", 10),
     "quotas.exception": lambda s: s.quotas.exception(samples.TENANT),
     "quotas.set_exception": lambda s: s.quotas.set_exception(samples.TENANT, Quotas()),
     "retention.expiring": lambda s: s.retention.expiring(9.0, 10),

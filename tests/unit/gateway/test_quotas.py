@@ -1,6 +1,7 @@
 """Quotas over HTTP: what a tenant may have and has, and exceptions by admins."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -28,6 +29,45 @@ def test_a_tenant_sees_what_it_may_have_and_has(world: World) -> None:
         "webhooks": {"limit": world.services.settings.webhooks.tenant_max, "used": 0},
         "upload_streams_max": quotas.upload_streams_max,
     }
+
+
+def test_a_full_quota_of_uploads_is_found_and_freed(world: World) -> None:
+    # Given a tenant that has uploaded all it may, a part of it in pieces that never came
+    world.clock.time = 1_700_000_000.0
+    path = {"Tus-Resumable": "1.0.0", "Upload-Length": "9"}
+    assert world.call("POST", "/v1/uploads", "client", headers=path).status_code == 201
+    world.clock.time += 10.0
+    for size in (5, 6):
+        world.call("POST", "/v1/uploads", "client", content=bytes(size))
+    world.call("POST", "/v1/uploads", "client", "rival", content=b"1")
+    assert world.call("PUT", PATH, "admin", json={"upload_bytes_max": 20}).status_code == 200
+    refused = world.call("POST", "/v1/uploads", "client", content=b"1")
+    problem(refused, 403, "quota-exceeded")
+    with serving(world.http.app) as url, MusterClient(url, world.key("client")) as client:
+        # When it looks what these are
+        found = list(client.uploads())
+        # Then each tells its size, its age and how long it is waited for
+        sizes = [(upload.size_bytes, upload.length_bytes) for upload in found]
+        assert (sorted(sizes[:2]), sizes[2:]) == ([(5, 5), (6, 6)], [(0, 9)])
+        times = [upload.created_at.timestamp() for upload in found]
+        assert times == [1_700_000_010.0] * 2 + [1_700_000_000.0]
+        ttl_s = world.services.settings.limits.upload_ttl_s
+        assert [upload.expires_at for upload in found[:2]] == [None, None]
+        assert found[2].expires_at == found[2].created_at + timedelta(seconds=ttl_s)
+        # And what is deleted makes room
+        client.remove_upload(found[2].id)
+        assert [upload.id for upload in client.uploads()] == [found[0].id, found[1].id]
+    assert world.call("POST", "/v1/uploads", "client", content=b"1").status_code == 201
+
+
+def test_uploads_are_listed_by_pages(world: World) -> None:
+    for _ in range(3):
+        world.call("POST", "/v1/uploads", "client", content=b"x")
+    first = world.get("/v1/uploads", params={"limit": 2}).json()
+    rest = world.get("/v1/uploads", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    ids = [upload["id"] for page in (first, rest) for upload in page["uploads"]]
+    assert (ids, rest["next_cursor"]) == (sorted(set(ids), reverse=True), None)
+    assert len(ids) == 3
 
 
 @pytest.mark.parametrize(
