@@ -1,4 +1,10 @@
-"""Requests as Label Studio sends them to a machine learning backend, and what it must get back."""
+"""Requests as Label Studio sends them to a machine learning backend, and what it must get back.
+
+Their shapes are those of `label_studio/ml/api_connector.py` in github.com/HumanSignal/label-studio,
+which no package on PyPI has without all of Label Studio (its SDK calls Label Studio, never a
+backend): at the commits that `SHAPES` names, and in a later form, with `extra_params` and without
+`model_version`. What is read of answers is in `label_studio/ml/models.py` there.
+"""
 
 import json
 from base64 import b64encode
@@ -85,6 +91,42 @@ def test_a_backend_is_connected(world: World) -> None:
     assert call(world, "texts/setup", setup_of()).json() == {"model_version": "texts-v0"}
 
 
+PROJECT = {"project": "7.1763719200"}
+SHAPES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "5daa24b4467b6334a4807463d736caa8386a7086": (
+        {**PROJECT, "schema": TEXTS},
+        {"model_version": "texts-v0", "params": {"login": "", "password": ""}},
+    ),
+    "0f1d1f0549062603f796c9fba995242c69fb2c97": (
+        {
+            **PROJECT,
+            "schema": TEXTS,
+            "hostname": "http://localhost:8080",
+            "access_token": "a token",
+        },
+        {
+            "model_version": "texts-v0",
+            "params": {"login": None, "password": None, "context": {"result": []}},
+        },
+    ),
+    "later": (
+        setup_of(),
+        {"params": {"login": None, "password": None, "context": None}},
+    ),
+}
+"""By commit: what is sent to connect a backend, and beside tasks and interface for predictions."""
+
+
+@pytest.mark.parametrize("commit", SHAPES)
+def test_every_version_of_label_studio_is_served(world: World, commit: str) -> None:
+    connecting, beside = SHAPES[commit]
+    assert call(world, "texts/setup", connecting).json() == {"model_version": "texts-v0"}
+    task = {"id": 1, "data": {"body": "it purrs"}, "meta": {}, "overlap": 1, "is_labeled": False}
+    body = {"tasks": [task], **PROJECT, "label_config": TEXTS, **beside}
+    (found,) = call(world, "texts/predict", body).json()["results"]
+    assert found["result"][0]["value"]["choices"][0] in ("cat", "dog", "owl")
+
+
 def test_every_task_gets_its_prediction(stores: Stores, tmp_path: Path) -> None:
     # Given more tasks than one online request takes
     world = World.of(stores, tmp_path, Limits())
@@ -157,6 +199,7 @@ CONFIGS: dict[str, tuple[str, str]] = {
     "many labels": (TEXTS.replace('"single"', '"multiple"'), "exactly one control"),
     "an image": (IMAGES, "which the model takes"),
     "two controls": (TEXTS.replace("</View>", f"{CONTROL}</Choices></View>"), "exactly one"),
+    "texts elsewhere": (TEXTS.replace("<Text ", '<Text valueType="url" '), "is not fetched"),
     "a label less": (TEXTS.replace('value="cat"', 'value="cow"'), "has no choice 'cat'"),
 }
 
@@ -173,11 +216,18 @@ def test_an_interface_that_does_not_fit_is_refused(world: World, case: str) -> N
         assert reason in response.json()["error"]
 
 
-@pytest.mark.parametrize("content", [None, 5, ["a"]])
-def test_a_task_without_a_text_is_named(world: World, content: object) -> None:
-    response = call(world, "texts/predict", asked("x", content))
-    assert response.status_code == 422
-    assert "of task 101 has no text body" in response.json()["error"]
+@pytest.mark.parametrize("content", [None, 5, ["a"], "", " \n"])
+def test_a_task_without_a_text_costs_no_other(world: World, content: object) -> None:
+    # Given tasks of which some have no text, among others
+    results = call(world, "texts/predict", asked("x", content, "y", content)).json()["results"]
+    # Then these are predicted to be nothing, and the others as they would be alone
+    nothing = {"result": [], "score": 0.0, "model_version": "texts-v0"}
+    assert [results[1], results[3]] == [nothing, nothing]
+    alone = call(world, "texts/predict", asked("x", "y")).json()["results"]
+    labels = [found["result"][0]["value"] for found in (results[0], results[2])]
+    assert labels == [found["result"][0]["value"] for found in alone]
+    # And where no task has one, nothing is asked of the model
+    assert call(world, "texts/predict", asked(content)).json()["results"] == [nothing]
 
 
 def test_the_key_is_the_password_or_a_bearer(world: World) -> None:

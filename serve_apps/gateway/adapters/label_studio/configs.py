@@ -30,8 +30,8 @@ def choice_of(config: str, field: str, spec: ModelSpec) -> Choice:
     """Return the control of an interface that a model can answer.
 
     Raises InvalidField under the name `field` where it is not XML, has no such control or more
-    than one, or lacks a label that the model may answer with; and for a model of text pairs, as a
-    control is for one object.
+    than one, lacks a label that the model may answer with, or shows texts that tasks only name by
+    their URLs; and for a model of text pairs, as a control is for one object.
     """
     if spec.modality == "text_pair":
         reason = "cannot be answered: the model takes pairs of texts, a control is for one object"
@@ -53,6 +53,9 @@ def choice_of(config: str, field: str, spec: ModelSpec) -> Choice:
     if missing is not None:
         raise InvalidField(field, f"has no choice {missing!r}, which the model may answer")
     labelled = objects[control.get("toName")]
+    if spec.modality == "text" and labelled.get("valueType") == "url":
+        reason = "the texts themselves must be in the tasks; what their URLs name is not fetched"
+        raise InvalidField(field, f'has a {labelled.tag} of valueType "url": {reason}')
     return Choice(
         from_name=control.get("name", ""),
         to_name=control.get("toName", ""),

@@ -87,16 +87,25 @@ def setup(line: Line, request: Setup, caller: Authenticated, services: Wired) ->
 
 @router.post("/predict")
 async def predict(line: Line, request: Asked, caller: Authenticated, services: Wired) -> Json:
-    """Predict every task, in order, all by one version of the line."""
+    """Predict every task, in order, all by one version of the line.
+
+    A task without content, which people are shown as they are, has a prediction of nothing.
+    """
     versions = await run_in_threadpool(resolved, line, caller, services.stores)
     spec = versions.live
     choice = choice_of(request.label_config, "label_config", spec)
-    items = [_item(number, task, choice, spec) for number, task in enumerate(request.tasks)]
+    asked = [_item(number, task, choice, spec) for number, task in enumerate(request.tasks)]
+    items = [item for item in asked if item is not None]
     if not items:
-        return {"results": []}
+        return {"results": [_nothing(_version(line, spec.version)) for _ in asked]}
     found = await predicted(line, versions, items, services)
-    version = _version(line, found.model_version)
-    return {"results": [_prediction(each, choice, version) for each in found.predictions]}
+    version, predictions = _version(line, found.model_version), iter(found.predictions)
+    return {
+        "results": [
+            _nothing(version) if item is None else _prediction(next(predictions), choice, version)
+            for item in asked
+        ]
+    }
 
 
 @router.post("/webhook")
@@ -111,14 +120,15 @@ async def webhook(request: Event, response: Response) -> Json:
     return {"result": {"stored": False}, "status": "ok"}
 
 
-def _item(number: int, task: Task, choice: Choice, spec: ModelSpec) -> ItemBody:
+def _item(number: int, task: Task, choice: Choice, spec: ModelSpec) -> ItemBody | None:
+    """Return a task's item, None where it has none; raises InvalidField."""
     content = task.data.get(choice.data_key)
-    name = task.id if task.id is not None else number
-    if not isinstance(content, str):
-        raise InvalidField(f"tasks.{number}.data", f"of task {name} has no text {choice.data_key}")
+    if not (isinstance(content, str) and content.strip()):
+        return None
     if spec.modality == "text":
         return ItemBody(id=number, text=content)
     if not content.startswith("data:"):
+        name = task.id if task.id is not None else number
         reason = f"of task {name} must be a data: URI; images elsewhere are not fetched"
         raise InvalidField(f"tasks.{number}.data.{choice.data_key}", reason)
     return ItemBody(id=number, image=content)
@@ -134,6 +144,10 @@ def _prediction(found: PredictionView, choice: Choice, version: str) -> Json:
         "score": found.probability,
     }
     return {"result": [region], "score": found.probability, "model_version": version}
+
+
+def _nothing(version: str) -> Json:
+    return {"result": [], "score": 0.0, "model_version": version}
 
 
 def _version(line: str, version: int) -> str:
