@@ -298,7 +298,15 @@ class JobEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyKey:
-    """A client's retry key and the fingerprint of the request it first came with."""
+    """A client's retry key and the fingerprint of the request it came with.
+
+    `former` is the fingerprint that releases before 0.2 stored of the same request.
+    """
 
     key: str
     fingerprint: str
+    former: str | None = None
+
+    def is_of(self, stored: str) -> bool:
+        """Whether a fingerprint that was stored is one of this request."""
+        return stored in (self.fingerprint, self.former)

@@ -17,15 +17,23 @@ def idempotency_key(header: str | None, request: JobRequest) -> IdempotencyKey |
     """Return the retry key of a submit with the fingerprint of what was asked, None for none.
 
     Two bodies that mean the same (other order of fields, defaults spelled out) have one
-    fingerprint.
+    fingerprint, and keep it when later releases know of more fields.
     """
     if header is None:
         return None
     match = _KEY.fullmatch(header)
     if match is None:
         raise bad_parameter("header", HEADER, "has 1 to 255 visible ASCII characters")
-    body = request.model_dump_json(exclude={"items"})
+    return IdempotencyKey(
+        key=match[1] or match[2],
+        fingerprint=_fingerprint(request, exclude_defaults=True),
+        former=_fingerprint(request, exclude_defaults=False),
+    )
+
+
+def _fingerprint(request: JobRequest, *, exclude_defaults: bool) -> str:
+    body = request.model_dump_json(exclude={"items"}, exclude_defaults=exclude_defaults)
     digest = sha256(body.encode())
     for item in request.items or ():
-        digest.update(item.model_dump_json().encode())
-    return IdempotencyKey(key=match[1] or match[2], fingerprint=digest.hexdigest())
+        digest.update(item.model_dump_json(exclude_defaults=exclude_defaults).encode())
+    return digest.hexdigest()

@@ -73,6 +73,13 @@ def test_a_key_with_another_request_is_a_mismatch_and_stores_nothing(stores: Sto
     assert len(stores.jobs.unfinished()) == 1
 
 
+def test_a_key_of_before_the_fingerprint_changed_is_the_same_key(stores: Stores) -> None:
+    first = stores.jobs.create(samples.job(1), samples.key(fingerprint="old"))
+    key = replace(samples.key(fingerprint="new"), former="old")
+    assert stores.jobs.create(samples.job(2), key) == first
+    assert stores.jobs.find(samples.TENANT, key) == first
+
+
 def test_a_retry_is_found_before_anything_is_created(stores: Stores) -> None:
     # Given a job that was stored under a key and has moved on since
     assert stores.jobs.find(samples.TENANT, samples.key()) is None

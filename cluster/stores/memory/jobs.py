@@ -157,7 +157,7 @@ class MemoryJobs:
 
     def _replayed(self, scoped: tuple[TenantId, str], idempotency: IdempotencyKey) -> Job:
         fingerprint, job_id = self._first[scoped]
-        if fingerprint != idempotency.fingerprint:
+        if not idempotency.is_of(fingerprint):
             raise IdempotencyMismatch(idempotency.key)
         return self._jobs[job_id]
 

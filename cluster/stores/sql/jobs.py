@@ -134,7 +134,7 @@ def _first_under(
     ).one_or_none()
     if first is None:
         return None
-    if first.fingerprint != idempotency.fingerprint:
+    if not idempotency.is_of(first.fingerprint):
         raise IdempotencyMismatch(idempotency.key)
     return JobId(first.job_id)
 
