@@ -49,12 +49,14 @@ class JobStore(Protocol):
         idempotency: IdempotencyKey | None,
         unfinished_max: int | None = None,
         act: Act | None = None,
+        events: Sequence[JobEvent] = (),
     ) -> Job:
         """Store a new job, or return the one first stored under the same key.
 
         Keys are scoped to the job's tenant. Raises IdempotencyMismatch where the key came with
         another fingerprint, and QuotaExceeded where the job is new and its tenant has
-        `unfinished_max` already that have not ended.
+        `unfinished_max` already that have not ended. A new job's history begins with `events`,
+        stored with it, all or none.
         """
         ...
 

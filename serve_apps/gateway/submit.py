@@ -61,12 +61,9 @@ def submit(
     )
     unfinished_max = quotas_of(services, caller.tenant_id).jobs_unfinished_max
     act = actor.act("job.submit", job.job_id, request)
-    stored = services.stores.jobs.create(job, idempotency, unfinished_max, act)
-    replayed = stored.job_id != job.job_id
-    if not replayed:
-        event = JobEvent(job_id=job.job_id, kind="submitted", at=now, message="the job is queued")
-        services.stores.events.append([event])
-    return stored, replayed
+    event = JobEvent(job_id=job.job_id, kind="submitted", at=now, message="the job is queued")
+    stored = services.stores.jobs.create(job, idempotency, unfinished_max, act, [event])
+    return stored, stored.job_id != job.job_id
 
 
 def _source(request: JobRequest, caller: Caller, services: Services) -> Source:

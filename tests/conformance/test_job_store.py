@@ -10,6 +10,7 @@ from cluster.domain.jobs import JobState
 from cluster.domain.webhooks import WebhookKind
 from cluster.errors import IdempotencyMismatch, JobNotFound, StaleRevision
 from cluster.ports import Stores
+from cluster.tenant_errors import QuotaExceeded
 from tests.conformance import samples
 
 
@@ -78,6 +79,21 @@ def test_a_key_of_before_the_fingerprint_changed_is_the_same_key(stores: Stores)
     key = replace(samples.key(fingerprint="new"), former="old")
     assert stores.jobs.create(samples.job(2), key) == first
     assert stores.jobs.find(samples.TENANT, key) == first
+
+
+def test_a_history_begins_with_the_job(stores: Stores) -> None:
+    # Given a job that is stored with its first event
+    stores.jobs.create(samples.job(1), samples.key(), None, None, [samples.event("submitted")])
+    # When it comes again, and when another one is refused
+    again, refused = samples.job(2), samples.job(3)
+    event = samples.event("again", again.job_id)
+    stores.jobs.create(again, samples.key(), None, None, [event])
+    with pytest.raises(QuotaExceeded):
+        stores.jobs.create(refused, None, 1, None, [samples.event("refused", refused.job_id)])
+    # Then that event is the only one
+    (first,) = stores.events.read(samples.JOB, 0, 10)
+    assert (first.kind, first.seq) == ("submitted", 1)
+    assert [stores.events.newest(job.job_id) for job in (again, refused)] == [0, 0]
 
 
 def test_a_retry_is_found_before_anything_is_created(stores: Stores) -> None:

@@ -71,14 +71,15 @@ class MemoryJobs:
         idempotency: IdempotencyKey | None,
         unfinished_max: int | None = None,
         act: Act | None = None,
+        events: Sequence[JobEvent] = (),
     ) -> Job:
         """Store a new job, or return the one first stored under the same key."""
         with self._lock:
             if idempotency is None:
-                return self._insert(job, unfinished_max, act)
+                return self._insert(job, unfinished_max, act, events)
             scoped = (job.tenant_id, idempotency.key)
             if scoped not in self._first:
-                stored = self._insert(job, unfinished_max, act)
+                stored = self._insert(job, unfinished_max, act, events)
                 self._first[scoped] = (idempotency.fingerprint, job.job_id)
                 return stored
             return self._replayed(scoped, idempotency)
@@ -141,7 +142,9 @@ class MemoryJobs:
         with self._lock:
             return tuple(self._jobs.values())
 
-    def _insert(self, job: Job, unfinished_max: int | None, act: Act | None) -> Job:
+    def _insert(
+        self, job: Job, unfinished_max: int | None, act: Act | None, events: Sequence[JobEvent]
+    ) -> Job:
         active = [
             other
             for other in self._jobs.values()
@@ -152,6 +155,7 @@ class MemoryJobs:
         if job.job_id in self._jobs:
             raise StaleRevision(f"job {job.job_id}", job.revision)
         self._jobs[job.job_id] = job
+        self._events.add(events, job.state)
         self._audit.note(act)
         return job
 

@@ -35,6 +35,7 @@ class SqlJobs:
         idempotency: IdempotencyKey | None,
         unfinished_max: int | None = None,
         act: Act | None = None,
+        events: Sequence[JobEvent] = (),
     ) -> Job:
         """Store a new job, or return the one first stored under the same key."""
         with self._database.writing("create job") as connection:
@@ -46,6 +47,7 @@ class SqlJobs:
                 _check_room(connection, job.tenant_id, unfinished_max)
             if not insert_if_new(connection, schema.jobs, _row_of(job)):
                 raise StaleRevision(f"job {job.job_id}", job.revision)
+            add_events(connection, events, job.state)
             note(connection, act)
         return job
 
