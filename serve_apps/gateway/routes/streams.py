@@ -1,11 +1,13 @@
 """A job's events as they happen: Server-Sent Events."""
 
+import re
 from collections.abc import AsyncIterator
-from typing import Annotated, cast
+from typing import Annotated, NamedTuple, cast
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from cluster.domain.ids import JobId, KeyId
 from cluster.errors import Unavailable
@@ -24,26 +26,45 @@ router = APIRouter(
 PAGE_EVENTS = 100
 LAST_EVENT_ID = "Last-Event-ID"
 
+_ID = re.compile(r"(\d{1,15})(-end)?", re.ASCII)
+
+
+class Seen(NamedTuple):
+    """What a client has seen of a job: its history up to a number, and maybe its end."""
+
+    seq: int
+    end: bool
+
+
+async def seen_by(
+    last_event_id: Annotated[str | None, Header(alias=LAST_EVENT_ID)] = None,
+) -> Seen:
+    """Return what a client has seen that comes back."""
+    if not last_event_id:
+        return Seen(0, end=False)
+    match = _ID.fullmatch(last_event_id)
+    if match is None:
+        raise bad_parameter("header", LAST_EVENT_ID, "is not the id of an event of this stream")
+    return Seen(int(match[1]), end=match[2] is not None)
+
+
+AfterSeen = Annotated[Seen, Depends(seen_by)]
+
 
 async def watch_of(
-    request: Request, job_id: JobPath, caller: Authenticated, services: Wired
+    request: Request, job_id: JobPath, caller: Authenticated, services: Wired, seen: AfterSeen
 ) -> AsyncIterator[Watch]:
-    """Watch a job of the caller's tenant for as long as the request lasts."""
+    """Watch a job of the caller's tenant for as long as the request lasts.
+
+    Raises HTTPException (204) where its end was seen: an EventSource comes back for ever, unless it
+    is told so (WHATWG HTML, section 9.2.3).
+    """
     job = await run_in_threadpool(services.stores.jobs.get, caller.tenant_id, JobId(job_id))
+    if seen.end and job.state.is_terminal:
+        raise HTTPException(204)
     feed = cast("EventFeed", request.app.state.feed)
     async with feed.watch(job) as watch:
         yield watch
-
-
-async def last_seq_of(
-    last_event_id: Annotated[str | None, Header(alias=LAST_EVENT_ID)] = None,
-) -> int:
-    """Return the number of the last event a client has seen, 0 for none."""
-    if not last_event_id:
-        return 0
-    if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= 15):
-        raise bad_parameter("header", LAST_EVENT_ID, "is not the id of an event of this stream")
-    return int(last_event_id)
 
 
 async def known_keys_of(request: Request) -> KnownKeys:
@@ -51,20 +72,26 @@ async def known_keys_of(request: Request) -> KnownKeys:
     return cast("KnownKeys", request.app.state.known_keys)
 
 
-@router.get("/events/stream", response_class=EventSourceResponse)
+@router.get(
+    "/events/stream",
+    response_class=EventSourceResponse,
+    responses={204: {"description": "Last-Event-ID is that of the end: nothing more will come"}},
+)
 async def stream_events(
     services: Wired,
     caller: Authenticated,
     known_keys: Annotated[KnownKeys, Depends(known_keys_of)],
     watch: Annotated[Watch, Depends(watch_of)],
-    after: Annotated[int, Depends(last_seq_of)],
+    seen: AfterSeen,
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream what happens to a job until it has ended.
 
     `history` is an event of the job, under its number as id, from the one after Last-Event-ID on;
     `progress` tells how the job stands whenever that has changed; `end` holds the job as it ended
-    and is the last. Comments keep the connection alive. A key that is revoked ends its streams.
+    and is the last: whoever comes back with its id is answered 204. Comments keep the connection
+    alive. A key that is revoked ends its streams.
     """
+    after = seen.seq
     shown: ProgressEvent | None = None
     async for look in watch.looks():
         if not await _opens(known_keys, caller.key_id):
@@ -81,7 +108,7 @@ async def stream_events(
             shown = progress
             yield ServerSentEvent(event="progress", data=progress)
         if look.over:
-            yield ServerSentEvent(event="end", data=job_view(look.job))
+            yield ServerSentEvent(event="end", id=f"{after}-end", data=job_view(look.job))
 
 
 async def _opens(known_keys: KnownKeys, key_id: KeyId) -> bool:

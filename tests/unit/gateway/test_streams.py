@@ -32,7 +32,7 @@ class Served:
 
     @contextmanager
     def stream(
-        self, job: Job, *, after: int | None = None, tenant: str = "acme"
+        self, job: Job, *, after: int | str | None = None, tenant: str = "acme"
     ) -> Iterator[EventSource]:
         headers = {"Authorization": f"Bearer {self.world.key('client', tenant)}"}
         if after is not None:
@@ -115,6 +115,23 @@ def test_a_stream_goes_on_after_the_last_event_that_was_seen(served: Served) -> 
     # Then it gets what it missed, each once, and the end
     assert [int(event.id) for event in events if event.event == "history"] == [*range(121, 252)]
     assert [event.event for event in events[-2:]] == ["progress", "end"]
+
+
+def test_who_has_seen_the_end_is_told_that_nothing_more_comes(served: Served) -> None:
+    # Given a browser that has seen a job end, which then comes back by itself
+    job = served.world.moved(served.world.submitted(), JobState.COMPLETED)
+    with served.stream(job) as source:
+        end = list(source.iter_sse())[-1]
+    assert end.event == "end"
+    reply = served.refused(job, after=end.id)
+    assert (reply.status_code, reply.content) == (204, b"")
+    # But who lost the connection just before gets the end
+    with served.stream(job, after=1) as source:
+        assert [event.event for event in source.iter_sse()] == ["progress", "end"]
+    # And who says so of a job that goes on, what happens
+    running = served.world.submitted(name="running")
+    with served.stream(running, after="0-end") as source:
+        assert next(source.iter_sse()).event == "history"
 
 
 def test_a_pace_becomes_an_eta(served: Served) -> None:
