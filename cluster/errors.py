@@ -13,6 +13,7 @@
     │   ├── SlowBody              a request body takes too long to come
     │   ├── UnsupportedMedia      a request body of a type that is not read here
     │   ├── UnsupportedTus        a version of the upload protocol that is not spoken here
+    │   ├── UnsupportedChecksum   a piece of an upload has a checksum of a kind not known here
     │   ├── ChecksumMismatch      a piece of an upload arrived damaged
     │   └── UnknownLabel          an answer outside the job's label set
     ├── Denied

@@ -12,6 +12,14 @@ class UnsupportedTus(BadInput):
         self.version, self.supported = version, supported
 
 
+class UnsupportedChecksum(BadInput):
+    """A piece of an upload comes with a checksum of an algorithm that is not known here."""
+
+    def __init__(self, algorithm: str, supported: tuple[str, ...]) -> None:
+        super().__init__(f"Upload-Checksum is of {algorithm!r}; send {', '.join(supported)}")
+        self.algorithm, self.supported = algorithm, supported
+
+
 class ChecksumMismatch(BadInput):
     """A piece of an upload does not have the checksum sent with it; nothing of it was stored."""
 

@@ -45,6 +45,9 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         e.SlowBody: Kind(408, "slow-body", "The request body takes too long to come"),
         e.UnsupportedMedia: Kind(415, "unsupported-media", "The body's type is not read here"),
         up.UnsupportedTus: Kind(412, "unsupported-tus", "Another version of tus is spoken here"),
+        up.UnsupportedChecksum: Kind(
+            400, "unsupported-checksum", "A checksum of a kind not known here"
+        ),
         up.ChecksumMismatch: Kind(460, "checksum-mismatch", "A piece of an upload is damaged"),
         e.UnknownLabel: Kind(422, "unknown-label", "The job has no such label"),
         e.Unauthenticated: Kind(401, "unauthenticated", "A valid API key is needed"),

@@ -21,7 +21,6 @@ from cluster.domain.ids import TenantId
 from cluster.domain.uploads import Upload, UploadPart
 from cluster.errors import (
     Conflict,
-    EmptySource,
     MalformedBody,
     NotFound,
     ObjectMissing,
@@ -56,11 +55,12 @@ class ResumableUploads:
         self._store, self._objects = services.stores.uploads, services.stores.objects
 
     def create(self, actor: Actor, length_bytes: int, metadata: str) -> Upload:
-        """Store a new upload; raises EmptySource, TooLarge and QuotaExceeded."""
+        """Store a new upload, whole at once where it is of no bytes.
+
+        Raises TooLarge and QuotaExceeded.
+        """
         limits, now, tenant_id = self._limits, self._services.clock.now(), actor.tenant_id
         upload_id = f"upl-{self._services.new_id()}"
-        if not length_bytes:
-            raise EmptySource(f"upload://{upload_id}")
         if length_bytes > limits.upload_bytes_max:
             raise TooLarge("the upload", length_bytes, limits.upload_bytes_max)
         self._delete(self._store.remove_expired(now, _SWEPT_AT_ONCE))
@@ -82,6 +82,8 @@ class ResumableUploads:
         )
         bytes_max = quotas_of(self._services, tenant_id).upload_bytes_max
         self._store.create(upload, bytes_max, actor.act("upload.create", upload_id))
+        if upload.is_whole:
+            self._finish(upload)
         return upload
 
     async def create_with(
@@ -108,7 +110,7 @@ class ResumableUploads:
         gateway that died right then is finished here.
         """
         upload = self._services.stores.for_tenant(tenant_id).uploads.get(tenant_id, upload_id)
-        if upload.is_whole and upload.parts:
+        if upload.is_whole and (upload.parts or not upload.length_bytes):
             self._finish_if_not(upload)
         elif not upload.is_whole and upload.expires_at <= self._services.clock.now():
             raise UploadNotFound(tenant_id, upload_id)

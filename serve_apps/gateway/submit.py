@@ -8,7 +8,7 @@ from cluster.domain.access import Caller
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import IdempotencyKey, Job, JobEvent, Source
 from cluster.domain.models import model_name_of
-from cluster.errors import ObjectMissing, TooLarge
+from cluster.errors import EmptySource, ObjectMissing, TooLarge
 from cluster.tracing import current_traceparent
 from cluster.upload_errors import UploadNotFound
 from cluster.upload_reader import open_upload
@@ -103,8 +103,11 @@ def _store_inline(items: list[ItemBody], caller: Caller, services: Services) -> 
 
 
 def _upload_uri(upload_id: str, caller: Caller, services: Services) -> str:
+    uri = f"upload://{upload_id}"
     try:
-        open_upload(services.stores.objects, caller.tenant_id, upload_id).close()
+        with open_upload(services.stores.objects, caller.tenant_id, upload_id) as stored:
+            if not stored.read(1):
+                raise EmptySource(uri)
     except ObjectMissing:
         raise UploadNotFound(caller.tenant_id, upload_id) from None
-    return f"upload://{upload_id}"
+    return uri

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from cluster.errors import InvalidField, UnsupportedMedia
-from cluster.upload_errors import UnsupportedTus
+from cluster.upload_errors import UnsupportedChecksum, UnsupportedTus
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"
@@ -72,13 +72,16 @@ def metadata_of(headers: Mapping[str, str]) -> str:
 
 
 def checksum_of(headers: Mapping[str, str]) -> Checksum | None:
-    """Return Upload-Checksum, None where it was not sent; raises InvalidField."""
+    """Return Upload-Checksum, None where it was not sent.
+
+    Raises UnsupportedChecksum and InvalidField.
+    """
     text = headers.get("upload-checksum")
     if text is None:
         return None
     name, _, value = text.partition(" ")
     if name not in DIGEST_BYTES:
-        raise InvalidField("Upload-Checksum", f"begins with one of {', '.join(DIGEST_BYTES)}")
+        raise UnsupportedChecksum(name[:20], tuple(DIGEST_BYTES))
     algorithm, size_bytes = DIGEST_BYTES[name]
     digest = _decoded("Upload-Checksum", value)
     if len(digest) != size_bytes:

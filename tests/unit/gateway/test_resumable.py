@@ -308,7 +308,6 @@ BAD_CREATIONS: dict[str, tuple[dict[str, str], int, str]] = {
     "no length": ({}, 422, "invalid-field"),
     "a length to be told later": ({"Upload-Defer-Length": "1"}, 422, "invalid-field"),
     "a negative length": ({"Upload-Length": "-1"}, 422, "invalid-field"),
-    "nothing": ({"Upload-Length": "0"}, 422, "empty-source"),
     "too much": ({"Upload-Length": "50001"}, 413, "too-large"),
     "metadata that is not base64": (
         {"Upload-Length": "1", "Upload-Metadata": "name !!"},
@@ -343,7 +342,7 @@ BAD_PIECES: dict[str, tuple[dict[str, str], bytes, int, str]] = {
     "a gap": ({"Upload-Offset": "4"}, b"d", 409, "upload-offset"),
     "once more": ({"Upload-Offset": "0"}, b"abc", 409, "upload-offset"),
     "beyond the end": ({"Upload-Offset": "3"}, b"defg", 413, "too-large"),
-    "an unknown checksum": ({"Upload-Checksum": "crc32 AAAA"}, b"d", 422, "invalid-field"),
+    "an unknown checksum": ({"Upload-Checksum": "crc32 AAAA"}, b"d", 400, "unsupported-checksum"),
     "a short checksum": ({"Upload-Checksum": "sha1 AAAA"}, b"d", 422, "invalid-field"),
     "no checksum at all": ({"Upload-Checksum": "sha1"}, b"d", 422, "invalid-field"),
 }

@@ -5,11 +5,23 @@ import hashlib
 
 import pytest
 
+from cluster import paths
 from cluster.errors import TooLarge
 from cluster.upload_reader import open_upload
 from serve_apps.gateway.tus import Checksum
-from tests.unit.gateway.test_resumable import ACME, AS_ACME, PIECE, body, objects, service
-from tests.unit.gateway.world import World
+from tests.unit.gateway.test_resumable import (
+    ACME,
+    AS_ACME,
+    PIECE,
+    TUS,
+    body,
+    create,
+    objects,
+    offset_of,
+    service,
+    stored,
+)
+from tests.unit.gateway.world import World, job_body, problem
 
 
 def test_a_piece_ends_at_the_largest_number_of_parts(world: World) -> None:
@@ -37,8 +49,24 @@ def test_a_checked_piece_that_ends_with_a_part_can_be_gone_on_from(world: World)
             pieces.receive(upload, offset, body(content[:2], content[2:]), checksum)
         )
     assert (upload.parts, upload.is_whole) == (3, True)
-    with open_upload(world.stores.objects, ACME, upload.upload_id) as stored:
-        assert stored.read() == b"abcdef"
+    with open_upload(world.stores.objects, ACME, upload.upload_id) as whole:
+        assert whole.read() == b"abcdef"
+
+
+def test_an_upload_of_nothing_is_whole_at_once_and_no_source(world: World) -> None:
+    # Given a client that uploads an empty file, which creates it and sends nothing
+    url = create(world, 0)
+    assert offset_of(world, url) == 0
+    # Then it is there and holds nothing, also where the gateway died before it was written down
+    upload_id = url.rpartition("/")[2]
+    world.stores.objects.delete(paths.upload_manifest(ACME, upload_id))
+    assert offset_of(world, url) == 0
+    assert stored(world, url) == b""
+    # And a job over it is refused, as an empty source
+    request = job_body(items=None, upload_id=upload_id, format="jsonl")
+    refused = problem(world.post("/v1/jobs", request), 422, "empty-source")
+    assert upload_id in refused.detail
+    assert world.call("DELETE", url, "client", headers=TUS).status_code == 204
 
 
 @pytest.mark.parametrize(
