@@ -38,6 +38,7 @@ AMENDED = Told(
     figures=lambda job: {"weight": job.agreed.weight},
 )
 PAUSED = Told(kind="paused", message="the job is paused")
+CANCELLING = Told(kind="cancelling", message="the job is to be cancelled")
 RESUMED = Told(kind="resumed", message="the job goes on")
 
 

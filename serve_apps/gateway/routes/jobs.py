@@ -23,7 +23,14 @@ from serve_apps.gateway.schemas.jobs import (
 )
 from serve_apps.gateway.strict_json import StrictJsonRoute
 from serve_apps.gateway.submit import submit
-from serve_apps.gateway.wishes import AMENDED, PAUSED, RESUMED, amendment_of, grant
+from serve_apps.gateway.wishes import (
+    AMENDED,
+    CANCELLING,
+    PAUSED,
+    RESUMED,
+    amendment_of,
+    grant,
+)
 
 router = APIRouter(
     prefix="/v1/jobs",
@@ -149,6 +156,7 @@ def cancel_job(job_id: JobPath, actor: Acting, services: Wired) -> JobView:
         JobId(job_id),
         lambda job: request_cancel(job, services.clock.now()),
         "job.cancel",
+        CANCELLING,
     )
     return job_view(job)
 

@@ -24,6 +24,7 @@ from serve_apps.gateway.adapters.openai.files import (
     open_file,
     upload_id_of,
 )
+from serve_apps.gateway.adapters.openai.moments import moments_of
 from serve_apps.gateway.adapters.openai.refusals import PREFIX
 from serve_apps.gateway.adapters.openai.schemas import (
     BatchErrors,
@@ -45,7 +46,7 @@ from serve_apps.gateway.schemas.models import local_name
 from serve_apps.gateway.services import Services
 from serve_apps.gateway.strict_json import StrictJsonRoute
 from serve_apps.gateway.submit import submit
-from serve_apps.gateway.wishes import grant
+from serve_apps.gateway.wishes import CANCELLING, grant
 
 BATCHES = f"{PREFIX}/batches"
 ERRORS_SHOWN_MAX = 50
@@ -122,6 +123,7 @@ def cancel_batch(batch_id: BatchId, actor: Acting, services: Wired) -> BatchView
         _job_id(batch_id),
         lambda job: request_cancel(job, services.clock.now()),
         "job.cancel",
+        CANCELLING,
     )
     return _view(record, job, services)
 
@@ -142,7 +144,7 @@ def _first(request: BatchRequest, caller: Caller, services: Services) -> ChatReq
 
 
 def _job_request(request: BatchRequest, first: ChatRequest) -> JobRequest:
-    terms = _terms(request)
+    terms, kept = _terms(request), request.output_expires_after
     labels = _labels(first, terms)
     crowdless = terms.muster_accuracy is terms.muster_answers_max is terms.muster_cost_max is None
     asked = {
@@ -157,6 +159,7 @@ def _job_request(request: BatchRequest, first: ChatRequest) -> JobRequest:
         },
         "crowd": {"instructions": first.instructions},
         "base_model": terms.muster_base_model,
+        "expires_after_s": None if kept is None else float(kept.seconds),
         "upload_id": upload_id_of(request.input_file_id),
         "format": "openai-batch",
         "label_field": first.question.label_field,
@@ -193,8 +196,9 @@ def _labels(first: ChatRequest, terms: Terms) -> list[str]:
 
 
 def _view(record: BatchRecord, job: Job, services: Services) -> BatchView:
-    status = _STATUS[job.state]
-    ended_at = int(job.updated_at) if job.state.is_terminal else None
+    moments = moments_of(services.stores.events, job.job_id)
+    status = _STATUS[(moments.end or job.state) if job.state is JobState.EXPIRED else job.state]
+    ended_at = moments.of(moments.end) or int(job.updated_at) if job.state.is_terminal else None
     progress = job.progress
     return BatchView(
         id=record.id,
@@ -207,8 +211,11 @@ def _view(record: BatchRecord, job: Job, services: Services) -> BatchView:
         error_file_id=made_file_id(job, ERRORS),
         created_at=int(job.created_at),
         expires_at=int(job.created_at + WINDOW_S),
+        in_progress_at=moments.of(JobState.PRELABELLING),
+        finalizing_at=moments.of(JobState.EXPORTING),
         completed_at=ended_at if status == "completed" else None,
         failed_at=ended_at if status == "failed" else None,
+        cancelling_at=moments.cancelling_at,
         cancelled_at=ended_at if status == "cancelled" else None,
         request_counts=RequestCounts(
             total=progress.items + progress.rejected,

@@ -50,6 +50,13 @@ class FileDeleted(Outgoing):
     deleted: bool = True
 
 
+class OutputExpiry(Incoming):
+    """How long what a batch gives is kept, from its end on."""
+
+    anchor: Literal["created_at"]
+    seconds: Annotated[int, Field(ge=3_600, le=2_592_000)]
+
+
 class BatchRequest(Incoming):
     """A batch to run over an uploaded file."""
 
@@ -57,6 +64,7 @@ class BatchRequest(Incoming):
     endpoint: Literal["/v1/chat/completions"]
     completion_window: Literal["24h"]
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
+    output_expires_after: OutputExpiry | None = None
 
 
 class Terms(BaseModel):
