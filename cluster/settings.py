@@ -213,9 +213,10 @@ class RaySettings(Branch):
 
 
 class RunnerSettings(Branch):
-    """How many jobs run at a time; later ones wait their turn."""
+    """How many jobs run at a time; where others wait, one that asks gives way after `spell_s`."""
 
     jobs_max: int = Field(16, ge=1)
+    spell_s: float = Field(300.0, ge=10)
 
 
 class LogSettings(Branch):

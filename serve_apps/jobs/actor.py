@@ -37,7 +37,7 @@ from serve_apps.jobs.rollout import Rollouts
 from serve_apps.jobs.stages import job_stages
 from serve_apps.jobs.sweep import sweep
 from serve_apps.jobs.traced import traced
-from serve_apps.jobs.turns import next_in_turn
+from serve_apps.jobs.turns import Turns
 from serve_apps.jobs.watch import WATCH_EVERY_S, Watch
 from serve_apps.prelabel.deployment import PRELABEL_APP, RemotePredictor, prelabel_runs
 from serve_apps.prelabel.job import dedicated
@@ -104,11 +104,12 @@ class JobActor:
 
 
 class Supervisor:
-    """Keeps one actor running for each unfinished job, up to a limit; `turns` says which first.
+    """Keeps one actor running for each unfinished job, up to a limit; `turns` says which.
 
     The database says which jobs there are, so nobody needs to tell the supervisor, and one that is
     started anew goes on where the last one died. Its actors die with it: a job never has two. A
     paused job is run once, to keep its crowd from being asked, and then not until it is resumed.
+    The actor of a job that gives way is killed, which loses nothing, and its crowd is asked on.
     The next job's actor is started before there is a job, as that takes seconds.
     Beside the jobs it keeps the deployment's chores going: webhooks, deleting what expires, and the
     trials of model versions.
@@ -122,7 +123,7 @@ class Supervisor:
         self._meter = Meter(self._telemetry, self._stores.jobs.load)
         self._running: dict[ray.ObjectRef[Any], tuple[JobId, ActorHandle[Any]]] = {}
         self._crashes: Counter[JobId] = Counter()
-        self._held: set[JobId] = set()
+        self._turns = Turns(settings.runner.jobs_max, settings.runner.spell_s)
         self._spare = _job_actor()
         self._chores = Chores(
             {
@@ -189,21 +190,26 @@ class Supervisor:
             self._meter.look(unfinished, now, running=len(self._running))
         except Unavailable:
             return
-        self._held.intersection_update(job.job_id for job in unfinished if job.paused)
-        running = {job_id for job_id, _ in self._running.values()}
-        room = max(self._settings.runner.jobs_max - len(running), 0)
-        waiting = next_in_turn(unfinished, now, running=running, held=self._held)
-        for job_id in waiting[:room]:
+        moves = self._turns.moves(unfinished, now)
+        for job_id in moves.stop:
+            self._stop(job_id)
+        for job_id in moves.start:
             handle = self._spare
             self._spare = _job_actor()
             run: ray.ObjectRef[Any] = handle.run.remote(job_id, self._settings)
             self._running[run] = (job_id, handle)
 
+    def _stop(self, job_id: JobId) -> None:
+        run = next(run for run, (running, _) in self._running.items() if running == job_id)
+        _, actor = self._running.pop(run)
+        ray.kill(actor)
+        _logger.info("job %s has given its runner to another, and waits for its turn", job_id)
+
     def _reap(self, run: "ray.ObjectRef[Any]") -> None:
         job_id, actor = self._running.pop(run)
+        held = False
         try:
-            if not ray.get(run):
-                self._held.add(job_id)
+            held = not ray.get(run)
         except (RayActorError, Unavailable):
             _logger.warning("the runner of job %s was lost; it is started again", job_id)
             self._telemetry.count(RUNNERS_LOST, why="killed")
@@ -214,6 +220,7 @@ class Supervisor:
             if self._crashes[job_id] >= CRASHES_MAX:
                 with suppress(Unavailable):  # else it fails, and is failed, once more
                     self._fail(job_id)
+        self._turns.end(job_id, held=held)
         ray.kill(actor)
 
     def _fail(self, job_id: JobId) -> None:
