@@ -6,9 +6,9 @@ import numpy as np
 
 from allocation.campaign import Campaign
 from allocation.conclusions import Delivery
-from cluster.domain.jobs import Progress
+from cluster.domain.jobs import Job, Progress
 from cluster.domain.models import ZERO_SHOT
-from cluster.result_writer import DecidedLabels
+from cluster.result_writer import DecidedLabels, ResultWriter
 
 
 def decided(delivery: Delivery) -> DecidedLabels:
@@ -29,14 +29,17 @@ def decided(delivery: Delivery) -> DecidedLabels:
     )
 
 
-def progress_of(before: Progress, campaign: Campaign, open_questions: int) -> Progress:
+def progress_of(
+    job: Job, campaign: Campaign, writer: ResultWriter, open_questions: int
+) -> Progress:
     """Return how far a job has come by the last refit, with so many questions open."""
     standing = campaign.standing()
     return replace(
-        before,
-        auto_accepted=before.items - standing.asked,
+        job.progress,
+        auto_accepted=job.progress.items - standing.asked,
         asked=standing.asked,
         final=int(campaign.deliveries.final.sum()),
+        model_failed=writer.model_failed,
         answers=standing.answers,
         audit_answers=standing.audit_answers,
         cost=standing.cost,

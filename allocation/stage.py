@@ -371,7 +371,7 @@ class AskSession:
         return progress
 
     def _progress(self) -> Progress:
-        return progress_of(self._desk.job.progress, self._campaign, self._open_questions)
+        return progress_of(self._desk.job, self._campaign, self._writer, self._open_questions)
 
 
 def dismiss_crowd(stores: Stores, shards: Sequence[Shard], job_id: JobId) -> None:

@@ -85,6 +85,21 @@ def error_part(job_id: JobId, part: int) -> str:
     return f"jobs/{job_id}/errors/{part:06d}.jsonl"
 
 
+def joined_errors(job_id: JobId) -> str:
+    """Return the path of a job's error file with the items in it that models failed on."""
+    return f"jobs/{job_id}/errors-joined.jsonl"
+
+
+def all_model_failures(job_id: JobId) -> str:
+    """Return the folder of the items that models failed on."""
+    return f"jobs/{job_id}/model_failures"
+
+
+def model_failures(job_id: JobId, version: int, chunk: int) -> str:
+    """Return the path of the items of a chunk that one model version failed on."""
+    return f"{all_model_failures(job_id)}/{version:06d}/{chunk:06d}.jsonl"
+
+
 def consensus(job_id: JobId, round_number: int) -> str:
     """Return the path of the consensus after a round of answers."""
     return f"jobs/{job_id}/consensus/{round_number:06d}.parquet"

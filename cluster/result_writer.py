@@ -18,6 +18,7 @@ from cluster.domain.ids import JobId
 from cluster.domain.items import Chunk
 from cluster.domain.labels import DIFFICULTIES, LabelSet
 from cluster.domain.results import PAGED_GROUP_ROWS, ResultSegment
+from cluster.model_failures import failed_positions
 from cluster.ports import ObjectStore, ResultLog, Stores
 
 _SEGMENTS_PAGE = 1_000
@@ -39,9 +40,12 @@ SCHEMA = pa.schema(
         pa.field("audited", pa.bool_(), nullable=False),
         pa.field("revision", pa.int32(), nullable=False),
         pa.field("difficulty", pa.string()),
+        pa.field("model_failed", pa.bool_(), nullable=False),
     ]
 )
 """The columns of `cluster.domain.results.ResultSegment`."""
+
+_TOLD = ("position", "label", "revision", "model_failed")
 
 REPEATED = ("label", "decided_by", "answers", "model_version", "revision", "difficulty")
 """Columns of few values, for Parquet to number; to try so with the others takes half its time."""
@@ -94,6 +98,16 @@ class ResultWriter:
         written = deque(segments(stores.results, job_id), maxlen=1)
         self._number = written[0].number + 1 if written else 0
         self._rows = written[0].first_row + written[0].rows if written else 0
+        self._failed = failed_positions(stores, job_id)
+        self._unlabelled = np.zeros(_items(self._chunks), dtype=np.bool_)
+
+    @property
+    def model_failed(self) -> int:
+        """How many items stand delivered that nobody answered and the model could not handle.
+
+        Of those that `delivered` has found, and what was appended since.
+        """
+        return int(self._unlabelled.sum())
 
     def delivered(self) -> DeliveredLabels:
         """Return the newest label of every item and its revision."""
@@ -101,10 +115,11 @@ class ResultWriter:
         label, revision = (np.full(items, -1, dtype=np.int32) for _ in range(2))
         names = pa.array(self._names, pa.string())
         for segment in segments(self._stores.results, self._job_id):
-            table = read_segment(self._stores.objects, segment, ["position", "label", "revision"])
+            table = read_segment(self._stores.objects, segment, _TOLD)
             positions = table["position"].to_numpy()
             label[positions] = pc.index_in(table["label"], names).to_numpy()
             revision[positions] = table["revision"].to_numpy()
+            self._unlabelled[positions] = table["model_failed"].to_numpy()
         return DeliveredLabels(label=label, revision=revision)
 
     def append(self, labels: DecidedLabels) -> None:
@@ -114,6 +129,8 @@ class ResultWriter:
 
     def _append(self, labels: DecidedLabels) -> None:
         path = paths.results(self._job_id, self._number)
+        unanswered = (labels.answers == 0) & ~labels.audited
+        model_failed = np.isin(labels.positions, self._failed) & unanswered
         table = pa.table(
             {
                 "position": labels.positions,
@@ -126,6 +143,7 @@ class ResultWriter:
                 "audited": labels.audited,
                 "revision": labels.revision,
                 "difficulty": pa.array(_DIFFICULTIES[labels.difficulty], pa.string()),
+                "model_failed": model_failed,
             },
             schema=SCHEMA,
         )
@@ -141,6 +159,7 @@ class ResultWriter:
             path=path,
         )
         self._stores.results.append(segment)
+        self._unlabelled[labels.positions] = model_failed
         self._number += 1
         self._rows += len(labels)
 
@@ -165,7 +184,7 @@ def read_segment(
 ) -> pa.Table:
     """Return columns of a segment as in `SCHEMA`.
 
-    Labels of older releases have revision 0 and no difficulty.
+    Labels of older releases have revision 0, no difficulty, and no model that failed.
     """
     with objects.open_input(segment.path) as stream:
         file = pq.ParquetFile(stream)
@@ -175,6 +194,9 @@ def read_segment(
         table = table.append_column("revision", pa.array(np.zeros(len(table), dtype=np.int32)))
     if "difficulty" in columns and "difficulty" not in stored:
         table = table.append_column("difficulty", pa.nulls(len(table), pa.string()))
+    if "model_failed" in columns and "model_failed" not in stored:
+        never = np.zeros(len(table), dtype=np.bool_)
+        table = table.append_column("model_failed", pa.array(never))
     return table.select(columns).cast(pa.schema([SCHEMA.field(name) for name in columns]))
 
 

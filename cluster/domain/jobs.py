@@ -209,13 +209,14 @@ class Certificate:
 class Progress:
     """How far a job has come; counts of items unless named otherwise.
 
-    `rounds` numbers the newest stored consensus, `trainings` counts the models trained so far and
-    `trained_items` the items the last of them learned from. `reachable_accuracy` is about what the
-    certificate can say in the end, at best, with the audit that is planned. `open_questions` counts
-    those that are out or that would be asked next, as far as is known. `learning_since` tells when
-    the crowd began to wait for a model, None while it does not, and `learning_s` how long it waited
-    the last time, of which the stage that trained took `training_s`. `read_share` is how much of
-    the source was read, None where nobody knows.
+    On `poisoned` items the model failed; `model_failed` of them are delivered though nobody has
+    answered them either. `rounds` numbers the newest stored consensus, `trainings` counts the
+    models trained so far and `trained_items` the items the last of them learned from.
+    `reachable_accuracy` is about what the certificate can say in the end, at best, with the audit
+    that is planned. `open_questions` counts those that are out or that would be asked next, as far
+    as is known. `learning_since` tells when the crowd began to wait for a model, None while it does
+    not, and `learning_s` how long it waited the last time, of which the stage that trained took
+    `training_s`. `read_share` is how much of the source was read, None where nobody knows.
     """
 
     items: int = 0
@@ -227,6 +228,7 @@ class Progress:
     auto_accepted: int = 0
     asked: int = 0
     final: int = 0
+    model_failed: int = 0
     answers: int = 0
     audit_answers: int = 0
     cost: float = 0.0

@@ -215,7 +215,7 @@ class MusterClient:
                 self._wait(reader.wait_s(broken))
 
     def errors(self, job_id: str) -> Iterator[Mapping[str, object]]:
-        """Yield the rows that were refused."""
+        """Yield the rows that were refused, and the items on which the model failed."""
         with self._calls.stream(f"/v1/jobs/{job_id}/errors") as response:
             for line in response.iter_lines():
                 yield json.loads(line)

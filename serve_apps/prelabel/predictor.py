@@ -10,6 +10,7 @@ from cluster.domain.ids import UnixSeconds
 from cluster.domain.items import Modality, RejectedRow, fold_of
 from cluster.domain.models import ModelSpec
 from cluster.errors import ModelUnusable, ReplicaBroken
+from cluster.model_failures import MODEL_FAILED
 from cluster.model_settings import PrelabelSettings
 from cluster.ports import ObjectStore
 from serve_apps.prelabel.answers import OnlineAnswer
@@ -36,7 +37,7 @@ from serve_apps.prelabel.tables import (
 )
 from serve_apps.prelabel.triage import Failure, blamed_on
 from serve_apps.prelabel.turns import Turns
-from serve_apps.prelabel.work import ITEM_POISON, ChunkOutcome, ChunkWork
+from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
 
 DEADLY = "ReplicaLost"
 """Why an item that ended its process cannot be labelled."""
@@ -278,7 +279,7 @@ def _report(items: ItemTable, failures: Sequence[str | None]) -> tuple[RejectedR
         RejectedRow(
             line=int(position) + 1,
             field="content",
-            code=ITEM_POISON,
+            code=MODEL_FAILED,
             detail=f"the model fails on this item ({reason}); its pre-label is uniform",
             item_id=item_id,
         )

@@ -9,6 +9,7 @@ from cluster.domain.ids import UnixSeconds
 from cluster.domain.jobs import Job, JobState
 from cluster.domain.models import ZERO_SHOT, ModelRecord, ModelSpec
 from cluster.errors import ModelNotFound, ModelUnusable, StaleRevision
+from cluster.model_failures import forget_failures, join_errors, write_failures
 from cluster.model_settings import PrelabelSettings
 from cluster.ports import Stores
 from cluster.runner import JobDesk
@@ -21,7 +22,7 @@ CANCEL_CHECK_S = 1.0
 """How soon a cancelled job is noticed while no chunk finishes."""
 
 POISON_NAMED_MAX = 10
-"""How many poison items of one chunk are named in the job's history; all are counted."""
+"""How many poison items of one chunk are named in the job's history; the error file has all."""
 
 
 class PrelabelStage:
@@ -54,6 +55,8 @@ class PrelabelStage:
             left = self._left(desk, model)
         window = Window(self._predictor, left, self._settings.chunks_per_replica)
         self._fly(desk, window, revision)
+        poisoned = join_errors(self._stores, desk.job.job_id)
+        desk.report(replace(desk.job.progress, poisoned=poisoned))
         self._summarize(desk, model, items, self._clock.now() - started_at)
         return JobState.ASKING
 
@@ -85,6 +88,7 @@ class PrelabelStage:
         )
         desk.report(progress)
         left = [chunk for chunk in chunks if chunk.number not in predicted]
+        forget_failures(self._stores.objects, left, model.version)
         largest_first = sorted(left, key=lambda chunk: -chunk.rows)
         return [ChunkWork(chunk=chunk, model=model) for chunk in largest_first]
 
@@ -94,6 +98,8 @@ class PrelabelStage:
         if not kept:
             return
         for each in kept:
+            poison, version = each.outcome.poison, each.work.model.version
+            write_failures(self._stores.objects, each.work.chunk, version, poison)
             _record_poison(desk, each)
         predictions = [each.outcome.prediction(each.work, line_revision) for each in kept]
         self._stores.chunks.set_predicted(predictions)

@@ -9,9 +9,6 @@ from cluster.domain.items import Chunk, ChunkPrediction, RejectedRow
 from cluster.domain.models import ModelSpec
 from serve_apps.prelabel.hunt import Rows
 
-ITEM_POISON = "item-poison"
-"""The code of an item the model cannot label; its prediction is uniform."""
-
 CHUNKS_AT_WORK = 2
 """Chunks a replica works on at a time: one is read and tokenized while the model runs the other."""
 

@@ -10,6 +10,7 @@ from cluster.domain.access import Caller
 from cluster.domain.ids import JobId
 from cluster.domain.jobs import Job, JobState
 from cluster.errors import InvalidField, JobNotReady, ObjectMissing, UnreadableSource
+from cluster.model_failures import open_errors
 from cluster.tenant_errors import JobExpired
 from serve_apps.gateway.access import Authenticated, Wired, require_role
 from serve_apps.gateway.acting import Acting
@@ -135,11 +136,14 @@ def _exported(services: Services, job: Job, stored_as: Format) -> BinaryIO:
 @router.head("/errors", response_class=StreamingResponse, responses=_STREAMS)
 @router.get("/errors", response_class=StreamingResponse, responses=_STREAMS)
 def errors(request: Request, job_id: JobPath, caller: Authenticated, services: Wired) -> Response:
-    """Download the rows that were refused, one JSON object a line; also by Range."""
+    """Download refused rows, then items on which the model failed, a JSON object each.
+
+    Also by Range. The latter are there once all is pre-labelled.
+    """
     job = kept_job(services, caller, job_id)
     media_type = MEDIA_TYPES["jsonl"]
     try:
-        stored = services.stores.objects.open_input(paths.errors(job.job_id))
+        stored = open_errors(services.stores.objects, job.job_id)
     except ObjectMissing:
         if job.state in (JobState.QUEUED, JobState.INGESTING):
             raise JobNotReady(job.job_id, job.state, "the error file") from None

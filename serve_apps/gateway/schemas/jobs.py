@@ -18,7 +18,11 @@ class LabelView(Outgoing):
 
 
 class ProgressView(Outgoing):
-    """How far a job has come; counts of items unless named otherwise."""
+    """How far a job has come; counts of items unless named otherwise.
+
+    On `poisoned` items the model has failed; `model_failed` of them are delivered though nobody has
+    answered them either, and their labels mean nothing.
+    """
 
     items: int
     rejected: int
@@ -29,6 +33,7 @@ class ProgressView(Outgoing):
     auto_accepted: int
     asked: int
     final: int
+    model_failed: int = 0
     answers: int
     audit_answers: int
     cost: float

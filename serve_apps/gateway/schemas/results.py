@@ -8,7 +8,8 @@ class ResultView(Outgoing):
     """A final label; a later one of the same item, with a higher `revision`, corrects it.
 
     `difficulty` is what was known of the item when it was delivered: foretold where nobody had
-    answered it. It is null for labels that an older release delivered.
+    answered it. It is null for labels that an older release delivered. Where `model_failed`, the
+    model could not handle the item and nobody has answered it: its label means nothing.
     """
 
     item_id: str
@@ -20,6 +21,7 @@ class ResultView(Outgoing):
     audited: bool
     revision: int = 0
     difficulty: Difficulty | None = None
+    model_failed: bool = False
 
 
 class ResultPage(Outgoing):

@@ -185,7 +185,8 @@ def test_labels_of_an_older_release_count_as_never_corrected() -> None:
 
 
 def as_first_released(given: CrowdWorld) -> None:
-    columns = [name for name in SCHEMA.names if name not in ("revision", "difficulty")]
+    later = ("revision", "difficulty", "model_failed")
+    columns = [name for name in SCHEMA.names if name not in later]
     for segment in segments(given.stores.results, JOB):
         with given.stores.objects.open_input(segment.path) as stream:
             table: pa.Table = pq.read_table(stream, columns=columns)

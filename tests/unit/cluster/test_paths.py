@@ -61,6 +61,8 @@ def test_every_path_stays_in_the_store(
         paths.features(JOB, model, number),
         paths.predictions(JOB, number, other),
         paths.errors(JOB),
+        paths.joined_errors(JOB),
+        paths.model_failures(JOB, number, other),
         paths.consensus(JOB, number),
         paths.snapshot(JOB, number),
         paths.results(JOB, number),

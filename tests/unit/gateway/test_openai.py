@@ -9,6 +9,7 @@ from openai import BadRequestError, NotFoundError, OpenAI, OpenAIError
 from openai.types import Batch, FileObject
 
 from serve_apps.gateway.adapters.openai.files import FILES
+from serve_apps.prelabel.fake import POISON
 from tests.unit.gateway.running import run_job
 from tests.unit.gateway.world import TENANT, World
 
@@ -337,3 +338,28 @@ def test_errors_have_the_shape_their_client_knows(world: World, client: OpenAI) 
         error = response.json()["error"]
         assert (response.status_code, error["code"]) == (status, code)
         assert error["type"] == "invalid_request_error"
+
+
+def test_what_the_model_fails_on_is_an_error_and_no_answer(world: World, client: OpenAI) -> None:
+    # Given a batch with a text that the model cannot handle
+    file = uploaded(client, asked("sound", "where is it?"), asked("bad", f"what is {POISON}?"))
+    # When it has run
+    done = ended(world, client, created(client, file))
+    # Then that text has no answer but an error, and is counted as failed
+    counts = done.request_counts
+    assert counts is not None
+    assert (done.status, counts.total, counts.completed, counts.failed) == ("completed", 2, 1, 1)
+    assert [row["custom_id"] for row in rows_of(client, done.output_file_id)] == ["sound"]
+    (error,) = rows_of(client, done.error_file_id)
+    assert (error["custom_id"], error["response"]) == ("bad", None)
+    assert error["error"]["code"] == "model-failed"
+    # And the job itself tells of it in its results and its error file
+    job = f"/v1/jobs/{done.id.removeprefix('batch_')}"
+    results = world.get(f"{job}/results").json()["results"]
+    assert {row["item_id"]: row["model_failed"] for row in results} == {"sound": False, "bad": True}
+    (line,) = world.get(f"{job}/errors").text.splitlines()
+    assert json.loads(line)["id"] == "bad"
+    assert (json.loads(line)["line"], json.loads(line)["position"]) == (2, 1)
+    for name in ("csv", "jsonl", "parquet", "arrow"):
+        export = world.get(f"{job}/export", params={"format": name})
+        assert b"model_failed" in export.content

@@ -97,6 +97,7 @@ def test_results_are_read_while_the_job_runs(world: World) -> None:
         "audited": False,
         "revision": 0,
         "difficulty": None,
+        "model_failed": False,
     }
 
 

@@ -100,6 +100,7 @@ def store_chunk(
     table = pa.table(
         {
             "position": pa.array(positions, pa.int64()),
+            "line": pa.array([position + 1 for position in positions], pa.int64()),
             "item_id": [f"item-{position}" for position in positions],
             "content": list(contents),
             "content_hash": pa.array([content_hash(each) for each in contents], pa.binary(16)),

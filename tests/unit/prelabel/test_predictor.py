@@ -126,7 +126,7 @@ def test_poison_is_set_aside_and_everything_else_is_labelled(kinds: list[str]) -
     bad = [index for index, kind in enumerate(kinds) if kind in (POISON, NOT_A_NUMBER)]
     assert [row.line - 1 for row in outcome.poison] == bad
     assert [row.item_id for row in outcome.poison] == [f"item-{index}" for index in bad]
-    assert {row.code for row in outcome.poison} <= {"item-poison"}
+    assert {row.code for row in outcome.poison} <= {"model-failed"}
     _, probabilities = read_predictions(objects, outcome.predictions_path)
     np.testing.assert_array_equal(probabilities[bad], np.float32(1 / 3))
     good = [index for index in range(len(kinds)) if index not in bad]

@@ -8,16 +8,23 @@ from cluster import paths
 from cluster.domain.ids import UnixSeconds
 from cluster.domain.jobs import Job, JobState
 from cluster.errors import ObjectMissing
+from cluster.model_failures import MODEL_FAILED
 from cluster.ports import Stores
 from cluster.result_writer import newest_tables
 from serve_apps.gateway.formats import parquet_batches
 from serve_apps.gateway.schemas.models import local_name
 
+_NOT_KNOWN = ("position", "item_id", "model_failed")
+"""Columns of a delivered label that tell nothing more in an answer."""
+
 
 def answer_blocks(stores: Stores, job: Job) -> Iterator[bytes]:
-    """Yield the answers of a job that has ended: a chat completion for every delivered label."""
+    """Yield the answers of a job that has ended: a chat completion for every delivered label.
+
+    But for items that have one only because each has: nobody could label them.
+    """
     for rows in _delivered(stores, job):
-        yield b"".join(_line(_answer(job, row)) for row in rows)
+        yield b"".join(_line(_answer(job, row)) for row in rows if not row.get("model_failed"))
 
 
 def completion(
@@ -48,14 +55,17 @@ def completion(
 
 
 def refusal_blocks(stores: Stores, job: Job) -> Iterator[bytes]:
-    """Yield an error for every refused line."""
+    """Yield an error for every refused line, and for every item that nobody could label."""
     for row in refused_rows(stores, job):
         error = {"code": row["code"], "message": told(row)}
         yield _line({**_head(job, f"line-{row['line']}", row["id"], None), "error": error})
+    if job.progress.model_failed:
+        for rows in _delivered(stores, job):
+            yield b"".join(_line(_failure(job, row)) for row in rows if row.get("model_failed"))
 
 
 def refused_rows(stores: Stores, job: Job) -> Iterator[Mapping[str, object]]:
-    """Yield the rows of a job's error file; none where there is no file yet."""
+    """Yield the rows that a job's ingest has refused; none where there is no file yet."""
     try:
         stored = stores.objects.open_input(paths.errors(job.job_id))
     except ObjectMissing:
@@ -91,10 +101,15 @@ def _answer(job: Job, row: Mapping[str, object]) -> dict[str, object]:
         created_at=job.updated_at,
         model=local_name(job.model_name),
         label_field=job.spec.source.label_field,
-        known={name: row[name] for name in row if name not in ("position", "item_id")},
+        known={name: row[name] for name in row if name not in _NOT_KNOWN},
     )
     response = {"status_code": 200, "request_id": f"{job.job_id}-{request_id}", "body": body}
     return {**_head(job, request_id, row["item_id"], response), "error": None}
+
+
+def _failure(job: Job, row: Mapping[str, object]) -> dict[str, object]:
+    error = {"code": MODEL_FAILED, "message": "the model fails on this text; nobody else was asked"}
+    return {**_head(job, str(row["position"]), row["item_id"], None), "error": error}
 
 
 def _head(job: Job, request_id: str, custom_id: object, response: object) -> dict[str, object]:

@@ -219,8 +219,8 @@ def _view(record: BatchRecord, job: Job, services: Services) -> BatchView:
         cancelled_at=ended_at if status == "cancelled" else None,
         request_counts=RequestCounts(
             total=progress.items + progress.rejected,
-            completed=progress.final,
-            failed=progress.rejected,
+            completed=progress.final - progress.model_failed,
+            failed=progress.rejected + progress.model_failed,
         ),
         metadata=record.metadata,
         model=local_name(job.model_name),

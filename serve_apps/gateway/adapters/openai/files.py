@@ -162,8 +162,9 @@ def made_file_id(job: Job, part: str) -> str | None:
 
 
 def is_there(job: Job, part: str) -> bool:
-    """Whether a job that has ended has answers, or refused lines, to give."""
-    count = job.progress.final if part == OUTPUT else job.progress.rejected
+    """Whether a job that has ended has answers, or errors, to give."""
+    progress, failed = job.progress, job.progress.model_failed
+    count = progress.final - failed if part == OUTPUT else progress.rejected + failed
     ended = job.state.is_terminal and job.state is not JobState.EXPIRED
     return ended and count > 0
 
