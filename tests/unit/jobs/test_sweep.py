@@ -1,7 +1,8 @@
 """The sweep: what expires goes, step by step, and nothing else does."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,18 @@ from cluster.domain.audit import MUSTER
 from cluster.domain.ids import JobId, TenantId
 from cluster.domain.jobs import Job, JobState
 from cluster.domain.webhooks import WebhookKind
-from cluster.errors import StoreBusy
+from cluster.errors import IdempotencyMismatch, StoreBusy
 from cluster.settings import RetentionSettings
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import FolderObjects
+from cluster.upload_reader import UPLOAD_SCHEME, open_upload
+from serve_apps.gateway.idempotency import idempotency_key
+from serve_apps.gateway.schemas.job_request import JobRequest
+from serve_apps.gateway.submit import submit
 from serve_apps.jobs.sweep import sweep
 from tests.unit.gateway.test_results import deliver
 from tests.unit.gateway.test_resumable import body, service
-from tests.unit.gateway.world import TENANT, World, acting, problem
+from tests.unit.gateway.world import TENANT, World, acting, job_body, problem
 
 ACME = TenantId(TENANT)
 RETENTION = RetentionSettings()
@@ -126,6 +131,74 @@ def test_an_upload_goes_with_the_last_job_that_was_read_from_it(world: World) ->
 
     assert list(world.stores.objects.list("")) == []
     assert world.stores.quotas.usage(ACME).upload_bytes == 0
+
+
+class Late:
+    """A store of retention; a job is submitted when it has just said whose source is in use."""
+
+    def __init__(self, inner: Any, submit: Callable[[], object]) -> None:
+        self._inner, self._submit = inner, submit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def is_source(self, tenant_id: TenantId, uri: str) -> bool:
+        found: bool = self._inner.is_source(tenant_id, uri)
+        self._submit()
+        return found
+
+
+def test_a_job_of_the_same_items_keeps_them_though_another_goes_at_that_moment(
+    world: World,
+) -> None:
+    # Given a job of inline items that expires
+    completed(world, expires_after_s=HOUR_S)
+    world.clock.time += HOUR_S
+    later: list[str] = []
+
+    def submit_again() -> None:
+        later.append(world.post("/v1/jobs", job_body()).json()["id"])
+
+    # When the same items are submitted while the sweep is at it
+    late: Any = Late(world.stores.retention, submit_again)
+    sweep(replace(world.stores, retention=late), RETENTION, world.clock)
+
+    # Then the new job can read them
+    uri = world.stores.jobs.load(JobId(later[0])).spec.source.uri
+    with open_upload(world.stores.objects, ACME, uri.removeprefix(UPLOAD_SCHEME)) as items:
+        assert items.read()
+
+
+def test_inline_items_of_a_submit_that_makes_no_job_are_not_kept(world: World) -> None:
+    # Given a job under a retry key
+    headers = {"Idempotency-Key": "abc"}
+    world.post("/v1/jobs", job_body(), headers=headers)
+    stored = list(world.stores.objects.list("uploads"))
+
+    # When two come under it that did not see the first: the same, and another
+    real: Any = world.stores.jobs
+    unseeing = Unseeing(real)
+    services = replace(world.services, stores=replace(world.stores, jobs=unseeing))
+    for asked in (job_body(), job_body(name="other")):
+        request = JobRequest.model_validate(asked)
+        with suppress(IdempotencyMismatch):
+            submit(request, acting(), services, idempotency_key("abc", request))
+
+    # Then nothing is left of them
+    assert list(world.stores.objects.list("uploads")) == stored
+
+
+class Unseeing:
+    """A store of jobs that finds no retry key, as one that was asked a moment before."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def find(self, *_: object) -> None:
+        """Find nothing."""
 
 
 def test_parts_that_no_row_knows_of_go_after_a_while(world: World) -> None:
