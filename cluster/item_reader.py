@@ -16,6 +16,8 @@ from cluster.table_cache import TableCache
 
 _CACHED_BYTES_MAX = 256 * 2**20
 _CACHED_JOBS_MAX = 64
+_KNOWN_CHUNKS_MAX = 1_024
+"""Chunks of one job of which it is remembered where they lie."""
 
 
 def read_items(
@@ -42,7 +44,7 @@ class ItemReader:
         self._objects, self._ledger = objects, chunks
         self._tables = TableCache(cached_chunks_max, cached_bytes_max)
         self._lock = Lock()
-        self._jobs: OrderedDict[JobId, tuple[Chunk, ...]] = OrderedDict()
+        self._known: OrderedDict[JobId, tuple[Chunk, ...]] = OrderedDict()
 
     def fetch(self, job_id: JobId, positions: Sequence[Position]) -> tuple[Item, ...]:
         """Return a job's items in the order asked: images as bytes, texts as str.
@@ -60,22 +62,25 @@ class ItemReader:
     def chunk_of(self, job_id: JobId, position: Position) -> Chunk:
         """Return the chunk that holds an item; raises ObjectMissing where the job has none."""
         with self._lock:
-            known = self._jobs.get(job_id, ())
+            known = self._known.get(job_id, ())
         found = _holding(known, position)
-        if found is None:
-            found = _holding(self._reload(job_id), position)
+        if found is not None:
+            return found
+        found = self._ledger.holding(job_id, position)
         if found is None:
             raise ObjectMissing(f"jobs/{job_id}/items, position {position},")
+        self._remember(found)
         return found
 
-    def _reload(self, job_id: JobId) -> tuple[Chunk, ...]:
-        chunks = self._ledger.chunks(job_id)
+    def _remember(self, chunk: Chunk) -> None:
+        """Keep where a chunk lies, in the place of all others of its job where they are many."""
         with self._lock:
-            self._jobs[job_id] = chunks
-            self._jobs.move_to_end(job_id)
-            while len(self._jobs) > _CACHED_JOBS_MAX:
-                self._jobs.popitem(last=False)
-        return chunks
+            known = self._known.pop(chunk.job_id, ())
+            others = [each for each in known if each.number != chunk.number]
+            kept = [*others, chunk] if len(others) < _KNOWN_CHUNKS_MAX else [chunk]
+            self._known[chunk.job_id] = tuple(sorted(kept, key=lambda each: each.first_position))
+            while len(self._known) > _CACHED_JOBS_MAX:
+                self._known.popitem(last=False)
 
     def _read(self, items_path: str) -> pa.Table:
         with self._objects.open_input(items_path) as stream:
@@ -83,11 +88,9 @@ class ItemReader:
 
 
 def _holding(chunks: Sequence[Chunk], position: Position) -> Chunk | None:
-    """Return the chunk that holds a position; chunks lie in the order of their positions."""
+    """Return which of some chunks holds a position; they lie in the order of their positions."""
     index = bisect_right(chunks, position, key=lambda chunk: chunk.first_position) - 1
-    if index < 0 or position >= chunks[index].first_position + chunks[index].rows:
-        return None
-    return chunks[index]
+    return chunks[index] if index >= 0 and position in chunks[index].positions else None
 
 
 def _item_at(table: pa.Table, row: int) -> Item:

@@ -130,6 +130,10 @@ class ChunkLedger(Protocol):
         """Return a job's chunks by number."""
         ...
 
+    def holding(self, job_id: JobId, position: Position) -> Chunk | None:
+        """Return the chunk that holds an item, at a cost that does not grow with the job."""
+        ...
+
     def set_predicted(self, predictions: Sequence[ChunkPrediction]) -> None:
         """Point chunks at predictions; one chosen earlier in the line's history replaces none."""
         ...
@@ -283,6 +287,10 @@ class ResultLog(Protocol):
 
     def segments(self, job_id: JobId, from_row: int, limit: int) -> tuple[ResultSegment, ...]:
         """Return up to `limit` segments that hold rows from `from_row` on, in order."""
+        ...
+
+    def before(self, job_id: JobId, number: int | None, limit: int) -> tuple[ResultSegment, ...]:
+        """Return up to `limit` segments, newest first, of those before `number` where given."""
         ...
 
 

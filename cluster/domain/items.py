@@ -36,6 +36,11 @@ class Chunk:
     rows: int
     items_path: str
 
+    @property
+    def positions(self) -> range:
+        """The positions of its items."""
+        return range(self.first_position, self.first_position + self.rows)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkPrediction:

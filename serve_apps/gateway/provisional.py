@@ -12,6 +12,8 @@ from serve_apps.gateway.schemas.results import ProvisionalPage, ProvisionalView
 from serve_apps.gateway.services import Services
 from serve_apps.gateway.tables import read_rows
 
+_COLUMNS = ("position", "posterior", "answers")
+
 
 def provisional_page(
     services: Services, job: Job, cursor: str | None, limit: int
@@ -23,8 +25,9 @@ def provisional_page(
     """
     objects = services.stores.objects
     round_number, first_row = _parse(cursor) if cursor else (_newest_round(objects, job), 0)
+    path = paths.consensus(job.job_id, round_number)
     try:
-        table = read_rows(objects, paths.consensus(job.job_id, round_number), first_row, limit)
+        table = read_rows(objects, path, first_row, limit, list(_COLUMNS))
     except ObjectMissing:
         reason = "is of a round that is not kept any more: begin anew without one"
         raise bad_parameter("query", "cursor", reason) from None

@@ -18,6 +18,21 @@ def test_chunks_come_back_by_number(stores: Stores) -> None:
     assert stores.chunks.chunks(JobId("unknown")) == ()
 
 
+def test_the_chunk_that_holds_an_item_is_found(stores: Stores) -> None:
+    # Given two chunks, one of which is recorded later, and another job's
+    first, second = samples.chunk(0), samples.chunk(1)
+    stores.chunks.add([second])
+    stores.chunks.add([first, replace(samples.chunk(2), job_id=OTHER)])
+
+    # Then every item is in its chunk, and what there is not is in none
+    for chunk in (first, second):
+        for position in (chunk.positions[0], chunk.positions[-1]):
+            assert stores.chunks.holding(samples.JOB, position) == chunk
+    for missing in (-1, second.positions[-1] + 1, 10**12):
+        assert stores.chunks.holding(samples.JOB, missing) is None
+    assert stores.chunks.holding(JobId("unknown"), 0) is None
+
+
 def test_recording_a_chunk_again_changes_nothing(stores: Stores) -> None:
     stores.chunks.add([samples.chunk(0)])
 

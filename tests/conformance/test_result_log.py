@@ -22,6 +22,22 @@ def test_segments_come_back_in_order(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "limit", "numbers"),
+    [(None, 9, [2, 1, 0]), (None, 2, [2, 1]), (2, 9, [1, 0]), (1, 1, [0]), (0, 9, [])],
+)
+def test_segments_are_read_from_the_newest_on(
+    stores: Stores, number: int | None, limit: int, numbers: list[int]
+) -> None:
+    for segment in (samples.segment(0, 0, 5), samples.segment(1, 5, 3), samples.segment(2, 8, 1)):
+        stores.results.append(segment)
+
+    found = stores.results.before(samples.JOB, number, limit)
+
+    assert [segment.number for segment in found] == numbers
+    assert stores.results.before(JobId("unknown"), None, 9) == ()
+
+
+@pytest.mark.parametrize(
     ("from_row", "limit", "numbers"),
     [(0, 2, [0, 1]), (4, 9, [0, 1, 3]), (5, 9, [1, 3]), (7, 1, [1]), (8, 9, [3]), (9, 9, [])],
 )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import islice
 from threading import Lock
 
-from cluster.domain.ids import JobId
+from cluster.domain.ids import JobId, Position
 from cluster.domain.items import Chunk, ChunkPrediction
 from cluster.domain.results import ResultSegment
 from cluster.errors import StaleRevision
@@ -28,6 +28,12 @@ class MemoryChunks:
         """Return a job's chunks by number."""
         with self._lock:
             return tuple(chunk for _, chunk in sorted(self._chunks.get(job_id, {}).items()))
+
+    def holding(self, job_id: JobId, position: Position) -> Chunk | None:
+        """Return the chunk that holds an item."""
+        with self._lock:
+            chunks = self._chunks.get(job_id, {}).values()
+            return next((chunk for chunk in chunks if position in chunk.positions), None)
 
     def set_predicted(self, predictions: Sequence[ChunkPrediction]) -> None:
         """Point chunks at predictions; one chosen earlier in the line's history replaces none."""
@@ -72,6 +78,11 @@ class MemoryResults:
             log = self._segments.get(job_id, [])
             holding = (s for s in log if s.rows and s.first_row + s.rows > from_row)
             return tuple(islice(holding, limit))
+
+    def before(self, job_id: JobId, number: int | None, limit: int) -> tuple[ResultSegment, ...]:
+        """Return up to `limit` segments, newest first, of those before `number` where given."""
+        with self._lock:
+            return tuple(self._segments.get(job_id, [])[:number][::-1][:limit])
 
     def drop(self, job_id: JobId) -> None:
         """Forget a job's results."""

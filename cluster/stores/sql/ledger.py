@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select
 
-from cluster.domain.ids import JobId
+from cluster.domain.ids import JobId, Position
 from cluster.domain.items import Chunk, ChunkPrediction
 from cluster.domain.results import ResultSegment
 from cluster.errors import StaleRevision
@@ -34,6 +34,20 @@ class SqlChunks:
         statement = select(table).where(table.c.job_id == job_id).order_by(table.c.number)
         with self._database.reading() as connection:
             return tuple(Chunk(**row) for row in connection.execute(statement).mappings())
+
+    def holding(self, job_id: JobId, position: Position) -> Chunk | None:
+        """Return the chunk that holds an item, at a cost that does not grow with the job."""
+        table = schema.chunks
+        statement = (
+            select(table)
+            .where(table.c.job_id == job_id, table.c.first_position <= position)
+            .order_by(table.c.first_position.desc())
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(statement).mappings().one_or_none()
+        chunk = None if row is None else Chunk(**row)
+        return chunk if chunk is not None and position in chunk.positions else None
 
     def set_predicted(self, predictions: Sequence[ChunkPrediction]) -> None:
         """Point chunks at predictions; one chosen earlier in the line's history replaces none."""
@@ -86,6 +100,15 @@ class SqlResults:
         )
         with self._database.reading() as connection:
             return tuple(map(_segment_of, connection.execute(statement)))
+
+    def before(self, job_id: JobId, number: int | None, limit: int) -> tuple[ResultSegment, ...]:
+        """Return up to `limit` segments, newest first, of those before `number` where given."""
+        statement = select(schema.segments).where(_segments.job_id == job_id)
+        if number is not None:
+            statement = statement.where(_segments.number < number)
+        newest_first = statement.order_by(_segments.number.desc()).limit(limit)
+        with self._database.reading() as connection:
+            return tuple(map(_segment_of, connection.execute(newest_first)))
 
 
 def _row_of(segment: ResultSegment) -> dict[str, Any]:

@@ -106,6 +106,7 @@ chunks = Table(
     _col("first_position", BigInteger()),
     _col("rows", Integer()),
     _col("items_path", String()),
+    Index(None, "job_id", "first_position"),
 )
 
 predictions = Table(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.domain.ids import JobId
-from cluster.domain.items import Item
+from cluster.domain.ids import JobId, Position
+from cluster.domain.items import Chunk, Item
 from cluster.errors import ObjectMissing
 from cluster.item_reader import ItemReader, read_items
 from cluster.stores.memory.ledger import MemoryChunks
@@ -111,6 +111,32 @@ def test_a_chunk_larger_than_the_whole_cache_is_read_but_not_kept() -> None:
     assert reader.fetch(samples.JOB, [1]) == reader.fetch(samples.JOB, [1])
 
     assert job.objects.opened == {samples.chunk(0).items_path: 2}
+
+
+class CountingChunks(MemoryChunks):
+    """Counts look-ups, and has no list of all chunks to give."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked_up = 0
+
+    def chunks(self, job_id: JobId) -> tuple[Chunk, ...]:
+        raise AssertionError(f"all chunks of {job_id}")
+
+    def holding(self, job_id: JobId, position: Position) -> Chunk | None:
+        self.looked_up += 1
+        return super().holding(job_id, position)
+
+
+def test_of_a_large_job_only_the_chunks_asked_for_are_looked_up_once_each() -> None:
+    job, ledger = Job(6), CountingChunks()
+    ledger.add(job.ledger.chunks(samples.JOB))
+    reader = ItemReader(job.objects, ledger)
+
+    for _ in range(2):
+        assert reader.fetch(samples.JOB, [51, 3, 55, 4]) == expected([51, 3, 55, 4])
+
+    assert ledger.looked_up == 2
 
 
 def test_chunks_added_later_are_found() -> None:

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI, OpenAIError
 from openai.types import Batch, FileObject
 
+from cluster.domain.ids import JobId
+from cluster.domain.jobs import JobState
 from serve_apps.gateway.adapters.openai.files import FILES
 from serve_apps.prelabel.fake import POISON
 from tests.unit.gateway.running import run_job
+from tests.unit.gateway.test_results import deliver
 from tests.unit.gateway.world import TENANT, World
 
 LABELS = ["refund", "delivery", "login"]
@@ -363,3 +367,17 @@ def test_what_the_model_fails_on_is_an_error_and_no_answer(world: World, client:
     for name in ("csv", "jsonl", "parquet", "arrow"):
         export = world.get(f"{job}/export", params={"format": name})
         assert b"model_failed" in export.content
+
+
+def test_a_batch_that_ended_early_gives_what_was_delivered(world: World, client: OpenAI) -> None:
+    # Given a batch that had delivered some labels when it was cancelled
+    batch = created(client, uploaded(client, asked("t0", "where?")))
+    job = world.stores.jobs.load(JobId(batch.id.removeprefix("batch_")))
+    delivered = deliver(world, job, [2, 1])
+    progress = replace(job.progress, final=len(delivered))
+    world.moved(world.stores.jobs.save(replace(job, progress=progress)), JobState.CANCELLED)
+    # Then its output has each of them
+    ended_early = client.batches.retrieve(batch.id)
+    assert ended_early.status == "cancelled"
+    answers = rows_of(client, ended_early.output_file_id)
+    assert sorted(row["custom_id"] for row in answers) == sorted(delivered)

@@ -10,9 +10,11 @@ from cluster.domain.jobs import Job, JobState
 from cluster.errors import ObjectMissing
 from cluster.model_failures import MODEL_FAILED
 from cluster.ports import Stores
-from cluster.result_writer import newest_tables
+from cluster.result_writer import latest_tables
 from serve_apps.gateway.formats import parquet_batches
 from serve_apps.gateway.schemas.models import local_name
+
+_BATCH_ROWS = 8_192
 
 _NOT_KNOWN = ("position", "item_id", "model_failed")
 """Columns of a delivered label that tell nothing more in an answer."""
@@ -87,7 +89,8 @@ def _parsed(stored: BinaryIO) -> Iterator[Mapping[str, object]]:
 
 def _delivered(stores: Stores, job: Job) -> Iterator[list[dict[str, object]]]:
     if job.state is not JobState.COMPLETED:
-        yield from (table.to_pylist() for table in newest_tables(stores, job.job_id))
+        for table in latest_tables(stores, job.job_id):
+            yield from (part.to_pylist() for part in table.to_batches(_BATCH_ROWS))
         return
     with stores.objects.open_input(paths.export(job.job_id, "parquet")) as stored:
         _, batches = parquet_batches(stored)
