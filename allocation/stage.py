@@ -103,11 +103,13 @@ class AskSession:
         self._writes.begin(self._consensus_at, self._consensus_at)
 
     def tick(self) -> Step:
-        """Take in what came, tell the shards, and say what comes next."""
+        """Take in what came, tell the shards, and say what comes next; late, nobody is asked."""
+        if self._desk.job.is_late(self._desk.clock.now()):
+            return "finish"
         try:
             self._rebalance()
             reports = self._reports()
-            if self._goes_on() and not self._is_late():
+            if self._goes_on():
                 self._publish()
                 return "ask"
         except Unavailable as error:
@@ -278,10 +280,6 @@ class AskSession:
         if kind not in self._said:
             self._said.add(kind)
             self._desk.record(kind, message)
-
-    def _is_late(self) -> bool:
-        left_s = self._desk.job.time_left_s(self._desk.clock.now())
-        return left_s is not None and left_s <= 0.0
 
     def _goes_on(self) -> bool:
         """Return whether the campaign asks for more than it did, and say of what."""

@@ -285,6 +285,11 @@ class Job:
         deadline_s = self.agreed.budget.deadline_s
         return None if deadline_s is None else self.created_at + deadline_s - now
 
+    def is_late(self, now: UnixSeconds) -> bool:
+        """Whether the deadline has passed."""
+        left_s = self.time_left_s(now)
+        return left_s is not None and left_s <= 0.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent:

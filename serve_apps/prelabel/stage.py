@@ -1,6 +1,6 @@
 """The pre-labelling stage of a job: every chunk by the live model, through a bounded window."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -28,9 +28,9 @@ POISON_NAMED_MAX = 10
 class PrelabelStage:
     """Runs the state PRELABELLING; safe to run again from any point.
 
-    The ledger is the memory: a chunk that the job's version has done is not done again. A job that
-    asks for replicas of its own gets them, where there are any to be had; what they leave undone
-    goes to the shared ones.
+    The ledger is the memory: a chunk that the job's version has done is not done again, nor after
+    the deadline one that any version has done. A job that asks for replicas of its own gets them,
+    where there are any to be had; what they leave undone goes to the shared ones.
     """
 
     def __init__(
@@ -49,21 +49,25 @@ class PrelabelStage:
         started_at = self._clock.now()
         model, revision = model_for(self._stores, desk.job, started_at)
         left = self._left(desk, model)
-        items = sum(work.chunk.rows for work in left)
+        done, again = desk.job.progress.prelabelled, self._were_done(left)
         if desk.job.spec.dedicated and self._dedicated and left:
-            self._fly(desk, self._dedicated(left), revision)
+            self._fly(desk, self._dedicated(left), revision, again=again)
             left = self._left(desk, model)
         window = Window(self._predictor, left, self._settings.chunks_per_replica)
-        self._fly(desk, window, revision)
+        self._fly(desk, window, revision, again=again)
         poisoned = join_errors(self._stores, desk.job.job_id)
         desk.report(replace(desk.job.progress, poisoned=poisoned))
+        items = desk.job.progress.prelabelled - done
         self._summarize(desk, model, items, self._clock.now() - started_at)
         return JobState.ASKING
 
-    def _fly(self, desk: JobDesk, flight: Flight, line_revision: int) -> None:
-        """Keep what a flight finishes, until it is over or the job is told to end."""
+    def _fly(self, desk: JobDesk, flight: Flight, line_revision: int, *, again: bool) -> None:
+        """Keep what a flight finishes, until it is over or the job is told to end.
+
+        Where all chunks were pre-labelled before, and are done `again`, also until the deadline.
+        """
         try:
-            while not flight.is_empty:
+            while not flight.is_empty and not (again and desk.job.is_late(self._clock.now())):
                 self._keep(desk, flight.advance(CANCEL_CHECK_S), line_revision)
                 desk.check()
         finally:
@@ -75,10 +79,11 @@ class PrelabelStage:
         Large chunks come first, so that small ones are left to even out the replicas' ends.
         """
         job_id = desk.job.job_id
+        any_version = desk.job.is_late(self._clock.now())
         predicted = {
             prediction.number
             for prediction in self._stores.chunks.predictions(job_id)
-            if prediction.model_version == model.version
+            if any_version or prediction.model_version == model.version
         }
         chunks = self._stores.chunks.chunks(job_id)
         progress = replace(
@@ -91,6 +96,13 @@ class PrelabelStage:
         forget_failures(self._stores.objects, left, model.version)
         largest_first = sorted(left, key=lambda chunk: -chunk.rows)
         return [ChunkWork(chunk=chunk, model=model) for chunk in largest_first]
+
+    def _were_done(self, works: Sequence[ChunkWork]) -> bool:
+        """Whether some version has pre-labelled every one of these chunks."""
+        if not works:
+            return True
+        predictions = self._stores.chunks.predictions(works[0].chunk.job_id)
+        return {work.chunk.number for work in works} <= {each.number for each in predictions}
 
     def _keep(self, desk: JobDesk, finished: Iterable[Finished], line_revision: int) -> None:
         """Record finished chunks, in one write each to the ledger and to the job."""

@@ -6,17 +6,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from allocation.ports import Offer, Submission
+from allocation.ports import Offer, PartitionReport, Submission, TruthSnapshot
 from allocation.service import ShardService
 from allocation.stage import dismiss_crowd
+from allocation.terms import Rules
 from cluster import paths
-from cluster.domain.ids import JobId, WorkerId
+from cluster.domain.ids import JobId, ShardId, WorkerId
 from cluster.domain.jobs import Budget, CrowdTerms, Goal, JobSpec, JobState
 from cluster.domain.work import Answer, AnswerColumns
 from cluster.errors import JobCancelled, ShardUnavailable
 from cluster.jobs import request_cancel
 from tests.unit.allocation.crowds import CrowdWorld, answers_of
-from tests.unit.allocation.worlds import JOB, job, worker
+from tests.unit.allocation.worlds import JOB, SECRET, job, worker
 
 GOOD_CROWD = (0.95, 0.9, 0.9, 0.85, 0.85, 0.8, 0.9, 0.9)
 
@@ -147,11 +148,28 @@ def test_a_budget_held_back_for_leases_is_spent_once_they_have_ended() -> None:
     assert 35 <= len(answers_of(given)) <= 40
 
 
+class Listening(ShardService):
+    """A shard that counts what it was told."""
+
+    told = 0
+
+    def publish(self, snapshot: TruthSnapshot) -> PartitionReport:
+        self.told += 1
+        return super().publish(snapshot)
+
+
 def test_a_deadline_ends_the_asking() -> None:
     # Given nobody who answers, and a deadline
     given = world(spec(budget=Budget(deadline_s=2_000_000.0)), accuracies=())
     given.predict(accuracy=0.75)
     given.clock.time = 3_000_000.0
+    shards = [
+        Listening(ShardId(number), given.stores, given.clock, SECRET, Rules())
+        for number in range(2)
+    ]
+    for shard in shards:
+        shard.recover()
+    given.shards = list(shards)
 
     # When the stage runs
     state = given.stage().run(given.desk())
@@ -159,6 +177,8 @@ def test_a_deadline_ends_the_asking() -> None:
     # Then the model's labels are delivered
     assert state is JobState.EXPORTING
     assert len(given.delivered()) == given.items
+    # And nobody could be asked: no shard was told of anything to ask
+    assert shards[0].told == shards[1].told == 0
 
 
 def test_a_stage_that_dies_goes_on_where_it_was() -> None:
