@@ -48,8 +48,6 @@
     │   ├── StorageFull           the object store has no room left
     │   ├── StorageUnreachable    the object store does not answer, or refuses
     │   ├── UploadStalled         a piece of an upload came too slowly; what came is kept
-    │   ├── ReplicaLost           a model replica died or did not answer in time
-    │   ├── ReplicaBroken         its process is of no use any more, and ends
     │   ├── RateLimited           a key or a tenant does more at a time than it may
     │   └── Overloaded
     └── Fault                     Muster's own work went wrong
@@ -63,7 +61,8 @@
 Leaves carry the ids a reader needs as attributes and build their own message; a message never
 holds another exception's text. `serve_apps.gateway.problems` maps each leaf to HTTP, and a test
 fails if one is missing there. Those of uploads are in `cluster.upload_errors`, those of the object
-store in `cluster.storage_errors`, and those of what a tenant keeps here in `cluster.tenant_errors`.
+store in `cluster.storage_errors`, those of model replicas in `cluster.replica_errors`, and those of
+what a tenant keeps here in `cluster.tenant_errors`.
 """
 
 from collections.abc import Callable, Mapping
@@ -331,23 +330,6 @@ class StoreBusy(Unavailable):
     def __init__(self, operation: str) -> None:
         super().__init__(f"the database is busy: {operation}")
         self.operation = operation
-
-
-class ReplicaLost(Unavailable):
-    """A model replica died over a piece of work, or did not answer in time."""
-
-    def __init__(self, work: str) -> None:
-        super().__init__(f"the replica was lost over {work}")
-        self.work = work
-
-
-class ReplicaBroken(Unavailable):
-    """A model replica's process is of no use any more, and is to end: its model fails on what it
-    managed before, or never returns."""
-
-    def __init__(self, work: str) -> None:
-        super().__init__(f"the replica broke over {work}")
-        self.work = work
 
 
 class RateLimited(Unavailable):

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from cluster import errors as e
+from cluster import replica_errors as re
 from cluster import storage_errors as se
 from cluster import tenant_errors as te
 from cluster import upload_errors as up
@@ -79,8 +80,8 @@ KINDS: Mapping[type[e.MusterError], Kind] = MappingProxyType(
         se.StorageFull: Kind(507, "storage-full", "The object store has no room left"),
         se.StorageUnreachable: Kind(503, "storage-unreachable", "The object store does not answer"),
         up.UploadStalled: Kind(503, "upload-stalled", "A piece of an upload came too slowly"),
-        e.ReplicaLost: Kind(503, "replica-lost", "A model replica was lost"),
-        e.ReplicaBroken: Kind(503, "replica-broken", "A model replica broke and is replaced"),
+        re.ReplicaLost: Kind(503, "replica-lost", "A model replica was lost"),
+        re.ReplicaBroken: Kind(503, "replica-broken", "A model replica broke and is replaced"),
         e.RateLimited: Kind(429, "rate-limited", "Too much at a time"),
         e.Overloaded: Kind(503, "overloaded", "A queue is full"),
         e.ModelUnusable: Kind(500, "model-unusable", "A model cannot be used"),

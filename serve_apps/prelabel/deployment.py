@@ -18,9 +18,10 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus
 
 from cluster.domain.models import ModelSpec
-from cluster.errors import Overloaded, ReplicaLost, Unavailable
+from cluster.errors import Overloaded, Unavailable
 from cluster.logs import bound, set_up_logs
 from cluster.model_settings import PrelabelSettings
+from cluster.replica_errors import ReplicaLost
 from cluster.settings import Settings
 from cluster.telemetry.runtime import RayTelemetry
 from cluster.tracing import current_traceparent, open_tracing

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cluster.errors import ReplicaBroken
+from cluster.replica_errors import ReplicaBroken
 
 EXIT_STATUS = 70
 """EX_SOFTWARE of sysexits.h."""

@@ -9,10 +9,11 @@ from cluster.clock import Clock
 from cluster.domain.ids import UnixSeconds
 from cluster.domain.items import Modality, RejectedRow, fold_of
 from cluster.domain.models import ModelSpec
-from cluster.errors import ModelUnusable, ReplicaBroken
+from cluster.errors import ModelUnusable
 from cluster.model_failures import MODEL_FAILED
 from cluster.model_settings import PrelabelSettings
 from cluster.ports import ObjectStore
+from cluster.replica_errors import ReplicaBroken
 from serve_apps.prelabel.answers import OnlineAnswer
 from serve_apps.prelabel.at_work import AtWork
 from serve_apps.prelabel.cache import ModelCache

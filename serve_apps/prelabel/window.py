@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 
-from cluster.errors import ModelUnusable, ReplicaBroken, ReplicaLost, Unavailable
+from cluster.errors import ModelUnusable, Unavailable
+from cluster.replica_errors import ReplicaBroken, ReplicaLost
 from serve_apps.prelabel.hunt import Hunt
 from serve_apps.prelabel.work import (
     CHUNKS_AT_WORK,

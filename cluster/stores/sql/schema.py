@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-HEAD = "0012"
+HEAD = "0013"
 """The migration that makes a database fit these tables."""
 
 KEY: TypeEngine[str] = String().with_variant(TEXT(collation="C"), "postgresql")

@@ -8,7 +8,8 @@ from cluster.domain.ids import JobId, ModelName
 from cluster.domain.lines import Stage
 from cluster.domain.models import ModelSpec
 from cluster.domain.webhooks import WebhookKind
-from cluster.errors import ModelUnusable, ReplicaLost
+from cluster.errors import ModelUnusable
+from cluster.replica_errors import ReplicaLost
 from tests.model_lines import go_live, try_out
 from tests.unit.gateway.lines import record
 from tests.unit.gateway.world import World, problem

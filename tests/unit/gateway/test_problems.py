@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from cluster import errors, storage_errors, tenant_errors, upload_errors
+from cluster import errors, replica_errors, storage_errors, tenant_errors, upload_errors
 from cluster.domain.access import KeyRecord
 from cluster.domain.ids import JobId, KeyId
 from cluster.errors import JobNotFound, MusterError, ObjectMissing, Overloaded, StoreBusy
@@ -27,7 +27,8 @@ from serve_apps.gateway.problems import (
 from tests.unit.gateway.world import World, problem
 
 MODULES = tuple(
-    module.__name__ for module in (errors, storage_errors, tenant_errors, upload_errors)
+    module.__name__
+    for module in (errors, replica_errors, storage_errors, tenant_errors, upload_errors)
 )
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from cluster.domain.lines import Stage, Traffic
 from cluster.domain.models import ModelSpec
-from cluster.errors import ModelUnusable, ReplicaLost
+from cluster.errors import ModelUnusable
 from cluster.model_settings import RolloutSettings
+from cluster.replica_errors import ReplicaLost
 from cluster.stores.memory.models import MemoryTraffic
 from serve_apps.gateway.schemas.predictions import ITEMS_MAX
 from serve_apps.gateway.trials import SHADOWS_MAX, OnlineTrials

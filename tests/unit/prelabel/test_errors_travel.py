@@ -3,7 +3,8 @@ import pickle
 import pytest
 
 from cluster.domain.ids import JobId, WorkerId
-from cluster.errors import AlreadyAnswered, MusterError, ReplicaLost, StaleEpoch, Unauthenticated
+from cluster.errors import AlreadyAnswered, MusterError, StaleEpoch, Unauthenticated
+from cluster.replica_errors import ReplicaLost
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from cluster import paths
 from cluster.domain.items import fold_of
 from cluster.domain.labels import Label, LabelSet
-from cluster.errors import ModelUnusable, ObjectMissing, ReplicaBroken
+from cluster.errors import ModelUnusable, ObjectMissing
+from cluster.replica_errors import ReplicaBroken
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.batching import plan_batches
 from serve_apps.prelabel.fake import BREAKING, NOT_A_NUMBER, POISON

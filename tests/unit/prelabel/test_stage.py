@@ -11,10 +11,11 @@ from cluster.domain.jobs import Job, JobState
 from cluster.domain.labels import Label, LabelSet
 from cluster.domain.lines import Stage
 from cluster.domain.models import Lineage, ModelRecord
-from cluster.errors import JobCancelled, ModelUnusable, ObjectMissing, ReplicaLost
+from cluster.errors import JobCancelled, ModelUnusable, ObjectMissing
 from cluster.jobs import request_cancel
 from cluster.model_settings import PrelabelSettings
 from cluster.ports import Stores
+from cluster.replica_errors import ReplicaLost
 from cluster.runner import JobDesk
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects

@@ -11,7 +11,8 @@ import torch
 from cluster import paths
 from cluster.domain.items import Modality, fold_of
 from cluster.domain.models import ModelSpec
-from cluster.errors import ModelUnusable, ReplicaBroken
+from cluster.errors import ModelUnusable
+from cluster.replica_errors import ReplicaBroken
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.hunt import Rows
 from serve_apps.prelabel.predictor import ChunkPredictor

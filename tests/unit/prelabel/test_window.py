@@ -4,7 +4,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from cluster.errors import ModelUnusable, MusterError, Overloaded, ReplicaLost, StoreBusy
+from cluster.errors import ModelUnusable, MusterError, Overloaded, StoreBusy
+from cluster.replica_errors import ReplicaLost
 from cluster.storage_errors import StorageUnreachable
 from cluster.stores.objects import MemoryObjects
 from serve_apps.prelabel.hunt import Rows
