@@ -8,6 +8,7 @@ keeps what it finds in memory: it serves nobody, and forgets everything when it 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -33,16 +34,16 @@ class Choice:
 
 
 class BareLoop:
-    """Embeds texts with the packaged MiniLM and compares them with the labels."""
+    """Embeds texts with a model, the packaged MiniLM unless told, and compares them with labels."""
 
-    def __init__(self, threads: int, labels: Sequence[str]) -> None:
+    def __init__(self, threads: int, labels: Sequence[str], folder: Path = Path(MODEL_DIR)) -> None:
         torch.set_num_threads(threads)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR).backend_tokenizer
+        self._tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
         self._tokenizer.enable_truncation(TOKENS_MAX)
         self._tokenizer.no_padding()
         self._networks = {
-            dtype: AutoModel.from_pretrained(MODEL_DIR, dtype=dtype).eval().to(self._device)
+            dtype: AutoModel.from_pretrained(folder, dtype=dtype).eval().to(self._device)
             for dtype in (torch.float32, torch.bfloat16)
         }
         self._labels = self._embed(labels, Choice(dtype=torch.float32, batch_tokens=1_024))

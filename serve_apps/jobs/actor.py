@@ -47,6 +47,12 @@ from training.trainer import RayTrainer, RayTuner
 SUPERVISOR = "supervisor"
 LOOK_EVERY_S = 0.5
 
+SPARE_WITHIN_S = 60.0
+"""How soon the next job's actor is started at the latest; its imports take 4 s of a processor."""
+
+_BUSY = frozenset({JobState.QUEUED, JobState.INGESTING, JobState.PRELABELLING})
+"""States of jobs that have work for every processor there is."""
+
 CRASHES_MAX = 5
 """How often a job's runner may break down by an error of its own before the job is failed.
 
@@ -110,7 +116,8 @@ class Supervisor:
     started anew goes on where the last one died. Its actors die with it: a job never has two. A
     paused job is run once, to keep its crowd from being asked, and then not until it is resumed.
     The actor of a job that gives way is killed, which loses nothing, and its crowd is asked on.
-    The next job's actor is started before there is a job, as that takes seconds.
+    The next job's actor is started before there is a job, as that takes seconds of a processor;
+    while jobs have work for these, it waits up to a minute.
     Beside the jobs it keeps the deployment's chores going: webhooks, deleting what expires, and the
     trials of model versions.
     """
@@ -124,7 +131,8 @@ class Supervisor:
         self._running: dict[ray.ObjectRef[Any], tuple[JobId, ActorHandle[Any]]] = {}
         self._crashes: Counter[JobId] = Counter()
         self._turns = Turns(settings.runner.jobs_max, settings.runner.spell_s)
-        self._spare = _job_actor()
+        self._spare: ActorHandle[Any] | None = _job_actor()
+        self._spare_taken_at = 0.0
         self._chores = Chores(
             {
                 "webhooks": self._deliver_webhooks,
@@ -194,10 +202,13 @@ class Supervisor:
         for job_id in moves.stop:
             self._stop(job_id)
         for job_id in moves.start:
-            handle = self._spare
-            self._spare = _job_actor()
+            handle: Any = self._spare or _job_actor()
+            self._spare, self._spare_taken_at = None, now
             run: ray.ObjectRef[Any] = handle.run.remote(job_id, self._settings)
             self._running[run] = (job_id, handle)
+        is_busy = any(job.state in _BUSY for job in unfinished)
+        if self._spare is None and (not is_busy or now - self._spare_taken_at >= SPARE_WITHIN_S):
+            self._spare = _job_actor()
 
     def _stop(self, job_id: JobId) -> None:
         run = next(run for run, (running, _) in self._running.items() if running == job_id)
