@@ -48,6 +48,8 @@
     │   ├── StorageFull           the object store has no room left
     │   ├── StorageUnreachable    the object store does not answer, or refuses
     │   ├── UploadStalled         a piece of an upload came too slowly; what came is kept
+    │   ├── ReplicaLost           a model replica died or did not answer in time
+    │   ├── ReplicaBroken         its process is of no use any more, and ends
     │   ├── RateLimited           a key or a tenant does more at a time than it may
     │   └── Overloaded
     └── Fault                     Muster's own work went wrong

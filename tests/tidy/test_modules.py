@@ -17,7 +17,6 @@ ENTRANCES = {
 
 STAND_INS = {
     "cluster.telemetry.memory": "metrics of this process, for tests without Ray",
-    "serve_apps.prelabel.local": "a predictor in this process, for tests without Ray",
     "training.local": "a trainer in this process, for tests without Ray",
 }
 """Modules that only tests import: real parts in the place of distributed ones."""

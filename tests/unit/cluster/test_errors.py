@@ -8,10 +8,13 @@ from typing import get_type_hints
 
 import pytest
 
-from cluster import errors, storage_errors, tenant_errors, upload_errors
+from cluster import errors, replica_errors, storage_errors, tenant_errors, upload_errors
 from cluster.errors import MusterError
 
-MODULES = {module.__name__ for module in (errors, storage_errors, tenant_errors, upload_errors)}
+MODULES = {
+    module.__name__
+    for module in (errors, replica_errors, storage_errors, tenant_errors, upload_errors)
+}
 
 SAMPLES: dict[object, object] = {
     str: "thing",
