@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from resource import RUSAGE_SELF, getrusage
 from threading import Event
 from typing import Any, cast
 
@@ -50,6 +52,12 @@ LOOK_EVERY_S = 0.5
 SPARE_WITHIN_S = 60.0
 """How soon the next job's actor is started at the latest; its imports take 4 s of a processor."""
 
+SPARES_MAX = 2
+"""A runner whose job has just ended stands before one that may still be starting."""
+
+SPARE_BYTES_MAX = 2**30
+"""A runner that has never held more memory may run another job."""
+
 _BUSY = frozenset({JobState.QUEUED, JobState.INGESTING, JobState.PRELABELLING})
 """States of jobs that have work for every processor there is."""
 
@@ -62,17 +70,30 @@ A killed process and an unreachable store or shard are nobody's error and do not
 _logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run has ended: whether its job has, or is held, and whether the process may run more.
+
+    What a large job has taken of memory is given back by the end of its process alone.
+    """
+
+    has_ended: bool
+    may_run_more: bool
+
+
 class JobActor:
     """Drives one job from its stored state to its end; dies at any point without harm."""
 
-    def run(self, job_id: JobId, settings: Settings) -> bool:
-        """Run the job until it has ended, or is paused and its crowd held; tell whether it ended.
+    def run(self, job_id: JobId, settings: Settings) -> RunEnd:
+        """Run the job until it has ended, or is paused and its crowd held.
 
         Raises Unavailable where a part cannot be reached.
         """
         set_up_logs(level=settings.logs.level, as_json=settings.logs.as_json)
         with bound(job_id=job_id):
-            return self._run(job_id, settings)
+            has_ended = self._run(job_id, settings)
+        peak_bytes = 1_024 * getrusage(RUSAGE_SELF).ru_maxrss
+        return RunEnd(has_ended, may_run_more=peak_bytes <= SPARE_BYTES_MAX)
 
     def _run(self, job_id: JobId, settings: Settings) -> bool:
         stores, clock, shards = open_stores(settings), SystemClock(), _shards(settings)
@@ -116,8 +137,9 @@ class Supervisor:
     started anew goes on where the last one died. Its actors die with it: a job never has two. A
     paused job is run once, to keep its crowd from being asked, and then not until it is resumed.
     The actor of a job that gives way is killed, which loses nothing, and its crowd is asked on.
-    The next job's actor is started before there is a job, as that takes seconds of a processor;
-    while jobs have work for these, it waits up to a minute.
+    The next job's actor is there before there is a job: one whose small job has ended well, or a
+    new one. Starting that takes seconds of a processor, and waits up to a minute while jobs have
+    work for these.
     Beside the jobs it keeps the deployment's chores going: webhooks, deleting what expires, and the
     trials of model versions.
     """
@@ -131,7 +153,7 @@ class Supervisor:
         self._running: dict[ray.ObjectRef[Any], tuple[JobId, ActorHandle[Any]]] = {}
         self._crashes: Counter[JobId] = Counter()
         self._turns = Turns(settings.runner.jobs_max, settings.runner.spell_s)
-        self._spare: ActorHandle[Any] | None = _job_actor()
+        self._spares: deque[ActorHandle[Any]] = deque([_job_actor()])
         self._spare_taken_at = 0.0
         self._chores = Chores(
             {
@@ -202,13 +224,13 @@ class Supervisor:
         for job_id in moves.stop:
             self._stop(job_id)
         for job_id in moves.start:
-            handle: Any = self._spare or _job_actor()
-            self._spare, self._spare_taken_at = None, now
+            handle: Any = self._spares.popleft() if self._spares else _job_actor()
+            self._spare_taken_at = now
             run: ray.ObjectRef[Any] = handle.run.remote(job_id, self._settings)
             self._running[run] = (job_id, handle)
         is_busy = any(job.state in _BUSY for job in unfinished)
-        if self._spare is None and (not is_busy or now - self._spare_taken_at >= SPARE_WITHIN_S):
-            self._spare = _job_actor()
+        if not self._spares and (not is_busy or now - self._spare_taken_at >= SPARE_WITHIN_S):
+            self._spares.append(_job_actor())
 
     def _stop(self, job_id: JobId) -> None:
         run = next(run for run, (running, _) in self._running.items() if running == job_id)
@@ -217,10 +239,12 @@ class Supervisor:
         _logger.info("job %s has given its runner to another, and waits for its turn", job_id)
 
     def _reap(self, run: "ray.ObjectRef[Any]") -> None:
-        job_id, actor = self._running.pop(run)
-        held = False
+        job_id, running = self._running.pop(run)
+        actor: ActorHandle[Any] | None = running
+        held = may_run_more = False
         try:
-            held = not ray.get(run)
+            end: RunEnd = ray.get(run)
+            held, may_run_more = not end.has_ended, end.may_run_more
         except (RayActorError, Unavailable):
             _logger.warning("the runner of job %s was lost; it is started again", job_id)
             self._telemetry.count(RUNNERS_LOST, why="killed")
@@ -232,7 +256,11 @@ class Supervisor:
                 with suppress(Unavailable):  # else it fails, and is failed, once more
                     self._fail(job_id)
         self._turns.end(job_id, held=held)
-        ray.kill(actor)
+        if may_run_more:
+            self._spares.appendleft(running)
+            actor = self._spares.pop() if len(self._spares) > SPARES_MAX else None
+        if actor is not None:
+            ray.kill(actor)
 
     def _fail(self, job_id: JobId) -> None:
         dismiss_crowd(self._stores, _shards(self._settings), job_id)
