@@ -115,5 +115,6 @@ def _matrix(column: pa.ChunkedArray) -> npt.NDArray[np.floating]:
 
 def _write(objects: ObjectStore, path: str, table: pa.Table) -> None:
     sink = BytesIO()
-    pq.write_table(table, sink, compression="zstd", use_dictionary=False)
+    # Statistics of half floats take twice as long as everything else, and nobody asks for them.
+    pq.write_table(table, sink, compression="zstd", use_dictionary=False, write_statistics=False)
     objects.write(path, sink.getvalue())
