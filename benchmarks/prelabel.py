@@ -135,11 +135,13 @@ def main() -> None:
             informing("the same by the bare loop", rates.compiled / rates.bare, "x"),
         ]
         for name, rate in peers(texts, Path(folder), rates.dtype).items():
+            console.print(f"{name}: {rate:,.0f} items/s")
             found.append(informing(name, rate, "items/s"))
             found.append(at_least(f"Muster by {name}", rates.whole / rate, "x", PEER_RATIOS[name]))
         part = Path(folder) / "online"
         part.mkdir()
         found += online_figures(texts, part, settings)
+        console.print(found[-3:])
         rate = scaling.efficiency(Path(folder) / "scaling")
         found.append(at_least("efficiency of 8 replicas beside 1", rate, "x", 0.95))
     present("prelabel", found, console)

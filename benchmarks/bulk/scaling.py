@@ -50,19 +50,18 @@ def _rate(folder: Path, replicas: int) -> float:
     handle = serve.run(prelabel_deployment(settings), name=PRELABEL_APP, route_prefix=None)
     predictor = RemotePredictor(handle, prelabel)
     try:
-        _stage_s(settings, predictor, 4 * replicas, "warm")
-        rows, seconds = _stage_s(settings, predictor, CHUNKS_PER_REPLICA * replicas, "measured")
+        warm = range(4 * replicas)
+        _stage_s(settings, predictor, warm)
+        measured = range(warm.stop, warm.stop + CHUNKS_PER_REPLICA * replicas)
+        rows, seconds = _stage_s(settings, predictor, measured)
         return rows / seconds
     finally:
         predictor.close()
         serve.delete(PRELABEL_APP)
 
 
-def _stage_s(
-    settings: Settings, predictor: RemotePredictor, chunks: int, name: str
-) -> tuple[int, float]:
-    objects = open_objects(f"{settings.objects}/{name}")
-    stores, job = _filled(memory_stores(objects), chunks)
+def _stage_s(settings: Settings, predictor: RemotePredictor, chunks: range) -> tuple[int, float]:
+    stores, job = _filled(memory_stores(open_objects(settings.objects)), chunks)
     desk = JobDesk(job, stores.jobs, stores.events, SystemClock())
     stage = PrelabelStage(stores, settings.prelabel, predictor, SystemClock())
     started = perf_counter()
@@ -70,8 +69,8 @@ def _stage_s(
     return desk.job.progress.prelabelled, perf_counter() - started
 
 
-def _filled(stores: Stores, chunks: int) -> tuple[Stores, Job]:
-    for number in range(chunks):
+def _filled(stores: Stores, chunks: range) -> tuple[Stores, Job]:
+    for number in chunks:
         texts = [f"text {number} {row}" for row in range(ROWS)]
         stores.chunks.add([store_chunk(stores.objects, texts, number, number * ROWS)])
     return stores, stores.jobs.create(a_job(base_model=BASE_MODEL), None)

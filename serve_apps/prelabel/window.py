@@ -32,12 +32,13 @@ DEADLY_MAX = 8
 class Window:
     """Keeps a bounded number of chunks in flight, by additive increase, multiplicative decrease.
 
-    The bound is `per_replica` chunks for each replica as long as a backlog may start more, and then
-    what they work on, so that who is done first gets the next. Where a chunk is refused, waits too
-    long behind others, or its replica cannot reach the stores, it is halved, and grows by one chunk
-    for each windowful that is done. A chunk that lost its replica goes to the back. One that did so
-    twice is hunted through for deadly items, with nothing else in flight, as what dies beside it
-    would be suspected too.
+    The bound is `per_replica` chunks for each replica as long as a backlog may start more. Then it
+    is one more than they work on, as chunks are not spread evenly and a replica should never be
+    without; and towards the end no more than that, so that who is done first gets the next. Where
+    a chunk is refused, waits too long behind others, or its replica cannot reach the stores, it is
+    halved, and grows by one chunk for each windowful that is done. A chunk that lost its replica
+    goes to the back. One that did so twice is hunted through for deadly items, with nothing else in
+    flight, as what dies beside it would be suspected too.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class Window:
 
     @property
     def _full_size(self) -> int:
-        each = self._per_replica if self._predictor.may_grow else CHUNKS_AT_WORK
-        return min(each, self._per_replica) * max(self._predictor.replicas, 1)
+        replicas = max(self._predictor.replicas, 1)
+        at_hand = CHUNKS_AT_WORK + (len(self._waiting) > CHUNKS_AT_WORK * replicas)
+        each = self._per_replica if self._predictor.may_grow else at_hand
+        return min(each, self._per_replica) * replicas
 
     @property
     def is_empty(self) -> bool:

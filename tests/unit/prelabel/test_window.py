@@ -75,12 +75,23 @@ def test_the_window_follows_the_number_of_replicas() -> None:
     assert len(replicas.out) == 4
 
 
-def test_once_no_replica_can_be_added_each_is_given_only_what_it_works_on() -> None:
+def test_once_no_replica_can_be_added_each_has_one_chunk_in_hand_until_the_end() -> None:
+    # Given three replicas and no more to come, and many chunks
     replicas = Replicas(3)
     replicas.may_grow = False
     window = Window(replicas, works(100), per_replica=4)
+    # When the window is filled
     window.advance(0.0)
-    assert len(replicas.out) == 3 * CHUNKS_AT_WORK
+    # Then each has what it works on and one more
+    assert len(replicas.out) == 3 * (CHUNKS_AT_WORK + 1)
+
+
+def test_towards_the_end_each_replica_is_given_only_what_it_works_on() -> None:
+    replicas = Replicas(3)
+    replicas.may_grow = False
+    window = Window(replicas, works(8), per_replica=4)
+    window.advance(0.0)
+    assert len(replicas.out) <= 3 * CHUNKS_AT_WORK + 1
 
 
 def test_where_chunks_are_refused_fewer_are_sent_and_then_more_again() -> None:
