@@ -11,7 +11,7 @@ from transformers import pipeline
 BATCH = 32
 
 
-def items_per_s(texts: Sequence[str], threads: int, dtype: torch.dtype) -> float:
+def items_per_s(texts: Sequence[str], threads: int, dtype: torch.dtype | str) -> float:
     """Return the rate at which a warm pipeline embeds texts in numbers of a kind."""
     torch.set_num_threads(threads)
     embed = pipeline("feature-extraction", model=str(MODEL_DIR), batch_size=BATCH, dtype=dtype)
