@@ -30,7 +30,7 @@ from serve_apps.prelabel.ending import ended_if_broken
 from serve_apps.prelabel.meter import ReplicaMeter
 from serve_apps.prelabel.model import Content
 from serve_apps.prelabel.opened import open_predictor
-from serve_apps.prelabel.work import CHUNKS_AT_WORK, ChunkOutcome, ChunkWork
+from serve_apps.prelabel.work import CHUNKS_AT_WORK, TIMELY_ROWS, ChunkOutcome, ChunkWork
 
 PRELABEL_APP = "prelabel"
 DEPLOYMENT_NAME = "prelabel"
@@ -179,7 +179,7 @@ class RemotePredictor:
         self._loop.close()
 
     async def _predict(self, work: ChunkWork) -> ChunkOutcome:
-        timeout_s = PATIENCE * work.time_limit_s(self._timeout_s)
+        timeout_s = PATIENCE * self._timeout_s * max(work.chunk.rows / TIMELY_ROWS, 1.0)
         response = self._handle.predict_chunk.remote(work)
         try:
             outcome: ChunkOutcome = await asyncio.wait_for(response, timeout_s)

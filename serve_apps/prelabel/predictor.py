@@ -38,7 +38,11 @@ from serve_apps.prelabel.tables import (
 )
 from serve_apps.prelabel.triage import Failure, blamed_on
 from serve_apps.prelabel.turns import Turns
-from serve_apps.prelabel.work import ChunkOutcome, ChunkWork
+from serve_apps.prelabel.work import TIMELY_ROWS, ChunkOutcome, ChunkWork
+
+TRIAL_SHARE_MIN = 0.1
+"""Trials are of few rows, and a row that hangs is tried many times: they have at least this share
+of the time that `TIMELY_ROWS` have. Loading a model is not counted."""
 
 DEADLY = "ReplicaLost"
 """Why an item that ended its process cannot be labelled."""
@@ -64,10 +68,6 @@ class ChunkPredictor:
         ObjectMissing for a chunk or weights that are not there, ModelUnusable for a bad model, and
         ReplicaBroken where an item has spoilt this process for all others.
         """
-        with self._at_work.within(work.time_limit_s(self._settings.chunk_timeout_s)):
-            return self._predict(work)
-
-    def _predict(self, work: ChunkWork) -> ChunkOutcome:
         started_at = self._clock.now()
         if work.trial is not None:
             contents = read_contents(self._objects, work.chunk)
@@ -133,7 +133,7 @@ class ChunkPredictor:
         encoder = self._models.encoder(work.model)
         version = self._version(work.model, encoder.dimensions)
         for each in (encoder, *version.encoders):
-            self._encode(each, work.model, contents)
+            self._encode(each, work.model, contents, share_min=TRIAL_SHARE_MIN)
         return ChunkOutcome(
             chunk=work.chunk.number,
             rows=0,
@@ -209,9 +209,12 @@ class ChunkPredictor:
         contents: Sequence[Content],
         *,
         urgent: bool = False,
+        share_min: float = 1.0,
     ) -> Encoded:
         budget = self._budget(encoder, spec.modality)
-        encoded = encode(encoder, contents, budget, self._turns, urgent=urgent)
+        share = max(len(contents) / TIMELY_ROWS, share_min)
+        with self._at_work.within(self._settings.chunk_timeout_s * share):
+            encoded = encode(encoder, contents, budget, self._turns, urgent=urgent)
         if encoded.failures and not is_healthy(encoder, self._turns):
             # One item may break a device for all that come after it: they are not to blame.
             raise ReplicaBroken(f"{len(encoded.failures)} items of {spec.base_model}")

@@ -16,10 +16,6 @@ CHUNKS_AT_WORK = 2
 TIMELY_ROWS = 256
 """Rows of a chunk that `chunk_timeout_s` is meant for; larger ones have as much more time."""
 
-TRIAL_SHARE_MIN = 0.1
-"""Trials are of few rows, and a row that hangs is tried many times: they have at least this share
-of the time."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkWork:
@@ -35,13 +31,6 @@ class ChunkWork:
     deadly: tuple[int, ...] = ()
     trial: Rows | None = None
     traceparent: str | None = None
-
-    def time_limit_s(self, chunk_timeout_s: float) -> float:
-        """Return how long a replica may be at this work before it is held to hang."""
-        if self.trial is None:
-            return chunk_timeout_s * max(self.chunk.rows / TIMELY_ROWS, 1.0)
-        rows = self.trial.end - self.trial.first
-        return chunk_timeout_s * max(rows / TIMELY_ROWS, TRIAL_SHARE_MIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
