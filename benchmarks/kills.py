@@ -1,17 +1,19 @@
 """`python -m benchmarks.kills`: a job of many items survives SIGKILL of every part of the service.
 
 Starts `muster up` on fresh data, submits a job over plain HTTP, lets simulated workers answer,
-and kills a model replica, a gateway, an allocator shard and the job's runner while they work.
-In the end the job must be complete with each item once, every acknowledged answer stored once,
-and none that was refused.
+and kills a model replica, a gateway, an allocator shard and the job's runner while they work; on
+demand further parts too, and all of the service at once, which is then started again. In the end
+the job must be complete with each item once, every acknowledged answer stored once, and none that
+was refused.
 """
 
 import argparse
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from threading import Event
 from time import monotonic
 
@@ -27,6 +29,7 @@ from benchmarks.chaos.service import MusterUp
 from benchmarks.chaos.submit import Submitted, submit
 from benchmarks.figures import Figure, at_least, at_most, exactly, informing, present
 from cluster.domain.jobs import JobState
+from serve_apps.client import MusterClient
 
 PARTITIONS = 8
 """Into how many partitions the job is cut, so that every shard owns some."""
@@ -41,14 +44,20 @@ RUNNER_STATES = (
     JobState.EXPORTING,
 )
 
-EXTRAS: tuple[Part, ...] = ("proxy", "controller", "supervisor")
-"""Parts killed on demand. While the runner is away questions run out: its supervisor goes last."""
+EXTRAS: tuple[Part, ...] = ("proxy", "controller", "supervisor", "service")
+"""Parts killed on demand. While the runner is away questions run out: its supervisor goes last,
+and after it the whole service, which is killed while the model works as well."""
+
+INLINE_ITEMS_MAX = 10_000
+"""More items than this are uploaded as a file, as the service asks for."""
 
 RECOVERY_MAX_S: Mapping[tuple[Part, str], float] = {
     ("gateway", "answers again"): 10.0,
     ("replica", "next chunk"): 30.0,
     ("shard", "next lease"): 10.0,
     ("runner", "job goes on"): 30.0,
+    ("service", "ready"): 90.0,
+    ("service", "job goes on"): 120.0,
 }
 """What a part may take at most; a model replica loads its model anew."""
 
@@ -95,7 +104,12 @@ def blows(
     ordered = [
         Blow(part="runner", state=JobState.INGESTING),
         Blow(part="replica", state=JobState.PRELABELLING, done=0.1),
-        Blow(part="runner", state=JobState.PRELABELLING, done=0.5),
+        Blow(part="runner", state=JobState.PRELABELLING, done=0.4),
+        *(
+            Blow(part=part, state=JobState.PRELABELLING, done=0.6)
+            for part in extras
+            if part == "service"
+        ),
         Blow(part="gateway", state=asking, done=0.05),
         Blow(part="runner", state=JobState.LEARNING),
         Blow(part="shard", state=asking, done=0.4),
@@ -114,7 +128,8 @@ def run(plan: Plan, service: MusterUp, log: Console) -> Outcome:
         closing(Door(service.url, service.keys.worker)) as gate,
     ):
         started_at = monotonic()
-        submitted = submit(client, _request(plan, corpus), key=f"kills-{plan.seed}")
+        request = _request(plan, corpus) | _source(service, corpus)
+        submitted = submit(client, request, key=f"kills-{plan.seed}")
         log.print(f"{plan.items:,} items submitted {submitted.sent} times: {submitted.jobs} job")
         book = Book(sqlite_url(service.data_dir), submitted.job_id)
         workers = [Worker(gate, corpus, number, plan.seed) for number in range(plan.crew.workers)]
@@ -166,7 +181,7 @@ def figures(outcome: Outcome) -> list[Figure]:
 
 
 def _of_hit(hit: Hit) -> Iterator[Figure]:
-    state = f" ({hit.blow.state})" if hit.blow.part == "runner" else ""
+    state = f" ({hit.blow.state})" if hit.blow.part in ("runner", "service") else ""
     for what, seconds in hit.back_s:
         name, limit = f"{hit.blow.part}{state}: {what}", RECOVERY_MAX_S.get((hit.blow.part, what))
         # A job that learns gives no sign of life before its training has ended.
@@ -177,6 +192,10 @@ def _of_hit(hit: Hit) -> Iterator[Figure]:
     if hit.blow.part == "shard":
         yield at_least("leases out over the kill of their shard", hit.held, "leases", 1)
         yield exactly("of these refused as expired", hit.refused, "leases", hit.held)
+    if hit.blow.part == "service":
+        when = f"kill of all while {hit.blow.state}"
+        yield informing(f"{when}: chunks pre-labelled before", hit.kept, "chunks")
+        yield exactly(f"{when}: of these pre-labelled again", hit.redone, "chunks", 0)
 
 
 def _request(plan: Plan, corpus: Corpus) -> dict[str, object]:
@@ -184,12 +203,23 @@ def _request(plan: Plan, corpus: Corpus) -> dict[str, object]:
         "name": f"kills {plan.seed}",
         "modality": "text",
         "labels": corpus.labels,
-        "items": corpus.items,
         "base_model": plan.base_model,
         "goal": {"accuracy": plan.accuracy},
         "crowd": {"lease_ttl_s": plan.lease_ttl_s},
         "seed": plan.seed,
     }
+
+
+def _source(service: MusterUp, corpus: Corpus) -> dict[str, object]:
+    """Return the fields of a submit that say where the items are, uploaded where they are many."""
+    if len(corpus) <= INLINE_ITEMS_MAX:
+        return {"items": corpus.items}
+    with NamedTemporaryFile("w", suffix=".jsonl") as file:
+        file.writelines(json.dumps(item) + "\n" for item in corpus.items)
+        file.flush()
+        with MusterClient(service.url, service.keys.client) as client:
+            upload = client.upload(Path(file.name))
+    return {"upload_id": upload.id, "format": "jsonl"}
 
 
 def _besiege(

@@ -1,6 +1,6 @@
 """Blows to the parts of a running service, and how long each part needs to be back."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from threading import Event
 from time import monotonic
@@ -16,9 +16,11 @@ from benchmarks.chaos.service import MusterUp
 from cluster.domain.jobs import JobState
 from serve_apps.gateway.schemas.work import OfferView
 
-Part = Literal["gateway", "replica", "shard", "runner", "supervisor", "proxy", "controller"]
+Part = Literal[
+    "gateway", "replica", "shard", "runner", "supervisor", "proxy", "controller", "service"
+]
 
-TITLES: dict[Part, str] = {
+TITLES: Mapping[Part, str] = {
     "gateway": "ray::ServeReplica:gateway",
     "replica": "ray::ServeReplica:prelabel",
     "shard": "ray::AllocatorActor",
@@ -27,7 +29,7 @@ TITLES: dict[Part, str] = {
     "proxy": "ray::ProxyActor",
     "controller": "ray::ServeController",
 }
-"""How Ray titles the process of each part."""
+"""How Ray titles the process of each part; the whole service is all of its processes at once."""
 
 RECOVERY_TIMEOUT_S = 240.0
 LOOK_EVERY_S = 0.05
@@ -64,13 +66,16 @@ class Hit:
     """A blow that was dealt: what was back when, in seconds after the kill, by name.
 
     `held` leases were out to one idle worker over the kill of their shard; `refused` of them were
-    refused as expired when that worker came to answer.
+    refused as expired when that worker came to answer. `kept` chunks were pre-labelled before the
+    whole service died, and `redone` of them were so again after it.
     """
 
     blow: Blow
     back_s: tuple[tuple[str, float], ...]
     held: int = 0
     refused: int = 0
+    kept: int = 0
+    redone: int = 0
 
 
 class Assailant:
@@ -93,6 +98,34 @@ class Assailant:
                 return self._shard(blow)
             case "runner" | "supervisor":
                 return self._runner(blow)
+            case "service":
+                return self._whole(blow)
+
+    def _whole(self, blow: Blow) -> Hit:
+        """Kill every process at once, as a power failure would, and start the service again."""
+        before, kept = self._book.standing(), self._predicted_at()
+        self._service.kill()
+        at = monotonic()
+        self._service.start()
+        self._service.wait_ready()
+        ready_at = monotonic()
+
+        def goes_on() -> bool:
+            return self._book.standing().has_gone_on(before)
+
+        saved_at = _wait(goes_on, "the job's next work")
+        now = self._predicted_at()
+        return Hit(
+            blow=blow,
+            back_s=(("ready", ready_at - at), ("job goes on", saved_at - at)),
+            kept=len(kept),
+            redone=sum(now.get(path) != written_at for path, written_at in kept.items()),
+        )
+
+    def _predicted_at(self) -> dict[str, int]:
+        """Return when the predictions of each chunk in the ledger were written, in ns."""
+        objects = self._service.data_dir / "objects"
+        return {path: (objects / path).stat().st_mtime_ns for path in self._book.predictions()}
 
     def _door(self, blow: Blow) -> Hit:
         at = self._kill(self._first(blow.part))
@@ -110,24 +143,15 @@ class Assailant:
         return Hit(blow=blow, back_s=(("next chunk", chunk_at - at),))
 
     def _runner(self, blow: Blow) -> Hit:
-        known = self._pids(blow.part)
+        """Kill a runner; another process takes its job, which may have been there already."""
         at = self._kill(self._first(blow.part))
         before = self._book.standing().revision
-
-        def is_there() -> bool:
-            # A job that had just said its last word needs no runner any more.
-            is_new = bool(self._pids(blow.part).difference(known))
-            return is_new or self._book.standing().state.is_terminal
 
         def has_spoken() -> bool:
             standing = self._book.standing()
             return standing.revision > before or standing.state.is_terminal
 
-        process_at = _wait(is_there, "a new runner")
-        saved_at = _wait(has_spoken, "the runner's next word")
-        return Hit(
-            blow=blow, back_s=(("new process", process_at - at), ("job goes on", saved_at - at))
-        )
+        return Hit(blow=blow, back_s=(("job goes on", _wait(has_spoken, "its next word") - at),))
 
     def _shard(self, blow: Blow) -> Hit:
         """Kill a shard that owns questions; which one a process is shows when it comes back."""

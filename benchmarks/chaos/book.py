@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import TypeAdapter
 from sqlalchemy import NullPool, create_engine, text
@@ -23,6 +23,15 @@ class Standing:
     failure: str | None
     chunks: int
     predicted: int
+
+    def has_gone_on(self, since: Self) -> bool:
+        """Whether the job has done something more: a state, a chunk, or an answer counted."""
+        return (
+            self.state is not since.state
+            or self.chunks > since.chunks
+            or self.predicted > since.predicted
+            or self.progress.answers > since.progress.answers
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +79,11 @@ class Book:
             chunks=row[4],
             predicted=row[5],
         )
+
+    def predictions(self) -> tuple[str, ...]:
+        """Return the objects of the chunks that are pre-labelled."""
+        rows = self._rows("SELECT predictions_path FROM predictions WHERE job_id = :job")
+        return tuple(row[0] for row in rows)
 
     def partitions(self) -> tuple[Owned, ...]:
         """Return the job's partitions by number."""
