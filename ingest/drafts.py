@@ -13,7 +13,7 @@ from ingest.bookmark import Bookmark
 from ingest.digests import DIGEST_BYTES, Digests
 from ingest.intake import Accepted
 from ingest.plan import ChunkPlan
-from ingest.rejects import RejectLog
+from ingest.rejects import ErrorPart, RejectLog
 from ingest.rows import Integers, Place
 
 
@@ -21,11 +21,18 @@ from ingest.rows import Integers, Place
 class Draft:
     """A chunk that is not written yet: its items, with the columns `line, item_id, content,
     content_hash`, of masked ones `originals` too, and where the ingest stands before and after
-    it."""
+    it. `errors` are the refused rows before its end that are not stored yet; `after` counts them.
+    """
 
     items: pa.Table
     before: Bookmark
     after: Bookmark
+    errors: ErrorPart | None = None
+
+    @property
+    def content_bytes(self) -> int:
+        """The size of its contents."""
+        return self.after.content_bytes - self.before.content_bytes
 
 
 class Drafts:
@@ -81,7 +88,7 @@ class Drafts:
         return refused[count:]
 
     def _draft(self, place: Place) -> Draft:
-        self._rejects.end_part()
+        errors = self._rejects.take_part()
         items, before = pa.concat_tables(self._pending), self._last
         self._pending = []
         self._last = replace(
@@ -94,7 +101,7 @@ class Drafts:
             content_bytes=self._content_bytes,
             error_parts=self._rejects.parts,
         )
-        return Draft(items=items, before=before, after=self._last)
+        return Draft(items=items, before=before, after=self._last, errors=errors)
 
 
 def _to_be_written(items: pa.Table, content_digests: Digests) -> pa.Table:

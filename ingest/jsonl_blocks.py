@@ -17,7 +17,7 @@ from ingest.blocks import Block, Columns, UnreadBlock
 from ingest.jsonl import is_blank, parse_line, too_long
 from ingest.rows import Integers, Layout, Place, Row
 from ingest.spans import LongLine, Span, read_spans
-from ingest.survey import plain_lines
+from ingest.survey import Survey, survey
 
 _PIECE_LINES = 256
 """A span that Arrow refuses is offered to it again in pieces; those it refuses go line by line."""
@@ -40,22 +40,18 @@ def parse_span(span: Span, layout: Layout) -> Block:
 
 @dataclass(frozen=True)
 class _Parsing:
-    """One span and where its lines are."""
+    """One span, and what a look at its lines has told."""
 
     span: Span
     layout: Layout
 
     @cached_property
-    def starts(self) -> Integers:
-        return np.concatenate([[0], self.span.ends[:-1] + 1])
+    def survey(self) -> Survey:
+        octets = np.frombuffer(self.span.data, np.uint8)
+        return survey(octets, self.span.lines, self.layout.record_bytes_max)
 
     def block(self) -> Block:
-        plain = plain_lines(
-            np.frombuffer(self.span.data, np.uint8),
-            self.starts,
-            self.span.ends,
-            self.layout.record_bytes_max,
-        )
+        plain = self.survey.plain
         columns, refused = self._columns(np.flatnonzero(plain))
         by_themselves = np.union1d(np.flatnonzero(~plain), refused).tolist()
         found = [(line, self._row(line)) for line in by_themselves]
@@ -101,7 +97,7 @@ class _Parsing:
         )
 
     def _text(self, lines: Integers) -> bytes | memoryview:
-        data, starts, ends = self.span.data, self.starts, self.span.ends
+        data, (starts, ends, _) = self.span.data, self.survey
         first, last = lines[0], lines[-1]
         if last - first == len(lines) - 1:
             return memoryview(data)[starts[first] : ends[last]]
@@ -112,19 +108,22 @@ class _Parsing:
         return isinstance(row, Row) and isinstance(row.item_id, int)
 
     def _row(self, line: int) -> Row | RejectedRow | None:
-        if is_blank(self.span.data[self.starts[line] : self.span.ends[line]]):
+        if is_blank(self._content(line)):
             return None
         return self._strictly(line)
 
     def _strictly(self, line: int) -> Row | RejectedRow:
         number = self.span.place.line + line
-        content = self.span.data[self.starts[line] : self.span.ends[line]]
+        content = self._content(line)
         if len(content) > self.layout.record_bytes_max:
             return too_long(number, len(content), self.layout.record_bytes_max)
         return parse_line(number, content, self.layout)
 
-    def _begin(self, lines: Integers) -> Integers:
-        return self.span.place.offset + self.starts[lines]
+    def _content(self, line: int) -> bytes:
+        return self.span.data[self.survey.starts[line] : self.survey.ends[line]]
+
+    def _begin(self, lines: Integers | int) -> Integers:
+        return self.span.place.offset + self.survey.starts[lines]
 
 
 def _parse(text: bytes | memoryview, schema: pa.Schema) -> pa.Table | None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import dataclass
 
 from cluster import paths
 from cluster.domain.ids import JobId
@@ -11,6 +12,14 @@ from ingest.bookmark import Bookmark
 from ingest.rows import Code
 
 _PART_BYTES_MAX = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPart:
+    """Some lines of the error file, and the object that is to hold them."""
+
+    path: str
+    lines: bytes
 
 
 class RejectLog:
@@ -36,12 +45,23 @@ class RejectLog:
         if len(self._pending) >= _PART_BYTES_MAX:
             self.end_part()
 
+    def take_part(self) -> ErrorPart | None:
+        """Return what was added since the last part; it is to be stored by whoever takes it.
+
+        `parts` counts it already, so that nothing of that count may be recorded before it is.
+        """
+        if not self._pending:
+            return None
+        part = ErrorPart(paths.error_part(self._job_id, self.parts), bytes(self._pending))
+        self._pending.clear()
+        self.parts += 1
+        return part
+
     def end_part(self) -> None:
         """Store what was added, so that `parts` counts it."""
-        if self._pending:
-            self._objects.write(paths.error_part(self._job_id, self.parts), bytes(self._pending))
-            self._pending.clear()
-            self.parts += 1
+        part = self.take_part()
+        if part is not None:
+            self._objects.write(part.path, part.lines)
 
     def end(self) -> None:
         """Store the error file, in which a last line says how many rows were not written down."""

@@ -72,7 +72,12 @@ class Runs:
 
 
 def _sorted(entries: Entries) -> Entries:
-    return entries[np.lexsort((entries[:, 1], entries[:, 0]))]
+    """Return entries by digest; sorting by its first half is eight times as fast, and is enough
+    wherever no two of these halves are equal."""
+    found = entries[np.argsort(entries[:, 0])]
+    if (found[1:, 0] == found[:-1, 0]).any():
+        return entries[np.lexsort((entries[:, 1], entries[:, 0]))]
+    return found
 
 
 def _stored(parts: Iterable[Entries], count: int, tier: int) -> _Run:

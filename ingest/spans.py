@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from ingest.rows import Place
 
@@ -16,14 +15,14 @@ LINES_MAX = 16_384
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Span:
-    """Whole lines, one after the other, from a place on; `ends` says where in `data` the LFs are.
+    """So many whole lines, one after the other, from a place on.
 
-    The last line of a source may lack its LF; its end is that of the data.
+    The last line of a source may lack its LF.
     """
 
     place: Place
     data: bytes
-    ends: npt.NDArray[np.int64]
+    lines: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +47,13 @@ def read_spans(stream: BinaryIO, place: Place, bytes_max: int) -> Iterator[Span 
         fresh, offset = fresh[len(codecs.BOM_UTF8) :], len(codecs.BOM_UTF8)
     while fresh:
         end = fresh.rfind(b"\n") + 1
-        whole, kept = (kept + fresh[:end], fresh[end:]) if end else (b"", kept + fresh)
+        if end:
+            whole, kept = b"".join((kept, memoryview(fresh)[:end])), fresh[end:]
+        else:
+            whole, kept = b"", kept + fresh
         for span in _split(whole, Place(line, offset)):
             yield span
-            line, offset = line + len(span.ends), offset + len(span.data)
+            line, offset = line + span.lines, offset + len(span.data)
         if len(kept) <= bytes_max:
             fresh = _read(stream, SPAN_BYTES)
         else:
@@ -61,7 +63,7 @@ def read_spans(stream: BinaryIO, place: Place, bytes_max: int) -> Iterator[Span 
             line, offset = line + 1, offset + size + 1
             fresh = fresh or _read(stream, SPAN_BYTES)
     if kept:
-        yield Span(place=Place(line, offset), data=kept, ends=np.array([len(kept)]))
+        yield Span(place=Place(line, offset), data=kept, lines=1)
 
 
 def _read(stream: BinaryIO, size: int) -> bytes:
@@ -77,17 +79,18 @@ def _read(stream: BinaryIO, size: int) -> bytes:
 
 
 def _split(data: bytes, place: Place) -> Iterator[Span]:
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
-    if len(ends) <= LINES_MAX:
-        if len(ends):
-            yield Span(place=place, data=data, ends=ends)
+    lines = data.count(b"\n")
+    if lines <= LINES_MAX:
+        if lines:
+            yield Span(place=place, data=data, lines=lines)
         return
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
     start = 0
-    for first in range(0, len(ends), LINES_MAX):
+    for first in range(0, lines, LINES_MAX):
         some = ends[first : first + LINES_MAX]
         end = int(some[-1]) + 1
         where = Place(place.line + first, place.offset + start)
-        yield Span(place=where, data=data[start:end], ends=some - start)
+        yield Span(place=where, data=data[start:end], lines=len(some))
         start = end
 
 

@@ -159,9 +159,7 @@ class _Run:
 
         def checked(marked: MarkedBlock) -> tuple[Checked, int]:
             block, end_bytes = marked
-            found = check.check(block())
-            _give_back()
-            return found, end_bytes
+            return check.check(block()), end_bytes
 
         checks = map_in_order(checked, blocks, _CHECKERS, _BLOCKS_AHEAD, watch=self._watch)
         for each, end_bytes in checks:
@@ -171,12 +169,14 @@ class _Run:
         yield from drafts.end()
 
     def _write(self, drafts: Iterator[Draft], extent: Extent) -> None:
-        """Store chunks, with what was masked in them if it is kept, and record them in order."""
-        pii = self._spec.pii
+        """Store chunks, with what was masked in them if it is kept and the rows refused on their
+        way, and record them in order."""
+        pii, objects = self._spec.pii, self._stores.objects
 
         def written(draft: Draft) -> tuple[Chunk, Bookmark]:
-            modality = self._spec.modality
-            chunk = write_chunk(self._stores.objects, self._job_id, draft, modality)
+            if draft.errors is not None:
+                objects.write(draft.errors.path, draft.errors.lines)
+            chunk = write_chunk(objects, self._job_id, draft, self._spec.modality)
             if pii is not None and pii.unmask_for_cleared:
                 self._stores.vault.put(self._desk.job.tenant_id, chunk, originals_of(draft))
             _give_back()
@@ -188,7 +188,7 @@ class _Run:
             drafts,
             _WRITERS,
             _CHUNKS_AHEAD,
-            size=lambda draft: draft.items.nbytes,
+            size=lambda draft: draft.content_bytes,
             size_max=_AHEAD_BYTES_MAX,
         )
         for chunk, after in writing:

@@ -6,6 +6,8 @@ all. A *plain* line has none of them, so that on plain lines it agrees with the 
 fails.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -37,29 +39,46 @@ Octets = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
 
-def plain_lines(
-    data: Octets, starts: Offsets, ends: Offsets, bytes_max: int
-) -> npt.NDArray[np.bool_]:
-    """Tell of each line whether it is plain: `data[start:end]`, without its LF."""
-    plain = np.empty(len(starts), np.bool_)
-    _judge(data, starts, ends, bytes_max, plain)
-    return plain
+class Survey(NamedTuple):
+    """Where each line begins and ends, its LF left out, and whether it is plain."""
+
+    starts: Offsets
+    ends: Offsets
+    plain: npt.NDArray[np.bool_]
+
+
+def survey(data: Octets, lines: int, bytes_max: int) -> Survey:
+    """Look at the lines of which `data` consists; the last may lack its LF.
+
+    Lines of more than `bytes_max` bytes are not plain.
+    """
+    ends, plain = np.empty(lines, np.int64), np.empty(lines, np.bool_)
+    _judge(data, bytes_max, ends, plain)
+    return Survey(np.concatenate([[0], ends[:-1] + 1]), ends, plain)
 
 
 @njit(cache=True, nogil=True)
-def _judge(
-    data: Octets, starts: Offsets, ends: Offsets, bytes_max: int, plain: npt.NDArray[np.bool_]
-) -> None:
-    for line in range(len(starts)):
-        start, end = np.uint64(starts[line]), np.uint64(ends[line])
-        plain[line] = False
-        if end - start > bytes_max:
-            continue
-        if end > start and data[end - np.uint64(1)] == ord("\r"):
-            end -= np.uint64(1)
-        if end > start and data[start] == ord("{"):
-            few = end - start <= _LONG_BYTES or _values(data, start, end) <= _LONG_BYTES
-            plain[line] = few and _is_one_object(data, start, end)
+def _judge(data: Octets, bytes_max: int, ends: Offsets, plain: npt.NDArray[np.bool_]) -> None:
+    start, size, one = np.uint64(0), np.uint64(len(data)), np.uint64(1)
+    for line in range(len(ends)):
+        end, whole = start, False
+        if start < size and data[start] == ord("{"):
+            end, whole = _after_object(data, start, size)
+            if whole and end < size and data[end] == ord("\r"):
+                end += one
+        if end < size and data[end] != ord("\n"):
+            end, whole = _end_of_line(data, end, size), False
+        ends[line] = end
+        few = end - start <= _LONG_BYTES or _values(data, start, end) <= _LONG_BYTES
+        plain[line] = whole and few and end - start <= bytes_max
+        start = end + one
+
+
+@njit(cache=True, nogil=True)
+def _end_of_line(data: Octets, place: np.uint64, size: np.uint64) -> np.uint64:
+    while place < size and data[place] != ord("\n"):
+        place += np.uint64(1)
+    return place
 
 
 @njit(cache=True, nogil=True)
@@ -73,39 +92,47 @@ def _values(data: Octets, start: np.uint64, end: np.uint64) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _is_one_object(data: Octets, start: np.uint64, end: np.uint64) -> bool:
-    """Whether the brackets close at the end and not before, and nothing odd is outside strings."""
-    depth, digits, place = 0, 0, start
-    while place < end:
-        octet = data[place]
+def _after_object(data: Octets, place: np.uint64, size: np.uint64) -> tuple[np.uint64, bool]:
+    """Return what follows the object that begins at a place, and whether it ends.
+
+    It does not where anything odd is in it; the place is then one of the same line.
+    """
+    depth, digits = 0, 0
+    while place < size and _KINDS[data[place]] != _ODD:
+        kind = _KINDS[data[place]]
         place += np.uint64(1)
-        digits = digits + 1 if _KINDS[octet] == _DIGIT else 0
-        if _KINDS[octet] == _QUOTE:
-            place = _after_string(data, place, end)
-        elif _KINDS[octet] == _OPENS:
+        digits = digits + 1 if kind == _DIGIT else 0
+        if kind == _QUOTE:
+            place, closed = _after_string(data, place, size)
+            if not closed:
+                break
+        elif kind == _OPENS:
             depth += 1
-        elif _KINDS[octet] == _CLOSES:
+        elif kind == _CLOSES:
             depth -= 1
-        closed_early = depth == 0 and place != end
-        if _KINDS[octet] == _ODD or closed_early or depth > DEPTH_MAX or digits > DIGITS_MAX:
-            return False
-    return depth == 0 and place == end
+            if depth == 0:
+                return place, True
+        if depth > DEPTH_MAX or digits > DIGITS_MAX:
+            break
+    return place, False
 
 
 @njit(cache=True, nogil=True)
-def _after_string(data: Octets, place: np.uint64, end: np.uint64) -> np.uint64:
-    """Return what follows a string's closing quote, or a place beyond the end where it has none.
+def _after_string(data: Octets, place: np.uint64, size: np.uint64) -> tuple[np.uint64, bool]:
+    """Return what follows a string's closing quote, and whether it has one.
 
-    Neither has a string with a control character.
+    A string with a control character has none, and the place is that character's.
     """
     one = np.uint64(1)
-    while place < end:
+    while place < size:
         octet = data[place]
-        place += one
         if _ENDS_TEXT[octet]:
             if octet == ord('"'):
-                return place
+                return place + one, True
             if octet != ord("\\"):
-                break
+                return place, False
             place += one
-    return end + one
+            if place < size and data[place] < ord(" "):
+                return place, False
+        place += one
+    return size, False
