@@ -20,6 +20,7 @@ from cluster.domain.items import Modality, RejectedRow
 from cluster.domain.pairs import SEPARATOR
 from ingest.blocks import Block, Columns
 from ingest.digests import Digests, digests_of
+from ingest.kept import kept_rows
 from ingest.masking import ContentMask
 from ingest.rows import Candidate, Problem, Row
 from ingest.validate import ID_CHARS_MAX, Validator
@@ -99,7 +100,7 @@ class BlockCheck:
         table = pa.Table.from_arrays(
             [pa.array(columns.lines), pa.array(columns.starts), ids, texts], schema=self._schema
         )
-        return (table if sound.all() else table.filter(sound)), np.flatnonzero(~sound)
+        return kept_rows(table, sound), np.flatnonzero(~sound)
 
     def _sound(self, texts: pa.Array) -> npt.NDArray[np.bool_]:
         return _within(texts, self._text_bytes_max) & _filled(texts)
@@ -175,5 +176,5 @@ def _undivided(texts: pa.Array) -> npt.NDArray[np.bool_]:
 def _in_order(tables: Sequence[pa.Table]) -> pa.Table:
     filled = [table for table in tables if table.num_rows] or tables[:1]
     if len(filled) == 1:
-        return filled[0].combine_chunks()
+        return filled[0]
     return pa.concat_tables(filled).sort_by("line").combine_chunks()

@@ -12,6 +12,7 @@ from cluster.domain.items import RejectedRow
 from ingest.checked import Checked
 from ingest.dedupe import Seen
 from ingest.digests import Digests
+from ingest.kept import kept_rows
 from ingest.rows import Code, Integers, Layout, Problem
 
 
@@ -60,7 +61,7 @@ class Intake:
             refused = sorted(
                 [*refused, *self._duplicates(items, earlier)], key=lambda row: row.line
             )
-            items, contents, lines = items.filter(new), contents[new], lines[new]
+            items, contents, lines = kept_rows(items, new), contents[new], lines[new]
         repeats = self._contents.first_lines(contents, lines) != 0
         return Accepted(items=items, content_digests=contents, repeats=repeats, refused=refused)
 

@@ -5,8 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
-import pyarrow as pa
-
 from cluster.domain.items import Chunk
 from cluster.domain.jobs import JobState
 from cluster.domain.pii import PiiTerms
@@ -39,11 +37,11 @@ _REPORT_EVERY_S = 1.0
 _LISTEN_EVERY_S = 1.0
 """What the job's owner wishes is asked for this often, also while a block or chunk takes longer."""
 
-_CHECKERS = 3
+_CHECKERS = 2
 _BLOCKS_AHEAD = 4
 """Blocks of 2 MiB, or single images, are parsed, checked and hashed on threads."""
 
-_WRITERS = 4
+_WRITERS = 3
 _CHUNKS_AHEAD = 8
 _AHEAD_BYTES_MAX = 128 * 2**20
 """Chunks are written on threads, which mostly wait for the disk."""
@@ -179,7 +177,6 @@ class _Run:
             chunk = write_chunk(objects, self._job_id, draft, self._spec.modality)
             if pii is not None and pii.unmask_for_cleared:
                 self._stores.vault.put(self._desk.job.tenant_id, chunk, originals_of(draft))
-            _give_back()
             return chunk, draft.after
 
         ready = list[Chunk]()
@@ -247,8 +244,3 @@ class _Run:
             bytes=standing.content_bytes,
             seconds=self._desk.clock.now() - self._started_at,
         )
-
-
-def _give_back() -> None:
-    """Return what Arrow's allocator keeps for this thread; else each thread keeps its own peak."""
-    pa.default_memory_pool().release_unused()
