@@ -54,6 +54,7 @@ INLINE_ITEMS_MAX = 10_000
 RECOVERY_MAX_S: Mapping[tuple[Part, str], float] = {
     ("gateway", "answers again"): 10.0,
     ("replica", "next chunk"): 30.0,
+    ("proxy", "answers again"): 20.0,
     ("shard", "next lease"): 10.0,
     ("runner", "job goes on"): 30.0,
     ("service", "ready"): 90.0,

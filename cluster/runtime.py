@@ -18,6 +18,11 @@ ACTOR_CPUS = 0.001
 """What an actor asks for that mostly waits: next to nothing, but not nothing, so that nodes that
 offer no CPUs (the head of a large cluster, those with GPUs) never get one."""
 
+SERVE_ENVIRONMENT = {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2"}
+"""What Serve's own processes read: three looks at a proxy that is gone, each this long after the
+last, pass before another is started, and with Serve's 10 s nobody is served for half a minute.
+Clusters that are only joined have it from whoever starts them."""
+
 
 @contextmanager
 def joined_ray(settings: RaySettings) -> Iterator[None]:
@@ -42,6 +47,8 @@ def _join(settings: RaySettings) -> None:
             address=settings.address, namespace=NAMESPACE, log_to_driver=settings.log_to_driver
         )
         return
+    for name, value in SERVE_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     ray.init(
         address="local",  # else Ray joins any cluster that happens to be about
         namespace=NAMESPACE,

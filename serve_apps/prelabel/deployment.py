@@ -31,6 +31,7 @@ from serve_apps.prelabel.meter import ReplicaMeter
 from serve_apps.prelabel.model import Content
 from serve_apps.prelabel.opened import open_predictor
 from serve_apps.prelabel.work import CHUNKS_AT_WORK, TIMELY_ROWS, ChunkOutcome, ChunkWork
+from serve_apps.prelabel.yielding import yield_to_others
 
 PRELABEL_APP = "prelabel"
 DEPLOYMENT_NAME = "prelabel"
@@ -73,7 +74,9 @@ class Prelabel:
         self._predictor = open_predictor(settings)
         self._meter = ReplicaMeter(RayTelemetry())
         self._tracing = open_tracing(settings.traces, "prelabel")
-        self._chunks = ThreadPoolExecutor(CHUNKS_AT_WORK, thread_name_prefix="chunk")
+        self._chunks = ThreadPoolExecutor(
+            CHUNKS_AT_WORK, thread_name_prefix="chunk", initializer=yield_to_others
+        )
         self._online = ThreadPoolExecutor(ONLINE_THREADS, thread_name_prefix="online")
         self._health = ThreadPoolExecutor(1, thread_name_prefix="health")
 
