@@ -16,6 +16,8 @@ BLANKET_EXCEPTS = {
 ENVIRONMENT_READERS = {
     # The settings look which variables mean nothing, to refuse a mistyped one.
     "cluster/settings.py": 1,
+    # A local Ray hands to Serve what its processes read nowhere else.
+    "cluster/runtime.py": 1,
 }
 
 EFFECTS = frozenset({"append", "configure", "init", "mkdir", "open", "run", "start", "write"})
