@@ -90,6 +90,10 @@ class TextBackbone:
     def __init__(self, tokenizer: Tokenizer, network: PreTrainedModel, pad: int) -> None:
         self._tokenizer, self.network, self._pad = tokenizer, network, pad
 
+    def __deepcopy__(self, _: dict[int, object]) -> Self:
+        """Return itself: it is only read, so that copies of what reads by it share its weights."""
+        return self
+
     @classmethod
     def load(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> Self:
         """Load a model from a folder in Hugging Face layout; raises what transformers raises."""
@@ -175,6 +179,10 @@ class ImageBackbone:
         self, processor: BaseImageProcessor, network: PreTrainedModel, pixels_max: int
     ) -> None:
         self._processor, self.network, self._pixels_max = processor, network, pixels_max
+
+    def __deepcopy__(self, _: dict[int, object]) -> Self:
+        """Return itself: it is only read, so that copies of what reads by it share its weights."""
+        return self
 
     @classmethod
     def load(

@@ -1,9 +1,10 @@
-"""Networks too large for one worker: weights, gradients and moments spread over all (FSDP2).
+"""Networks too large to train on one worker: weights, gradients, moments spread over all (FSDP2).
 
-Every worker holds a slice of each tensor, and gathers a block's weights only while it computes the
-block (Zhao et al. 2023, arXiv:2304.11277). Beside that it has the network itself, whole, to judge
-and to save by, which costs its weights once more. What is stored is whole, so that a run may go on
-with another number of workers, and a model does not tell how it was trained.
+Every worker holds a slice of each tensor that is trained, and gathers a block's weights only while
+it computes the block (Zhao et al. 2023, arXiv:2304.11277). Beside that it has the network itself,
+whole, to judge and to save by, which costs its weights once more; what is frozen is in both the
+same, once. What is stored is whole, so that a run may go on with another number of workers, and a
+model does not tell how it was trained.
 """
 
 from collections.abc import Mapping
@@ -19,18 +20,34 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def shard(network: M, workers: int, device: torch.device) -> M:
-    """Return a copy with its parameters spread over the workers, each repeated block a unit."""
-    module = deepcopy(network)
+    """Return a copy whose trained parameters are spread over the workers, block by block.
+
+    Frozen ones are the network's own: its members may share them, and it is there anyhow.
+    """
+    frozen = {each for each in network.parameters() if not each.requires_grad}
+    module = deepcopy(network, {id(each): each for each in frozen})
     from torch.distributed.device_mesh import init_device_mesh  # noqa: PLC0415 - takes a second
     from torch.distributed.fsdp import fully_shard  # noqa: PLC0415
 
     mesh = init_device_mesh(device.type, (workers,))
-    lists = [each for each in module.modules() if isinstance(each, nn.ModuleList)]
-    for blocks in reversed(lists):
-        for block in blocks:
-            fully_shard(block, mesh=mesh)
-    fully_shard(module, mesh=mesh)
+    for block in _blocks(module):
+        fully_shard(block, mesh=mesh, ignored_params=frozen)
+    fully_shard(module, mesh=mesh, ignored_params=frozen)
     return module
+
+
+def _blocks(module: nn.Module) -> list[nn.Module]:
+    """Return what is repeated in a module and repeats nothing itself: the layers of its networks.
+
+    A network as a whole is none: sharding changes a module's class, by which transformers knows it.
+    """
+    lists = [each for each in module.modules() if isinstance(each, nn.ModuleList)]
+    blocks = [block for each in lists for block in each]
+    return [block for block in blocks if not _repeats(block)]
+
+
+def _repeats(block: nn.Module) -> bool:
+    return any(isinstance(each, nn.ModuleList) for each in block.modules())
 
 
 def trained_copy(replica: nn.Module) -> nn.Module:

@@ -1,11 +1,13 @@
 """Weights spread over two real workers: the model of replicas, and states that fit any number."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.distributed as dist
 from safetensors.numpy import load as load_tensors
@@ -13,11 +15,13 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
+from tests.unit.training.encoders import TINY_BERT, backbone, data_of, texts
 from tests.unit.training.worlds import bars
-from training.config import Recipe, ResNetHead
+from training.config import Recipe, ResNetHead, TunedEncoder
 from training.data import TrainingData
 from training.group import Alone
 from training.progress import Progress
+from training.recipes import text_full, text_lora
 from training.run_state import RunState
 from training.sharding import shard, spread_like, whole
 from training.step import train
@@ -27,6 +31,16 @@ QUICK = Recipe(
     folds=2,
     head=ResNetHead(widths=(8, 16), epochs=4, steps_min=1, batch_rows=16, checkpoints=1),
 )
+
+
+def short(recipe: Recipe) -> Recipe:
+    """Return a recipe that takes a second on a tiny encoder, and is saved half-way."""
+    assert isinstance(recipe.head, TunedEncoder)
+    head = replace(recipe.head, epochs=3, batch_rows=16, checkpoints=1, patience=None)
+    return replace(recipe, head=head)
+
+
+LORA, FULL = short(text_lora(TINY_BERT)), short(text_full(TINY_BERT))
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -48,22 +62,24 @@ class Pair:
         if not self._sharded:
             return DistributedDataParallel(module)
         sharded = shard(module, self.size, self.device)
-        assert all(isinstance(each, DTensor) for each in sharded.parameters())
+        trained = {name for name, each in sharded.named_parameters() if each.requires_grad}
+        spread = {n for n, each in sharded.named_parameters() if isinstance(each, DTensor)}
+        assert trained == spread
         return sharded
 
 
-def work(rank: int, folder: Path, *, sharded: bool) -> None:
+def work(rank: int, folder: Path, recipe: Recipe, every: TrainingData, *, sharded: bool) -> None:
     """Train as one of two workers; the first stores the model and the state half-way."""
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2
     )
-    every = images()
     mine = TrainingData(
         features=every.features[rank::2],
         targets=every.targets[rank::2],
         weights=every.weights[rank::2],
         folds=every.folds[rank::2],
+        contents=every.contents[rank::2],
     )
     states: list[bytes] = []
 
@@ -72,8 +88,8 @@ def work(rank: int, folder: Path, *, sharded: bool) -> None:
             states.append(progress.state())
 
     group = Pair(rank, sharded=sharded)
-    fitted = train(QUICK, mine, 5, group, on_progress=note)
-    again = train(QUICK, mine, 5, group, resume=RunState.load(states[0]))
+    fitted = train(recipe, mine, 5, group, on_progress=note)
+    again = train(recipe, mine, 5, group, resume=RunState.load(states[0]))
     assert again.model.save() == fitted.model.save()
     if rank == 0:
         (folder / "model").write_bytes(fitted.model.save())
@@ -85,14 +101,19 @@ def images() -> TrainingData:
     return bars(48).training_data(folds=QUICK.folds)
 
 
-def both(folder: Path, *, sharded: bool) -> Path:
+def sentences() -> TrainingData:
+    return data_of(*texts(48), backbone())
+
+
+def both(folder: Path, recipe: Recipe, every: TrainingData, *, sharded: bool) -> Path:
     """Train on two workers and return the folder of what they stored."""
     folder.mkdir()
     spawn: Any = get_context("spawn")
     arguments: dict[str, Any] = {"sharded": sharded}
     target: Callable[..., None] = work
     workers = [
-        spawn.Process(target=target, args=(rank, folder), kwargs=arguments) for rank in (0, 1)
+        spawn.Process(target=target, args=(rank, folder, recipe, every), kwargs=arguments)
+        for rank in (0, 1)
     ]
     for each in workers:
         each.start()
@@ -104,8 +125,8 @@ def both(folder: Path, *, sharded: bool) -> Path:
 
 def test_sharded_workers_train_the_model_of_replicas_and_go_on_exactly(tmp_path: Path) -> None:
     # When two workers train with sharded weights, and two as replicas
-    sharded = both(tmp_path / "sharded", sharded=True)
-    replicas = both(tmp_path / "replicas", sharded=False)
+    sharded = both(tmp_path / "sharded", QUICK, images(), sharded=True)
+    replicas = both(tmp_path / "replicas", QUICK, images(), sharded=False)
     # Then they learn the same weights; replicas also share the first one's statistics, these do not
     learnt, expected = (load_tensors((each / "model").read_bytes()) for each in (sharded, replicas))
     weights = [name for name in expected if not name.endswith(STATISTICS)]
@@ -116,6 +137,23 @@ def test_sharded_workers_train_the_model_of_replicas_and_go_on_exactly(tmp_path:
     state = RunState.load((sharded / "state").read_bytes())
     alone = train(QUICK, images(), 5, Alone(), resume=state)
     assert np.isfinite(alone.metrics["log_loss"])
+
+
+@pytest.mark.parametrize("recipe", [LORA, FULL], ids=["lora", "full"])
+def test_tuned_encoders_are_sharded_as_well(
+    recipe: Recipe, tmp_path: Path, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a base model that the workers find as well
+    monkeypatch.setenv("HF_HUB_CACHE", str(hub))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # When two workers tune it with sharded weights, and two as replicas
+    sharded = both(tmp_path / "sharded", recipe, sentences(), sharded=True)
+    replicas = both(tmp_path / "replicas", recipe, sentences(), sharded=False)
+    # Then they learn the same weights
+    learnt, expected = (load_tensors((each / "model").read_bytes()) for each in (sharded, replicas))
+    assert set(learnt) == set(expected)
+    for name in expected:
+        np.testing.assert_allclose(learnt[name], expected[name], atol=5e-3, err_msg=name)
 
 
 def test_what_is_not_spread_stays_as_it_is() -> None:
