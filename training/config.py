@@ -1,6 +1,8 @@
 """What a training run is told: complete, frozen and typed; `recipes` makes them."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Literal
 
 Kind = Literal["linear", "resnet", "lora", "full"]
@@ -134,6 +136,11 @@ class Recipe:
     head: LinearHead | ResNetHead | TunedEncoder
     balance: float = 0.0
     rows_per_worker_min: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells it from any other recipe, also from one of the same name in another release."""
+        return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def inputs(self) -> Inputs:

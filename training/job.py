@@ -108,7 +108,8 @@ class WorkerLoop:
             with checkpoint.as_directory() as folder:
                 if (Path(folder) / MODEL_FILE).exists():
                     return
-                resume = RunState.load((Path(folder) / STATE_FILE).read_bytes())
+                state = (Path(folder) / STATE_FILE).read_bytes()
+                resume = RunState.load(state, self.plan.name)
         diary = _Diary(group, self._trackers(objects) if group.rank == 0 else ())
         fitted = train(
             self.plan.recipe,

@@ -22,7 +22,14 @@ from training.group import Group
 from training.losses import loss_of
 from training.precision import autocast
 from training.progress import OnProgress, Progress
-from training.run_state import Best, RunState, moments_below, moments_of, trained_state
+from training.run_state import (
+    Best,
+    RunState,
+    moments_below,
+    moments_of,
+    require_alike,
+    trained_state,
+)
 from training.sharding import gather, scatter, spread_like, trained_copy, whole
 from training.tensors import Rows
 
@@ -277,7 +284,11 @@ class _Run:
         )
 
     def restore(self, state: RunState) -> None:
-        """Go on from a state; with another number of workers, from the same share of an epoch."""
+        """Go on from a state; with another number of workers, from the same share of an epoch.
+
+        Raises TrainingFailed where it is the state of another architecture.
+        """
+        self._require_own(state)
         _assign(self._learner.network, state.weights)
         scatter(self._learner.network, self._own)
         moments = {
@@ -288,6 +299,12 @@ class _Run:
         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self._step = self._told = round(state.epochs * self._schedule.steps_per_epoch)
         self._best = state.best
+
+
+    def _require_own(self, state: RunState) -> None:
+        own = trained_state(self._learner.network)
+        require_alike(state.weights, own, self._run_name)
+        require_alike(state.best.tensors or own, own, self._run_name)
 
 
 class _Mean:

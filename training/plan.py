@@ -24,8 +24,12 @@ class TrainingPlan:
 
     @property
     def name(self) -> str:
-        """The run's name: another snapshot, recipe or seed is another run."""
-        return f"{self.snapshot.name}-{self.recipe.name}-{self.seed}-{self.snapshot.hash[:12]}"
+        """The run's name: another snapshot, recipe or seed is another run.
+
+        What a recipe says counts, not only what it is called: a release may say other things of it.
+        """
+        told = f"{self.recipe.name}-{self.recipe.fingerprint}-{self.seed}"
+        return f"{self.snapshot.name}-{told}-{self.snapshot.hash[:12]}"
 
     def workers(self, most: int) -> int:
         """Return how many workers are worth their start, at most `most`; each gets some rows."""

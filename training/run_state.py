@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
+
+from cluster.errors import TrainingFailed
 
 _WEIGHTS, _MOMENTS, _BEST, _PLACE = "weights.", "optimizer.", "best.", "place"
 
@@ -64,10 +67,13 @@ class RunState:
         return save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
 
     @classmethod
-    def load(cls, content: bytes) -> Self:
-        """Return a state from its file."""
-        tensors = load_tensors(content)
-        step, steps_per_epoch, loss, stale = tensors.pop(_PLACE).tolist()
+    def load(cls, content: bytes, run_name: str) -> Self:
+        """Return a state from its file; raises TrainingFailed where it is none."""
+        try:
+            tensors = load_tensors(content)
+            step, steps_per_epoch, loss, stale = tensors.pop(_PLACE).tolist()
+        except (SafetensorError, KeyError, ValueError):
+            raise TrainingFailed(run_name, "its checkpoint cannot be read") from None
         return cls(
             step=int(step),
             steps_per_epoch=int(steps_per_epoch),
@@ -75,6 +81,15 @@ class RunState:
             moments=_below(_MOMENTS, tensors),
             best=Best(loss, int(stale), _below(_BEST, tensors)),
         )
+
+
+def require_alike(stored: Tensors, own: Tensors, run_name: str) -> None:
+    """Raise TrainingFailed unless what was stored has the names and shapes of what there is."""
+    for name in sorted({*stored, *own}):
+        found, expected = (each[name].shape if name in each else None for each in (stored, own))
+        if found != expected:
+            said = f"{name} is {_told(found)} in it and {_told(expected)} here"
+            raise TrainingFailed(run_name, f"its checkpoint is of another architecture: {said}")
 
 
 def trained_state(network: nn.Module) -> dict[str, Tensor]:
@@ -102,6 +117,10 @@ def moments_below(tensors: Tensors) -> dict[int, dict[str, Tensor]]:
         index, _, moment = name.partition(".")
         moments.setdefault(int(index), {})[moment] = value
     return moments
+
+
+def _told(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else " x ".join(map(str, shape)) or "a number"
 
 
 def _prefixed(prefix: str, tensors: Tensors) -> dict[str, Tensor]:

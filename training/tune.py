@@ -179,7 +179,7 @@ class _TrialRun:
         """Train with the recipe at a point, and tell how it does wherever it is judged."""
         torch.set_num_threads(self.threads)
         objects, recipe = open_objects(self.objects_uri), self.plan.recipe
-        teller = _Teller(_resumed())
+        teller = _Teller(_resumed(self.plan.name))
         fitted = train(
             changed(recipe, changes_at(recipe, self.space, point)),
             read_training(objects, self.plan.snapshot),
@@ -217,12 +217,12 @@ def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _resumed() -> RunState | None:
+def _resumed(run_name: str) -> RunState | None:
     checkpoint = tune.get_checkpoint()
     if checkpoint is None:
         return None
     with checkpoint.as_directory() as folder:
-        return RunState.load((Path(folder) / STATE_FILE).read_bytes())
+        return RunState.load((Path(folder) / STATE_FILE).read_bytes(), run_name)
 
 
 def _resources(learning: LearningSettings) -> dict[str, float]:

@@ -1,10 +1,12 @@
 """Small ResNets: they learn, they are cross-fitted, and a run goes on exactly where it stopped."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from cluster.errors import TrainingFailed
 from tests.unit.training.worlds import bars
@@ -35,7 +37,7 @@ def run(data: TrainingData, resume: RunState | None = None) -> tuple[Fitted, lis
     def note(progress: Progress) -> None:
         told.append(progress.epochs)
         if progress.due:
-            states.append(RunState.load(progress.state()))
+            states.append(RunState.load(progress.state(), "run"))
 
     fitted = train(QUICK, data, 5, Alone(), resume=resume, on_progress=note)
     first = resume.epochs if resume else 0.0
@@ -69,6 +71,33 @@ def test_a_run_that_was_cut_off_ends_with_the_very_same_weights() -> None:
     assert [state.step for state in states] == [8, 16]
     for state in states:
         assert run(data, resume=state)[0].model.save() == whole.model.save()
+
+
+@pytest.mark.parametrize(
+    ("widths", "said"),
+    [
+        ((8, 32), r" is [\dx ]+ in it and [\dx ]+ here"),
+        ((8, 16, 32), "is missing in it"),
+        ((8,), "and missing here"),
+    ],
+)
+def test_a_checkpoint_of_another_architecture_is_a_clear_failure(
+    widths: tuple[int, ...], said: str
+) -> None:
+    data = images(48)
+    _, states = run(data)
+    other = replace(QUICK, head=replace(QUICK.head, widths=widths))  # type: ignore[arg-type]
+
+    with pytest.raises(TrainingFailed, match="checkpoint is of another architecture") as failure:
+        train(other, data, 5, Alone(), resume=states[0])
+
+    assert re.search(said, str(failure.value))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK no safetensors", save({"weights.a": torch.ones(1)})])
+def test_a_checkpoint_that_is_none_is_a_clear_failure(content: bytes) -> None:
+    with pytest.raises(TrainingFailed, match="its checkpoint cannot be read"):
+        RunState.load(content, "run")
 
 
 def test_the_loss_told_on_the_way_is_the_cross_fitted_one() -> None:

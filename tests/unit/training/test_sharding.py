@@ -89,7 +89,7 @@ def work(rank: int, folder: Path, recipe: Recipe, every: TrainingData, *, sharde
 
     group = Pair(rank, sharded=sharded)
     fitted = train(recipe, mine, 5, group, on_progress=note)
-    again = train(recipe, mine, 5, group, resume=RunState.load(states[0]))
+    again = train(recipe, mine, 5, group, resume=RunState.load(states[0], "run"))
     assert again.model.save() == fitted.model.save()
     if rank == 0:
         (folder / "model").write_bytes(fitted.model.save())
@@ -134,7 +134,7 @@ def test_sharded_workers_train_the_model_of_replicas_and_go_on_exactly(tmp_path:
     for name in weights:
         np.testing.assert_allclose(learnt[name], expected[name], atol=5e-3, err_msg=name)
     # And one worker goes on from what the two of them saved
-    state = RunState.load((sharded / "state").read_bytes())
+    state = RunState.load((sharded / "state").read_bytes(), "run")
     alone = train(QUICK, images(), 5, Alone(), resume=state)
     assert np.isfinite(alone.metrics["log_loss"])
 

@@ -18,9 +18,10 @@ from tests.model_lines import go_live
 from tests.unit.training.encoders import TINY_BERT, backbone, data_of, texts
 from tests.unit.training.worlds import JOB, LINE, NAMES, Points, World, a_job
 from training.building import build_snapshot
+from training.config import Recipe, TunedEncoder
 from training.data import TrainingData
 from training.plan import TrainingPlan
-from training.recipes import text_head
+from training.recipes import text_head, text_lora
 from training.snapshot import find_snapshot, read_audit, read_judged, read_training
 from training.tables import lists_of
 
@@ -119,6 +120,22 @@ def test_a_snapshot_from_before_there_were_contents_is_read() -> None:
     assert (snapshot.inputs, snapshot.hash) == ("features", fields["hash"])
     data = read_training(objects, snapshot)
     assert (len(data), data.contents) == (snapshot.train.rows, ())
+
+
+def test_runs_of_recipes_that_say_different_things_under_one_name_are_different_runs() -> None:
+    world = World.after_round()
+    snapshot = build_snapshot(world.stores, world.job, 1)
+    one, same, other = text_lora(), text_lora(), text_lora("another/base")
+
+    def run(recipe: Recipe) -> str:
+        return TrainingPlan(snapshot=snapshot, recipe=recipe, seed=1).name
+
+    assert one.name == other.name
+    assert run(one) == run(same)
+    assert run(one) != run(other)
+    assert isinstance(one.head, TunedEncoder)
+    wider = replace(one, head=replace(one.head, base=replace(one.head.base, rank=16)))
+    assert run(one) != run(wider)
 
 
 def test_a_run_has_no_more_workers_than_are_worth_their_start() -> None:

@@ -156,7 +156,7 @@ def run(
 
     def note(progress: Progress) -> None:
         if progress.due:
-            states.append(RunState.load(progress.state()))
+            states.append(RunState.load(progress.state(), "run"))
 
     fitted = train(recipe, data, 5, Alone(), resume=resume, on_progress=note)
     return fitted, states
