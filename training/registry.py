@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from hashlib import sha256
+from pathlib import PurePosixPath
 
 from cluster import paths
 from cluster.domain.ids import ModelName, UnixSeconds
@@ -18,13 +19,16 @@ def register(
 ) -> ModelRecord:
     """Store a model as the next version of its job's line and return it; it is not live yet.
 
-    A line holds one version for a job and round: what is registered again is the version there
-    is. Raises ModelUnusable for weights that are not a model file of this service.
+    A line holds one version for a job, a round and weights; what is registered again is the version
+    there is. A round that was run again with another recipe has other weights, and was judged by
+    these: it is another version. Raises ModelUnusable for weights that are not a model file of this service.
     """
     shape_of(trained.weights, job.model_name)
-    while (registered := _find(stores.models, job.model_name, lineage)) is None:
+    file_name = f"model-{sha256(trained.weights).hexdigest()[:16]}"
+    while (registered := _find(stores.models, job.model_name, lineage, file_name)) is None:
         version = _next_version(stores.models, job.model_name)
-        weights_path = _store_weights(stores.objects, job.model_name, version, trained, lineage)
+        stem = f"{paths.model(job.model_name, version)}/{file_name}"
+        weights_path = _store_weights(stores.objects, stem, trained, lineage)
         spec = ModelSpec(
             name=job.model_name,
             version=version,
@@ -40,10 +44,15 @@ def register(
     return registered
 
 
-def _find(models: ModelRegistry, name: ModelName, lineage: Lineage) -> ModelRecord | None:
+def _find(
+    models: ModelRegistry, name: ModelName, lineage: Lineage, file_name: str
+) -> ModelRecord | None:
     run = (lineage.job_id, lineage.round)
     for record in models.versions(name):
-        if record.lineage is not None and (record.lineage.job_id, record.lineage.round) == run:
+        path = record.spec.weights_path
+        if record.lineage is None or path is None or PurePosixPath(path).stem != file_name:
+            continue
+        if (record.lineage.job_id, record.lineage.round) == run:
             return record
     return None
 
@@ -53,14 +62,13 @@ def _next_version(models: ModelRegistry, name: ModelName) -> int:
 
 
 def _store_weights(
-    objects: ObjectStore, name: ModelName, version: int, trained: TrainedModel, lineage: Lineage
+    objects: ObjectStore, stem: str, trained: TrainedModel, lineage: Lineage
 ) -> str:
     """Write a model file with its lineage beside it and return its path.
 
     The file's name holds its hash, so that two jobs which try for one version do not overwrite
     each other's weights.
     """
-    stem = f"{paths.model(name, version)}/model-{sha256(trained.weights).hexdigest()[:16]}"
     card = {"lineage": asdict(lineage), "metrics": dict(trained.metrics)}
     objects.write(f"{stem}.json", json.dumps(card, indent=2, sort_keys=True).encode())
     objects.write(f"{stem}.safetensors", trained.weights)

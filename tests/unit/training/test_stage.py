@@ -184,6 +184,24 @@ def test_a_second_run_ends_with_the_same_version(stop_after: str) -> None:
     ]
 
 
+def test_a_round_run_again_with_another_recipe_admits_the_model_that_it_judged() -> None:
+    # Given a round that was cut off after its model was registered
+    world = World.after_round()
+    interrupted(world, "registering")
+    # When it is run again and another model comes of it
+    trainer = Recording(
+        LocalTrainer(world.stores.objects),
+        lambda trained: replace(trained, weights=other_model(trained.weights)),
+    )
+    stage(world, trainer).run(world.desk())
+    # Then that one is a version of its own, and the one that answers
+    versions = {each.spec.version: each.spec for each in world.stores.models.versions(LINE)}
+    judged = other_model(LocalTrainer(world.stores.objects).fit(trainer.plans[0]).weights)
+    assert (set(versions), live(world)) == ({0, 1, 2}, 2)
+    assert versions[2].weights_path is not None
+    assert world.stores.objects.read(versions[2].weights_path) == judged
+
+
 def interrupted(world: World, stop_after: str) -> None:
     """Run the stage as far as a step, as if its process had died there."""
 
