@@ -1,6 +1,17 @@
 """Errors of the object store: leaves of the tree that `cluster.errors` draws."""
 
+import errno
+
 from cluster.errors import Unavailable
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_BUCKET_HAS_NO_ROOM = "HTTP status 507"
+"""What Arrow's message holds then; it has no codes for what a bucket says."""
+
+
+def is_no_room(error: OSError) -> bool:
+    """Return whether an error says that a disk, a quota or a bucket takes no more."""
+    return error.errno in _NO_ROOM or _BUCKET_HAS_NO_ROOM in str(error)
 
 
 class StorageFull(Unavailable):

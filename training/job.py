@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 
 import numpy as np
 import pyarrow.fs as pafs
@@ -20,7 +20,9 @@ from ray.train import (
     Checkpoint,
     CheckpointConfig,
     CheckpointUploadMode,
+    ControllerError,
     RunConfig,
+    UserCallback,
     WorkerGroupError,
 )
 from ray.train import TrainingFailedError as RunFailedError
@@ -32,10 +34,11 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 from torch import Tensor, nn
 
-from cluster.errors import TrainingFailed
+from cluster.errors import TrainingFailed, Unavailable
 from cluster.model_settings import LearningSettings
 from cluster.ports import ObjectStore
 from cluster.settings import Settings
+from cluster.storage_errors import StorageFull, is_no_room
 from cluster.stores.objects import open_objects
 from training.plan import TrainedModel, TrainingPlan
 from training.progress import Progress
@@ -64,31 +67,52 @@ def run_on_ray(plan: TrainingPlan, settings: Settings) -> TrainedModel:
     learning = settings.learning
     require_mlflow(learning.mlflow_uri, plan.name)
     filesystem, root = pafs.FileSystem.from_uri(settings.objects)
-    trainer = TorchTrainer(
-        WorkerLoop(plan, settings.objects, learning),
-        scaling_config=_scaling(learning, plan),
-        run_config=RunConfig(
-            name=plan.name,
-            storage_path=f"{root}/{plan.snapshot.folder}/runs",
-            storage_filesystem=filesystem,
-            failure_config=FailureConfig(
-                max_failures=FAILURES_MAX,
-                max_preemption_failures=PREEMPTIONS_MAX,
-                preemption_grace_s=learning.preemption_grace_s,
-                controller_failure_limit=STARTS_MAX,
-            ),
-            checkpoint_config=CheckpointConfig(num_to_keep=1),
+    run_config = RunConfig(
+        name=plan.name,
+        storage_path=f"{root}/{plan.snapshot.folder}/runs",
+        storage_filesystem=filesystem,
+        failure_config=FailureConfig(
+            max_failures=FAILURES_MAX,
+            max_preemption_failures=PREEMPTIONS_MAX,
+            preemption_grace_s=learning.preemption_grace_s,
+            controller_failure_limit=STARTS_MAX,
         ),
+        checkpoint_config=CheckpointConfig(num_to_keep=1),
+        callbacks=[Finality(plan.name)],
     )
     try:
+        trainer = TorchTrainer(
+            WorkerLoop(plan, settings.objects, learning),
+            scaling_config=_scaling(learning, plan),
+            run_config=run_config,
+        )
         result = trainer.fit()
-    except RunFailedError as error:
+    except (RunFailedError, OSError) as error:
         _logger.exception("training run %s failed", plan.name)
-        raise TrainingFailed(plan.name, _reason(error)) from None
+        raise TrainingFailed(plan.name, reason_of(error)) from None
     if result.checkpoint is None:
         raise TrainingFailed(plan.name, "it ended without a checkpoint")
     with result.checkpoint.as_directory() as folder:
         return _trained(Path(folder), result.metrics or {})
+
+
+class Finality(UserCallback):
+    """Ends a run at an error that would come again, for which Ray Train would try it once more."""
+
+    def __init__(self, run_name: str) -> None:
+        self._run_name = run_name
+
+    def after_exception(
+        self,
+        run_context: object,  # noqa: ARG002
+        worker_exceptions: Mapping[int, Exception],
+    ) -> None:
+        """Raise TrainingFailed where a worker did, or found no room; that ends the run."""
+        for error in worker_exceptions.values():
+            if isinstance(error, TrainingFailed):
+                raise error
+            if _finds_no_room(error):
+                raise TrainingFailed(self._run_name, reason_of(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +125,11 @@ class WorkerLoop:
 
     def __call__(self) -> None:
         """Train on this worker's shards; the first worker stores what came out."""
+        # What is not stored when the run fails is deleted with the folder.
+        with TemporaryDirectory(prefix="muster-run-", ignore_cleanup_errors=True) as folder:
+            self._train(Path(folder))
+
+    def _train(self, drafts: Path) -> None:
         objects = open_objects(self.objects_uri)
         group = WorkerGroup(shard_weights=self.learning.shard_weights)
         resume = None
@@ -110,7 +139,7 @@ class WorkerLoop:
                     return
                 state = (Path(folder) / STATE_FILE).read_bytes()
                 resume = RunState.load(state, self.plan.name)
-        diary = _Diary(group, self._trackers(objects) if group.rank == 0 else ())
+        diary = _Diary(group, self._trackers(objects) if group.rank == 0 else (), drafts)
         fitted = train(
             self.plan.recipe,
             read_training(objects, self.plan.snapshot, group.rank, group.size),
@@ -121,7 +150,8 @@ class WorkerLoop:
             on_progress=diary.note,
         )
         diary.close(fitted.metrics)
-        _report(group, fitted.metrics, _result_files(self.plan, objects, fitted))
+        files = _result_files(self.plan, objects, fitted) if group.rank == 0 else {}
+        _report(group, drafts, fitted.metrics, files)
 
     def _trackers(self, objects: ObjectStore) -> tuple[Tracker, ...]:
         folder = f"{self.plan.snapshot.folder}/tensorboard/{self.plan.name}"
@@ -153,10 +183,10 @@ class WorkerGroup:
 
 
 class _Diary:
-    """What one worker tells of its run on the way, and saves of it."""
+    """What one worker tells of its run on the way, and saves of it by way of a folder."""
 
-    def __init__(self, group: WorkerGroup, trackers: tuple[Tracker, ...]) -> None:
-        self._group, self._trackers = group, trackers
+    def __init__(self, group: WorkerGroup, trackers: tuple[Tracker, ...], drafts: Path) -> None:
+        self._group, self._trackers, self._drafts = group, trackers, drafts
         self._epochs, self._looked_at_s = 0.0, time.perf_counter()
 
     def note(self, progress: Progress) -> None:
@@ -178,7 +208,8 @@ class _Diary:
             files = {STATE_FILE: progress.state()}
             # Where there is time, the next epoch does not wait for the upload.
             mode = CheckpointUploadMode.SYNC if leaving else CheckpointUploadMode.ASYNC
-            _report(self._group, {**metrics, "epochs": progress.epochs}, files, mode)
+            told = {**metrics, "epochs": progress.epochs}
+            _report(self._group, self._drafts, told, files, mode)
         self._looked_at_s = time.perf_counter()
 
     def close(self, metrics: Mapping[str, float]) -> None:
@@ -210,6 +241,7 @@ def _scaling(learning: LearningSettings, plan: TrainingPlan) -> ScalingConfig:
 
 def _report(
     group: WorkerGroup,
+    drafts: Path,
     metrics: Mapping[str, float],
     files: Mapping[str, bytes],
     mode: CheckpointUploadMode = CheckpointUploadMode.SYNC,
@@ -217,7 +249,7 @@ def _report(
     """Report metrics, with a checkpoint from the first worker; every worker must call."""
     checkpoint = None
     if group.rank == 0:
-        folder = Path(mkdtemp(prefix="muster-checkpoint-"))
+        folder = Path(mkdtemp(dir=drafts))
         for name, content in files.items():
             (folder / name).write_bytes(content)
         checkpoint = Checkpoint.from_directory(folder)
@@ -247,10 +279,29 @@ def _trained(folder: Path, metrics: Mapping[str, float]) -> TrainedModel:
     )
 
 
-def _reason(error: RunFailedError) -> str:
+def reason_of(error: Exception) -> str:
     """Return why a run ended, in Muster's own words."""
-    if not isinstance(error, WorkerGroupError):
-        return "Ray Train could not run it"
-    causes = error.worker_failures.values()
-    reasons = [cause.reason for cause in causes if isinstance(cause, TrainingFailed)]
-    return reasons[0] if reasons else f"it lost a worker {FAILURES_MAX + 1} times"
+    if isinstance(error, TrainingFailed):
+        return error.reason
+    if isinstance(error, ControllerError):
+        return reason_of(error.controller_failure)
+    if isinstance(error, WorkerGroupError):
+        known = [each for each in error.worker_failures.values() if _is_told(each)]
+        return reason_of(known[0]) if known else f"it lost a worker {FAILURES_MAX + 1} times"
+    if _finds_no_room(error):
+        return "there is no room to save a checkpoint"
+    if isinstance(error, Unavailable | OSError):
+        return "its storage cannot be reached"
+    return "Ray Train could not run it"
+
+
+def _is_told(error: Exception) -> bool:
+    """Return whether a worker's error is its own; what else it raises mostly comes of another's.
+
+    Arrow tells of storage by OSError itself, a lost connection is an error of a kind below it.
+    """
+    return isinstance(error, TrainingFailed | Unavailable) or type(error) is OSError
+
+
+def _finds_no_room(error: Exception) -> bool:
+    return isinstance(error, StorageFull) or (isinstance(error, OSError) and is_no_room(error))

@@ -1,14 +1,15 @@
 """Where the metrics of a run go while it trains: TensorBoard files, and MLflow if configured."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from cluster.domain.ids import UnixSeconds
-from cluster.errors import TrainingFailed
+from cluster.errors import TrainingFailed, Unavailable
 from cluster.ports import ObjectStore
 
 UPLOAD_EVERY_S = 10.0
@@ -35,6 +36,7 @@ class TensorBoardLog:
     """A TensorBoard event file in a folder of the object store.
 
     Each process that works on a run adds a file of its own, so that what an earlier one said stays.
+    A disk without room, or a store that does not answer, costs metrics, not the run.
     """
 
     def __init__(self, objects: ObjectStore, folder: str) -> None:
@@ -50,17 +52,31 @@ class TensorBoardLog:
         from tensorboardX.proto.event_pb2 import Event  # noqa: PLC0415
         from tensorboardX.summary import scalar  # noqa: PLC0415
 
-        for name, value in metrics.items():
-            self._writer.write_event(Event(summary=scalar(name, value), step=step, wall_time=now))
+        events = [
+            Event(summary=scalar(name, value), step=step, wall_time=now)
+            for name, value in metrics.items()
+        ]
+        with self._forgone():
+            for event in events:
+                self._writer.write_event(event)
         if now - self._stored_at >= UPLOAD_EVERY_S:
             self.flush()
             self._stored_at = now
 
     def flush(self) -> None:
-        """Store all that was noted."""
-        self._writer.flush()
-        (file,) = Path(self._local.name).iterdir()
-        self._objects.write(f"{self._folder}/{file.name}", file.read_bytes())
+        """Store all that was noted, if it can be."""
+        with self._forgone():
+            self._writer.flush()
+            (file,) = Path(self._local.name).iterdir()
+            self._objects.write(f"{self._folder}/{file.name}", file.read_bytes())
+
+    @contextmanager
+    def _forgone(self) -> Iterator[None]:
+        """Go on without what could not be written here."""
+        try:
+            yield
+        except (Unavailable, OSError):
+            _logger.warning("metrics of %s could not be stored", self._folder, exc_info=True)
 
 
 class MlflowLog:

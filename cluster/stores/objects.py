@@ -1,6 +1,5 @@
 """Immutable objects in a folder, in a bucket, or in this process's memory."""
 
-import errno
 import io
 import os
 import shutil
@@ -18,13 +17,10 @@ from typing_extensions import Buffer
 from cluster.domain.ids import UnixSeconds
 from cluster.errors import ForbiddenUri, InvalidField, ObjectMissing
 from cluster.ports import ObjectStore
-from cluster.storage_errors import StorageFull, StorageUnreachable
+from cluster.storage_errors import StorageFull, StorageUnreachable, is_no_room
 
 _COPY_BYTES = 4 * 2**20
 _ABANDONED_AFTER_S = 86_400.0
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_BUCKET_HAS_NO_ROOM = "HTTP status 507"
-"""What Arrow's message holds then; it has no codes for what a bucket says."""
 
 
 def open_objects(uri: str) -> ObjectStore:
@@ -292,7 +288,7 @@ def _room_for(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if is_no_room(error):
             raise StorageFull(path) from error
         raise
 
@@ -305,7 +301,7 @@ def _reached(path: str) -> Iterator[None]:
     except FileNotFoundError:
         raise ObjectMissing(path) from None
     except OSError as error:
-        if error.errno in _NO_ROOM or _BUCKET_HAS_NO_ROOM in str(error):
+        if is_no_room(error):
             raise StorageFull(path) from error
         raise StorageUnreachable(path) from error
 

@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.fitting.boards import scalars
 from cluster.errors import TrainingFailed
+from cluster.storage_errors import StorageFull, StorageUnreachable
 from cluster.stores.objects import MemoryObjects
 from training.tracking import TensorBoardLog, require_mlflow
 
@@ -38,6 +39,35 @@ def test_what_is_noted_is_stored_some_seconds_later_without_being_asked() -> Non
     assert stored() == 1
     board.log(3, {"loss": 1.0}, now=1_010.0)
     assert stored() == 3
+
+
+class Refusing(MemoryObjects):
+    """An object store that takes nothing for a while."""
+
+    error: Exception | None = None
+
+    def write(self, path: str, content: bytes) -> None:
+        if self.error is not None:
+            raise self.error
+        super().write(path, content)
+
+
+@pytest.mark.parametrize(
+    "error", [StorageFull("x"), StorageUnreachable("x"), PermissionError(13, "denied")]
+)
+def test_a_store_that_takes_no_metrics_costs_metrics_and_not_the_run(error: Exception) -> None:
+    objects = Refusing()
+    board = TensorBoardLog(objects, "runs/one")
+
+    objects.error = error
+    board.log(1, {"loss": 1.0}, now=1_000.0)
+    board.flush()
+    objects.error = None
+    board.log(2, {"loss": 0.5}, now=1_001.0)
+    board.flush()
+
+    (path,) = objects.list("runs/one")
+    assert [each.step for each in scalars(objects.read(path))] == [1, 2]
 
 
 def test_an_mlflow_that_is_configured_but_not_installed_is_a_clear_failure() -> None:

@@ -1,0 +1,97 @@
+"""Training that cannot end well, on a real Ray: what its owner is told, and that it is not repeated."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+import pytest
+import ray
+
+from cluster import paths
+from cluster.domain.jobs import JobState
+from cluster.domain.models import ZERO_SHOT
+from cluster.errors import TrainingFailed
+from cluster.model_settings import LearningSettings, RolloutSettings
+from cluster.settings import Settings
+from cluster.stores.objects import open_objects
+from tests.conformance.full_disks import full_disk
+from tests.unit.training.worlds import JOB, LINE, World
+from training.building import build_snapshot
+from training.config import ResNetHead
+from training.plan import TrainingPlan
+from training.recipes import image_small
+from training.stage import LearnStage
+from training.trainer import RayTrainer
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_AUTH_MODE", "disabled")
+        environment.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+        environment.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
+        ray.init("local", include_dashboard=False, num_cpus=1, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, learning=LearningSettings(workers=1))
+
+
+def workers_started() -> int:
+    """Return how many train workers there have been in this cluster, those that are gone too."""
+    state: Any = ray._private.state
+    return sum("RayTrainWorker" in each["ActorClassName"] for each in state.actors().values())
+
+
+def drafts() -> set[Path]:
+    """Return the folders of what runs on this machine have not stored yet."""
+    return set(Path(gettempdir()).glob("muster-run-*"))
+
+
+def test_an_error_that_would_come_again_is_not_tried_again(settings: Settings) -> None:
+    world = World.of_images(96, open_objects(settings.objects))
+    head = ResNetHead(widths=(4, 8), epochs=4, steps_min=1, learning_rate=1e38)
+    plan = TrainingPlan(
+        snapshot=build_snapshot(world.stores, world.job, 1),
+        recipe=replace(image_small(), head=head),
+        seed=1,
+    )
+    before = workers_started()
+
+    with pytest.raises(TrainingFailed, match="its loss is not finite"):
+        RayTrainer(settings).fit(plan)
+
+    assert workers_started() - before == 1
+
+
+def test_a_disk_that_is_full_while_a_run_is_saved_is_a_clear_error_and_the_live_model_stays(
+    settings: Settings,
+) -> None:
+    # Given a job of which nothing more can be stored than its snapshot
+    world = World.of_images(96, open_objects(settings.objects))
+    snapshot = build_snapshot(world.stores, world.job, 1)
+    before, left = workers_started(), drafts()
+    trainer = RayTrainer(settings)
+    stage = LearnStage(world.stores, trainer, "0.1.0", RolloutSettings(), warm=lambda _: None)
+    runs = settings.data_dir / "objects" / snapshot.folder / "runs"
+    # When it learns
+    with full_disk("full file system", runs):
+        state = stage.run(world.desk())
+    # Then it goes on asking, its owner reads why, and nothing is tried twice or left behind
+    assert (state, world.stores.models.live(LINE).spec.version) == (JobState.ASKING, ZERO_SHOT)
+    (event,) = world.stores.events.read(JOB, 0, 100)
+    assert event.kind == "learn.failed"
+    assert "there is no room to save a checkpoint" in event.message
+    assert workers_started() - before == 1
+    assert drafts() <= left
+    assert not list(world.stores.objects.list(paths.model(LINE, 1)))
+    # And it learns once there is room
+    assert stage.run(world.desk()) in {JobState.ASKING, JobState.PRELABELLING}
+    assert [each.spec.version for each in world.stores.models.versions(LINE)] == [ZERO_SHOT, 1]
