@@ -49,7 +49,8 @@ class LearningSettings(Branch):
 
     With `search`, better recipes are looked for: up to `search_trials`, so many at a time, each on
     as much as a worker takes, for `search_time_s` and, where a trial's hour has a price, until
-    `search_spend` is spent.
+    `search_spend` is spent. A search takes no more than `search_job_share` of the time to its job's
+    deadline, nor, where that hour has a price, of the money the job has left.
     """
 
     enabled: bool = True
@@ -67,6 +68,7 @@ class LearningSettings(Branch):
     search_time_s: float = Field(1_800.0, gt=0)
     search_spend: float | None = Field(None, ge=0)
     search_trial_hour_price: float = Field(0.0, ge=0)
+    search_job_share: float = Field(0.1, ge=0, le=1)
 
 
 class RolloutSettings(Branch):

@@ -139,7 +139,7 @@ class Recipe:
 
     @property
     def fingerprint(self) -> str:
-        """What tells it from any other recipe, also from one of the same name in another release."""
+        """What tells it from any other recipe, also of the same name in another release."""
         return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
 
     @property

@@ -10,7 +10,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
 
 import numpy as np
 import pyarrow.fs as pafs
@@ -249,6 +251,7 @@ def _report(
     """Report metrics, with a checkpoint from the first worker; every worker must call."""
     checkpoint = None
     if group.rank == 0:
+        drafts.mkdir(exist_ok=True)
         folder = Path(mkdtemp(dir=drafts))
         for name, content in files.items():
             (folder / name).write_bytes(content)
@@ -258,7 +261,23 @@ def _report(
         checkpoint=checkpoint,
         checkpoint_upload_mode=mode,
         delete_local_checkpoint_after_upload=True,
+        checkpoint_upload_fn=_upload,
     )
+
+
+def _upload(checkpoint: Checkpoint, name: str) -> Checkpoint:
+    """Store a checkpoint; where there is no room for it, delete what the run has not stored yet.
+
+    The worker is killed then, and has no time to.
+    """
+    storage: Any = ray.train.get_context().get_storage()
+    try:
+        stored: Checkpoint = storage.persist_current_checkpoint(checkpoint, name)
+    except OSError as error:
+        if is_no_room(error):
+            rmtree(Path(checkpoint.path).parent, ignore_errors=True)
+        raise
+    return stored
 
 
 def _result_files(plan: TrainingPlan, objects: ObjectStore, fitted: Fitted) -> Mapping[str, bytes]:

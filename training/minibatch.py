@@ -300,7 +300,6 @@ class _Run:
         self._step = self._told = round(state.epochs * self._schedule.steps_per_epoch)
         self._best = state.best
 
-
     def _require_own(self, state: RunState) -> None:
         own = trained_state(self._learner.network)
         require_alike(state.weights, own, self._run_name)

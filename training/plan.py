@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from cluster.domain.ids import ModelName
 from training.config import Recipe
+from training.heed import Heed, unheeded
+from training.search import UNLIMITED, Allowance
 from training.snapshot import Snapshot
 
 Floats = npt.NDArray[np.float32]
@@ -53,22 +55,38 @@ class TrainedModel:
 class Trainer(Protocol):
     """Trains models."""
 
-    def fit(self, plan: TrainingPlan) -> TrainedModel:
-        """Run a plan to its end; raises TrainingFailed."""
+    def fit(self, plan: TrainingPlan, heed: Heed = unheeded) -> TrainedModel:
+        """Run a plan to its end; raises TrainingFailed, and what `heed` raises meanwhile."""
         ...
 
 
 class Tuner(Protocol):
     """Knows better recipes than the default ones, or looks for them."""
 
-    def tuned(self, line: ModelName, plan: TrainingPlan) -> TrainingPlan:
-        """Return the plan with the recipe to train a model line with; that of the plan at worst."""
+    def tuned(
+        self,
+        line: ModelName,
+        plan: TrainingPlan,
+        allowance: Allowance = UNLIMITED,
+        heed: Heed = unheeded,
+    ) -> TrainingPlan:
+        """Return the plan with the recipe to train a model line with; that of the plan at worst.
+
+        What is looked for costs no more than the `allowance` of its job. Raises at once what `heed`
+        raises meanwhile.
+        """
         ...
 
 
 class Untuned:
     """A `Tuner` that leaves every recipe as it is."""
 
-    def tuned(self, line: ModelName, plan: TrainingPlan) -> TrainingPlan:  # noqa: ARG002
+    def tuned(
+        self,
+        line: ModelName,  # noqa: ARG002
+        plan: TrainingPlan,
+        allowance: Allowance = UNLIMITED,  # noqa: ARG002
+        heed: Heed = unheeded,  # noqa: ARG002
+    ) -> TrainingPlan:
         """Return the plan."""
         return plan

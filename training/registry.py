@@ -21,7 +21,8 @@ def register(
 
     A line holds one version for a job, a round and weights; what is registered again is the version
     there is. A round that was run again with another recipe has other weights, and was judged by
-    these: it is another version. Raises ModelUnusable for weights that are not a model file of this service.
+    these: it is another version. Raises ModelUnusable for weights that are not a model file of this
+    service.
     """
     shape_of(trained.weights, job.model_name)
     file_name = f"model-{sha256(trained.weights).hexdigest()[:16]}"
@@ -61,9 +62,7 @@ def _next_version(models: ModelRegistry, name: ModelName) -> int:
     return 1 + max((record.spec.version for record in models.versions(name)), default=ZERO_SHOT)
 
 
-def _store_weights(
-    objects: ObjectStore, stem: str, trained: TrainedModel, lineage: Lineage
-) -> str:
+def _store_weights(objects: ObjectStore, stem: str, trained: TrainedModel, lineage: Lineage) -> str:
     """Write a model file with its lineage beside it and return its path.
 
     The file's name holds its hash, so that two jobs which try for one version do not overwrite

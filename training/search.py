@@ -19,6 +19,9 @@ from training.config import Recipe
 Value = float | int | str | tuple[float, ...] | tuple[int, ...]
 """What a field that is searched may hold."""
 
+ACTOR_PREFIX = "search-"
+"""How the actor that searches is called: this, and the name of the run it searches for."""
+
 GROWTH = 4.0
 """With so many times the rows a search was made on, it is made again."""
 
@@ -91,6 +94,17 @@ def changed(recipe: Recipe, changes: Changes) -> Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What a job may still use: seconds to its deadline, and money; None where it has no limit."""
+
+    time_s: float | None = None
+    money: float | None = None
+
+
+UNLIMITED = Allowance()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchBudget:
     """How much a search may take: trials, seconds, and money where a trial's hour has a price."""
 
@@ -106,6 +120,19 @@ class SearchBudget:
             return self.time_s
         hours = self.spend / (self.trial_hour_price * self.trials_at_once)
         return min(self.time_s, 3_600.0 * hours)
+
+    def within(self, allowance: Allowance, share: float) -> Self:
+        """Return the budget where it may take no more than a share of what its job may still use.
+
+        A job that is late, or has spent all, leaves nothing.
+        """
+        times = [self.time_s, _share(allowance.time_s, share)]
+        spends = [self.spend, _share(allowance.money, share)]
+        return replace(
+            self,
+            time_s=min(each for each in times if each is not None),
+            spend=min((each for each in spends if each is not None), default=None),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +209,10 @@ def result_of(
         rows=rows,
         snapshot_hash=snapshot_hash,
     )
+
+
+def _share(left: float | None, share: float) -> float | None:
+    return None if left is None else share * max(0.0, left)
 
 
 def _around(factor: float) -> Callable[[Any], Domain | None]:

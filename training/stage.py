@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 from cluster.domain.ids import UnixSeconds
@@ -22,6 +23,7 @@ from training.promotion import PromotionDecision, decide
 from training.recipes import recipe_of
 from training.registry import register
 from training.rollout import Why
+from training.search import Allowance
 from training.snapshot import Snapshot, read_judged
 
 
@@ -53,7 +55,8 @@ class LearnStage:
     """Runs the state LEARNING; safe to run again from any point.
 
     Snapshot, run and version all carry the round's name, so that a second run finds what the
-    first one made. Whatever goes wrong, the live model stays and the job goes on asking.
+    first one made. Whatever goes wrong, the live model stays and the job goes on asking. What its
+    owner wishes meanwhile is heard at once.
     """
 
     def __init__(
@@ -89,8 +92,10 @@ class LearnStage:
         snapshot = build_snapshot(self._stores, job, job.progress.rounds)
         recipe = recipe_of(job.spec)
         default = TrainingPlan(snapshot=snapshot, recipe=recipe, seed=job.spec.seed)
-        plan = self._tuner.tuned(job.model_name, default)
-        trained = self._trainer.fit(plan)
+        heed = partial(_heed, desk)
+        allowance = _allowance(job, desk.clock.now())
+        plan = self._tuner.tuned(job.model_name, default, allowance, heed)
+        trained = self._trainer.fit(plan, heed)
         desk.check()
         judged = read_judged(self._stores.objects, snapshot)
         incumbent = incumbent_on(self._stores, job.job_id, judged.positions, len(snapshot.labels))
@@ -140,6 +145,19 @@ class LearnStage:
             code_version=self._code_version,
             seed=plan.seed,
         )
+
+
+def _heed(desk: JobDesk) -> None:
+    """Raise what ends the job's training; a database that does not answer does not."""
+    with suppress(Unavailable):
+        desk.check()
+
+
+def _allowance(job: Job, now: UnixSeconds) -> Allowance:
+    """Return what the job may still use of its deadline and its money."""
+    cost_max = job.agreed.budget.cost_max
+    money = None if cost_max is None else max(0.0, cost_max - job.progress.cost)
+    return Allowance(time_s=job.time_left_s(now), money=money)
 
 
 def _record(desk: JobDesk, outcome: _Outcome, seconds: float) -> None:

@@ -4,31 +4,52 @@ The runner of a job lives without them and without torch, seconds to import, unt
 """
 
 import logging
+import re
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+
+import ray
+from ray.util import list_named_actors
 
 from cluster import paths
-from cluster.domain.ids import ModelName
+from cluster.domain.ids import JobId, ModelName
 from cluster.errors import ObjectMissing, TrainingFailed
 from cluster.model_settings import LearningSettings
 from cluster.ports import ObjectStore
 from cluster.settings import Settings
+from training.heed import Heed, awaited, begun, unheeded
 from training.plan import TrainedModel, TrainingPlan
-from training.search import SearchBudget, SearchResult
+from training.search import ACTOR_PREFIX, UNLIMITED, Allowance, SearchBudget, SearchResult
 
 _logger = logging.getLogger(__name__)
 
 
 class RayTrainer:
-    """A `Trainer` on Ray Train; a plan that was cut off goes on from its last checkpoint."""
+    """A `Trainer` on Ray Train; a plan that was cut off goes on from its last checkpoint.
+
+    A run belongs to the process that began it: what is not wanted any more ends with that.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._run: Future[TrainedModel] | None = None
 
-    def fit(self, plan: TrainingPlan) -> TrainedModel:
-        """Run a plan to its end on the cluster this process has joined; raises TrainingFailed."""
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a run goes on that nobody waits for."""
+        return self._run is not None and not self._run.done()
+
+    def fit(self, plan: TrainingPlan, heed: Heed = unheeded) -> TrainedModel:
+        """Run a plan to its end on the cluster this process has joined.
+
+        Raises TrainingFailed. Where `heed` raises, the run goes on until this process ends.
+        """
         from training.job import run_on_ray  # noqa: PLC0415
 
-        return run_on_ray(plan, self._settings)
+        self._run = begun(partial(run_on_ray, plan, self._settings))
+        return awaited(self._run, heed)
 
 
 class RayTuner:
@@ -40,26 +61,50 @@ class RayTuner:
     def __init__(self, settings: Settings, objects: ObjectStore) -> None:
         self._settings, self._objects = settings, objects
 
-    def tuned(self, line: ModelName, plan: TrainingPlan) -> TrainingPlan:
-        """Return the plan with the best recipe known of; searches first where that is due."""
+    def tuned(
+        self,
+        line: ModelName,
+        plan: TrainingPlan,
+        allowance: Allowance = UNLIMITED,
+        heed: Heed = unheeded,
+    ) -> TrainingPlan:
+        """Return the plan with the best recipe known of; searches first where that is due.
+
+        Where `heed` raises, the search ends; the same round goes on with it.
+        """
         if not self._settings.learning.search:
             return plan
         path = paths.recipe(line, plan.recipe.name)
         found = _stored(self._objects, path)
         if found is None or not found.covers(plan.snapshot.train.rows):
-            found = self._search(plan) or found
+            found = self._search(plan, allowance, heed) or found
             if found is not None:
                 self._objects.write(path, found.to_json())
         return replace(plan, recipe=(found and found.recipe(plan.recipe)) or plan.recipe)
 
-    def _search(self, plan: TrainingPlan) -> SearchResult | None:
+    def _search(self, plan: TrainingPlan, allowance: Allowance, heed: Heed) -> SearchResult | None:
+        learning = self._settings.learning
+        budget = budget_of(learning).within(allowance, learning.search_job_share)
+        if budget.seconds() <= 0.0:
+            return None
         from training.tune import search_on_ray  # noqa: PLC0415
 
         try:
-            return search_on_ray(plan, self._settings, budget_of(self._settings.learning))
+            return search_on_ray(plan, self._settings, budget, heed)
         except TrainingFailed as error:
             _logger.warning("%s; the recipe stays", error)
             return None
+
+
+def end_searches(job_id: JobId) -> None:
+    """End whatever searches for a recipe of a job: it may have outlived who waited for it.
+
+    What was found is stored, and a round that is run again goes on from there.
+    """
+    named = re.compile(rf"{ACTOR_PREFIX}{re.escape(job_id)}-\d{{6}}-.*")
+    for name in filter(named.fullmatch, list_named_actors()):
+        with suppress(ValueError):  # it has ended meanwhile
+            ray.kill(ray.get_actor(name))
 
 
 def budget_of(learning: LearningSettings) -> SearchBudget:

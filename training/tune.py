@@ -26,7 +26,7 @@ import ray
 import torch
 from optuna.samplers import TPESampler
 from ray import tune
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import Checkpoint, CheckpointConfig, Result, RunConfig, Stopper, TuneConfig, Tuner
 from ray.tune.error import TuneError
 from ray.tune.schedulers import ASHAScheduler
@@ -37,10 +37,12 @@ from cluster.model_settings import LearningSettings
 from cluster.settings import Settings
 from cluster.stores.objects import open_objects
 from training.group import Alone
+from training.heed import HEED_EVERY_S, Heed, unheeded
 from training.plan import TrainingPlan
 from training.progress import Progress
 from training.run_state import RunState
 from training.search import (
+    ACTOR_PREFIX,
     Choice,
     Domain,
     Point,
@@ -68,27 +70,38 @@ _logger = logging.getLogger(__name__)
 
 
 def search_on_ray(
-    plan: TrainingPlan, settings: Settings, budget: SearchBudget
+    plan: TrainingPlan, settings: Settings, budget: SearchBudget, heed: Heed = unheeded
 ) -> SearchResult | None:
     """Search around a plan's recipe until the budget is spent, or go on with such a search.
 
     None where nothing may be searched, or no trial came to its end. Raises TrainingFailed where
-    Ray Tune could not run it.
+    Ray Tune could not run it, and what `heed` raises; whatever is raised, the search has ended.
     """
     space = space_of(plan.recipe)
     if not space:
         return None
     actor: Any = ray.remote(Experiment)
     experiment = actor.options(
-        name=f"search-{plan.name}", lifetime="detached", get_if_exists=True, num_cpus=0
+        name=f"{ACTOR_PREFIX}{plan.name}", lifetime="detached", get_if_exists=True, num_cpus=0
     ).remote()
     try:
-        trials = ray.get(experiment.run.remote(plan, space, settings, budget))
+        trials = _awaited(experiment.run.remote(plan, space, settings, budget), heed)
     except RayActorError:
         raise TrainingFailed(plan.name, "the search for its recipe was killed") from None
-    ray.kill(experiment)
+    except RayTaskError:
+        _logger.exception("the search for a recipe of %s failed", plan.name)
+        raise TrainingFailed(plan.name, "Ray Tune could not search for a recipe") from None
+    finally:
+        ray.kill(experiment)
     snapshot = plan.snapshot
     return result_of(plan.recipe, space, trials, snapshot.train.rows, snapshot.hash)
+
+
+def _awaited(task: Any, heed: Heed) -> list[Trial]:
+    while not ray.wait([task], timeout=HEED_EVERY_S)[0]:
+        heed()
+    trials: list[Trial] = ray.get(task)
+    return trials
 
 
 class Experiment:

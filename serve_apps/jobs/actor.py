@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ from cluster.domain.jobs import JobState
 from cluster.egress import EgressGuard
 from cluster.errors import Unavailable
 from cluster.logs import bound, set_up_logs
+from cluster.ports import Stores
 from cluster.runner import JobDesk, JobRunner
 from cluster.runtime import ACTOR_CPUS
 from cluster.settings import Settings
@@ -44,7 +45,7 @@ from serve_apps.jobs.watch import WATCH_EVERY_S, Watch
 from serve_apps.prelabel.deployment import PRELABEL_APP, RemotePredictor, prelabel_runs
 from serve_apps.prelabel.job import dedicated
 from serve_apps.webhooks.courier import Courier
-from training.trainer import RayTrainer, RayTuner
+from training.trainer import RayTrainer, RayTuner, end_searches
 
 SUPERVISOR = "supervisor"
 LOOK_EVERY_S = 0.5
@@ -74,7 +75,8 @@ _logger = logging.getLogger(__name__)
 class RunEnd:
     """How a run has ended: whether its job has, or is held, and whether the process may run more.
 
-    What a large job has taken of memory is given back by the end of its process alone.
+    What a large job has taken of memory is given back by the end of its process alone, and a
+    training that is not wanted any more ends with it.
     """
 
     has_ended: bool
@@ -90,12 +92,14 @@ class JobActor:
         Raises Unavailable where a part cannot be reached.
         """
         set_up_logs(level=settings.logs.level, as_json=settings.logs.as_json)
+        trainer = RayTrainer(settings)
         with bound(job_id=job_id):
-            has_ended = self._run(job_id, settings)
+            has_ended = self._run(job_id, settings, trainer)
         peak_bytes = 1_024 * getrusage(RUSAGE_SELF).ru_maxrss
-        return RunEnd(has_ended, may_run_more=peak_bytes <= SPARE_BYTES_MAX)
+        is_free = peak_bytes <= SPARE_BYTES_MAX and not trainer.is_at_work
+        return RunEnd(has_ended, may_run_more=is_free)
 
-    def _run(self, job_id: JobId, settings: Settings) -> bool:
+    def _run(self, job_id: JobId, settings: Settings, trainer: RayTrainer) -> bool:
         stores, clock, shards = open_stores(settings), SystemClock(), _shards(settings)
         predictor = RemotePredictor(serve.get_app_handle(PRELABEL_APP), settings.prelabel)
         tracing = open_tracing(settings.traces, "runner")
@@ -105,7 +109,7 @@ class JobActor:
             predictor=predictor,
             dedicated=dedicated(settings),
             shards=shards,
-            trainer=RayTrainer(settings),
+            trainer=trainer,
             tuner=RayTuner(settings, stores.objects),
             clock=clock,
             wait=_waiter(),
@@ -113,15 +117,13 @@ class JobActor:
             warm=predictor.warm,
         )
         try:
-            dismiss = partial(dismiss_crowd, stores, shards)
-            hold = partial(hold_crowd, stores, shards)
             runner = JobRunner(
                 stores.jobs,
                 stores.events,
                 traced(stages, tracing),
                 clock,
-                dismiss,
-                hold,
+                partial(_dismiss, stores, shards),
+                partial(_hold, stores, shards),
                 RayTelemetry(),
             )
             return runner.run(job_id).state.is_terminal
@@ -263,7 +265,7 @@ class Supervisor:
             ray.kill(actor)
 
     def _fail(self, job_id: JobId) -> None:
-        dismiss_crowd(self._stores, _shards(self._settings), job_id)
+        _dismiss(self._stores, _shards(self._settings), job_id)
         desk = JobDesk(
             self._stores.jobs.load(job_id), self._stores.jobs, self._stores.events, SystemClock()
         )
@@ -296,6 +298,18 @@ def _actor(plain: type, **options: object) -> Any:
     """Return a plain class as a Ray actor class; Ray types it in a way mypy cannot follow."""
     remote: Any = ray.remote
     return remote(plain).options(**options)
+
+
+def _dismiss(stores: Stores, shards: Sequence[RemoteShard], job_id: JobId) -> None:
+    """Let nobody work for a job any more: neither its crowd nor a search for its recipe."""
+    end_searches(job_id)
+    dismiss_crowd(stores, shards, job_id)
+
+
+def _hold(stores: Stores, shards: Sequence[RemoteShard], job_id: JobId) -> None:
+    """Let nobody work for a job until it is resumed."""
+    end_searches(job_id)
+    hold_crowd(stores, shards, job_id)
 
 
 def _shards(settings: Settings) -> tuple[RemoteShard, ...]:

@@ -11,9 +11,11 @@ import pytest
 import ray
 from ray._common.test_utils import wait_for_condition
 from ray.exceptions import RayActorError
+from ray.util import list_named_actors
 
 from cluster import paths
-from cluster.domain.ids import ModelName
+from cluster.domain.ids import JobId, ModelName
+from cluster.errors import JobCancelled
 from cluster.model_settings import LearningSettings
 from cluster.settings import Settings
 from cluster.stores.objects import open_objects
@@ -23,8 +25,8 @@ from training.building import build_snapshot
 from training.config import ResNetHead
 from training.plan import TrainingPlan
 from training.recipes import image_small
-from training.search import SearchResult
-from training.trainer import RayTuner
+from training.search import ACTOR_PREFIX, SearchResult
+from training.trainer import RayTuner, end_searches
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -148,6 +150,36 @@ def test_a_search_whose_runner_is_killed_is_found_at_work(tmp_path: Path) -> Non
 
     assert stored(settings, plan).trials == TRIALS
     assert begun <= trials_begun(settings, plan)
+
+
+def test_a_search_that_nobody_wants_any_more_ends_and_so_does_one_that_was_left_behind(
+    tmp_path: Path,
+) -> None:
+    settings = settings_in(tmp_path)
+    plan = slow_plan(settings)
+
+    def searches() -> list[str]:
+        return [name for name in list_named_actors() if name.startswith(ACTOR_PREFIX)]
+
+    def cancel() -> None:
+        if trials_begun(settings, plan):
+            raise JobCancelled(plan.snapshot.job_id)
+
+    # When its job is cancelled while trials run
+    with pytest.raises(JobCancelled):
+        RayTuner(settings, open_objects(settings.objects)).tuned(LINE, plan, heed=cancel)
+    # Then it ends with them
+    wait_for_condition(lambda: not searches() and not processes("ray::ImplicitFunc"), timeout=60)
+    # When the runner of another is killed, and the job is then cancelled
+    left = runner()
+    left.tuned.remote(settings, plan)
+    wait_for_condition(lambda: bool(searches()), timeout=300)
+    os.kill(ray.get(left.pid.remote()), signal.SIGKILL)
+    end_searches(JobId("another"))
+    assert searches()
+    end_searches(plan.snapshot.job_id)
+    # Then nothing is left of it
+    wait_for_condition(lambda: not searches(), timeout=60)
 
 
 def test_a_search_without_money_leaves_the_recipe_as_it_is(tmp_path: Path) -> None:

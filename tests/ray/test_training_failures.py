@@ -1,6 +1,7 @@
-"""Training that cannot end well, on a real Ray: what its owner is told, and that it is not repeated."""
+"""Training that cannot end well, or is not wanted any more, on a real Ray."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir
@@ -8,15 +9,17 @@ from typing import Any
 
 import pytest
 import ray
+from ray._common.test_utils import wait_for_condition
 
 from cluster import paths
 from cluster.domain.jobs import JobState
 from cluster.domain.models import ZERO_SHOT
-from cluster.errors import TrainingFailed
+from cluster.errors import JobCancelled, TrainingFailed
 from cluster.model_settings import LearningSettings, RolloutSettings
 from cluster.settings import Settings
 from cluster.stores.objects import open_objects
 from tests.conformance.full_disks import full_disk
+from tests.ray.training_driver import processes
 from tests.unit.training.worlds import JOB, LINE, World
 from training.building import build_snapshot
 from training.config import ResNetHead
@@ -42,6 +45,44 @@ def cluster() -> Iterator[None]:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path, learning=LearningSettings(workers=1))
+
+
+@ray.remote(num_cpus=0)
+class Runner:
+    """A job's runner whose job is cancelled as soon as its training has stored something."""
+
+    def fit(self, settings: Settings, plan: TrainingPlan) -> bool:
+        """Return whether the run still goes on after the runner has stopped waiting for it."""
+        runs = settings.data_dir / "objects" / plan.snapshot.folder / "runs"
+
+        def heed() -> None:
+            if any(runs.rglob("*.safetensors")):
+                raise JobCancelled(plan.snapshot.job_id)
+
+        trainer = RayTrainer(settings)
+        with suppress(JobCancelled):
+            trainer.fit(plan, heed)
+        return trainer.is_at_work
+
+
+def test_a_run_that_nobody_wants_any_more_ends_with_the_process_of_its_runner(
+    settings: Settings,
+) -> None:
+    world = World.of_images(96, open_objects(settings.objects))
+    head = ResNetHead(widths=(8, 16), epochs=2_000, steps_min=1, checkpoints=1_000)
+    plan = TrainingPlan(
+        snapshot=build_snapshot(world.stores, world.job, 1),
+        recipe=replace(image_small(), head=head),
+        seed=1,
+    )
+    actor: Any = Runner
+    runner = actor.remote()
+
+    assert ray.get(runner.fit.remote(settings, plan))
+    assert processes("RayTrainWorker")
+    ray.kill(runner)
+
+    wait_for_condition(lambda: not processes("RayTrainWorker"), timeout=60)
 
 
 def workers_started() -> int:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from training.config import LinearHead, Recipe, ResNetHead
 from training.recipes import image_small, text_head
 from training.search import (
+    Allowance,
     Choice,
     Real,
     SearchBudget,
@@ -151,6 +152,32 @@ def test_a_budget_is_the_shorter_of_time_and_money(
     )
 
     assert budget.seconds() == seconds
+
+
+@pytest.mark.parametrize(
+    ("allowance", "seconds"),
+    [
+        (Allowance(), 600.0),
+        (Allowance(time_s=60_000.0, money=1_000.0), 600.0),
+        (Allowance(time_s=1_000.0), 100.0),
+        (Allowance(money=1.0), 36.0),
+        (Allowance(time_s=300.0, money=1.0), 30.0),
+        (Allowance(time_s=-1.0), 0.0),
+        (Allowance(money=0.0), 0.0),
+    ],
+)
+def test_a_search_takes_no_more_than_a_share_of_what_its_job_has_left(
+    allowance: Allowance, seconds: float
+) -> None:
+    budget = SearchBudget(trials=8, trials_at_once=2, time_s=600.0, trial_hour_price=5.0)
+
+    assert budget.within(allowance, share=0.1).seconds() == pytest.approx(seconds)
+
+
+def test_where_no_hour_has_a_price_money_does_not_bound_a_search() -> None:
+    budget = SearchBudget(trials=8, trials_at_once=2, time_s=600.0)
+
+    assert budget.within(Allowance(money=0.0), share=0.1).seconds() == 600.0
 
 
 def test_the_best_of_those_that_came_to_their_end_wins() -> None:

@@ -18,6 +18,7 @@ from serve_apps.prelabel.work import ChunkWork
 from tests.unit.training.encoders import TINY_BERT, backbone, data_of, texts
 from tests.unit.training.worlds import JOB, LINE, Points, StepClock, World
 from training.config import TunedEncoder
+from training.heed import Heed, unheeded
 from training.local import LocalTrainer
 from training.plan import TrainedModel, Trainer, TrainingPlan
 from training.stage import LearnStage
@@ -32,11 +33,11 @@ class Eager:
     def __init__(self, inner: Trainer) -> None:
         self._inner = inner
 
-    def fit(self, plan: TrainingPlan) -> TrainedModel:
+    def fit(self, plan: TrainingPlan, heed: Heed = unheeded) -> TrainedModel:
         head = plan.recipe.head
         if isinstance(head, TunedEncoder):
             head = replace(head, learning_rate=1e-2, epochs=12, batch_rows=16, patience=8)
-        return self._inner.fit(replace(plan, recipe=replace(plan.recipe, head=head)))
+        return self._inner.fit(replace(plan, recipe=replace(plan.recipe, head=head)), heed)
 
 
 def learnt(world: World) -> JobState:
