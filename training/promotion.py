@@ -25,6 +25,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from training.sign_flips import sign_flip_p_value
+
 Probabilities = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
 
@@ -36,7 +38,6 @@ Reason = Literal[
     "nothing to judge by",
 ]
 
-FLIPS = 9_999
 CONFIDENCE = 0.975
 """Of equal candidates one in forty is promoted at most; a job has a few, and each makes work."""
 
@@ -82,7 +83,7 @@ def decide(
     correct_before, correct_after = _correctness(before, truth), _correctness(after, truth)
     log_score = _log_score(after, truth) - _log_score(before, truth)
     differences = np.stack([correct_after - correct_before, log_score], axis=1)
-    p_value = _sign_flip_p_value(counts[:, None] * differences)
+    p_value = sign_flip_p_value(counts[:, None] * differences)
     score_before, score_after = (
         float(np.average(correct, weights=counts)) for correct in (correct_before, correct_after)
     )
@@ -120,15 +121,3 @@ def _log_score(probabilities: Probabilities, truth: Floats) -> Floats:
     logs = np.log(np.maximum(probabilities.astype(np.float64), PROBABILITY_MIN))
     expected: Floats = (truth * logs).sum(axis=1)
     return expected
-
-
-def _sign_flip_p_value(differences: Floats) -> float:
-    """Return the one-sided p-value of the best of several paired scores (n, scores).
-
-    The flips come from a fixed seed, so that a decision made again is the same decision.
-    """
-    spread = np.sqrt(np.square(differences).sum(axis=0))
-    scaled = differences / np.where(spread > 0.0, spread, 1.0)
-    signs = np.random.default_rng(0).integers(0, 2, (FLIPS, len(scaled)), dtype=np.int8) * 2.0 - 1.0
-    reached = (signs @ scaled).max(axis=1) >= scaled.sum(axis=0).max() - 1e-12
-    return float((1 + reached.sum()) / (1 + FLIPS))
