@@ -115,6 +115,11 @@ def snapshot(job_id: JobId, round_number: int) -> str:
     return f"jobs/{job_id}/snapshots/{round_number:06d}"
 
 
+def replayed(job_id: JobId, earlier: JobId) -> str:
+    """Return the path of what a job's trainings have read of the items of an earlier job."""
+    return f"jobs/{job_id}/replayed/{slug(earlier)}.parquet"
+
+
 def workers(job_id: JobId) -> str:
     """Return the path of how a finished job's workers did."""
     return f"jobs/{job_id}/workers.parquet"

@@ -1,7 +1,8 @@
 """Builds training snapshots: joins a round's consensus with features and folds, chunk by chunk.
 
 Behind the job's own rows come some of the line's earlier jobs (`training.earlier`); a content that
-any job of the line audits is among neither (`training.held_out`).
+any job of the line audits is among neither (`training.held_out`). Those rows lie scattered over the
+chunks of many jobs, so what was read of them is kept beside the job for its next rounds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from training.consensus import Consensus
 from training.drift import SAMPLE_ROWS, drift
 from training.earlier import Earlier, earlier_rows
 from training.held_out import keep_out
+from training.item_features import ItemFeatures, merged
 from training.recipes import recipe_of
 from training.snapshot import (
     Replayed,
@@ -110,8 +112,8 @@ def _write(stores: Stores, job: Job, round_number: int, consensus: Consensus) ->
             learnt, judged = train_part.within(chunk), audit_part.within(chunk)
             if len(learnt.positions) or len(judged.positions):
                 features = source.read(chunk)
-                train.write(learnt.join(features, held_out))
-                audit.write(judged.join(features))
+                train.write(learnt.join(features, recipe.folds, held_out))
+                audit.write(judged.join(features, recipe.folds))
         for each in replayed:
             train.write(each.rows)
     return Snapshot(
@@ -145,7 +147,8 @@ def _replay(
         other = replace(source, job=earlier.job, name=run_name(earlier.job.job_id, earlier.round))
         chunks = stores.chunks.chunks(earlier.job.job_id)
         with suppress(ObjectMissing, TrainingFailed):
-            rows = _rejoined(other, chunks, earlier, held_out)
+            kept_at = paths.replayed(job.job_id, earlier.job.job_id)
+            rows = _rejoined(other, chunks, earlier, held_out, kept_at)
             before = other.sample(chunks)
             if len(rows) and rows.schema.equals(schema):
                 said = Replayed(
@@ -159,33 +162,35 @@ def _replay(
 
 
 def _rejoined(
-    source: "_Source", chunks: Sequence[Chunk], earlier: Earlier, held_out: Hashes
+    source: "_Source", chunks: Sequence[Chunk], earlier: Earlier, held_out: Hashes, kept_at: str
 ) -> pa.Table:
+    if not len(earlier.positions):
+        return pa.table({})
     weights = earlier.weights * balance_weights(earlier.targets, source.recipe.balance)
     columns = {"target": lists_of(earlier.targets, pa.float32()), "weight": pa.array(weights)}
     part = _Part(earlier.positions, pa.table(columns))
-    parts = ((chunk, part.within(chunk)) for chunk in chunks)
-    tables = [
-        within.join(source.read(chunk), held_out)
-        for chunk, within in parts
-        if len(within.positions)
-    ]
-    return pa.concat_tables(tables) if tables else pa.table({})
+    features = _read_once(source, chunks, earlier.positions, kept_at)
+    return part.join(features, source.recipe.folds, held_out)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Features:
-    """One chunk's features: float16 (rows, D), which rows have any, and their folds (rows,).
-
-    `contents` (rows,) are binary, all null where the recipe reads none.
-    """
-
-    chunk: Chunk
-    contents: pa.Array
-    matrix: Floats
-    usable: npt.NDArray[np.bool_]
-    hashes: list[bytes]
-    folds: npt.NDArray[np.int16]
+def _read_once(
+    source: "_Source", chunks: Sequence[Chunk], positions: Positions, kept_at: str
+) -> ItemFeatures:
+    """Return the features of rising positions, from chunks only what no earlier round has kept."""
+    kept = ItemFeatures.read(source.objects, kept_at)
+    known = np.empty(0, np.int64) if kept is None else np.intersect1d(positions, kept.positions)
+    missing = np.setdiff1d(positions, known)
+    parts = [] if kept is None else [kept.at(known)]
+    for chunk in chunks:
+        start, stop = np.searchsorted(missing, _ends(chunk))
+        if start < stop:
+            parts.append(source.read(chunk).at(missing[start:stop]))
+    if sum(len(part.positions) for part in parts) < len(positions):
+        raise TrainingFailed(source.name, "its chunks do not hold all of its items")
+    features = merged(parts)
+    if len(missing):
+        features.write(source.objects, kept_at)
+    return features
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,25 +208,23 @@ class _Source:
             width: int = pq.read_schema(stream).field("features").type.list_size
         return width
 
-    def read(self, chunk: Chunk) -> _Features:
+    def read(self, chunk: Chunk) -> ItemFeatures:
         """Return a chunk's features; raises ObjectMissing, TrainingFailed if they do not fit it."""
         with self.objects.open_input(self._path(chunk)) as stream:
             table = pq.read_table(stream)
         with self.objects.open_input(chunk.items_path) as stream:
             items = pq.read_table(stream, columns=["content_hash", *self._content_column()])
-        expected = np.arange(chunk.first_position, chunk.first_position + chunk.rows)
-        if not np.array_equal(table["position"].to_numpy(), expected):
+        positions = np.arange(*_ends(chunk))
+        if not np.array_equal(table["position"].to_numpy(), positions):
             raise TrainingFailed(self.name, f"the features of chunk {chunk.number} do not fit it")
         matrix = matrix_of(table["features"])
         failed = ~table["failure"].is_null().to_numpy()
-        hashes = items["content_hash"].to_pylist()
-        return _Features(
-            chunk=chunk,
-            contents=self._contents(items),
+        return ItemFeatures(
+            positions=positions,
             matrix=matrix,
             usable=~failed & np.isfinite(matrix).all(axis=1),
-            hashes=hashes,
-            folds=np.array([fold_of(each, self.recipe.folds) for each in hashes], np.int16),
+            hashes=items["content_hash"].to_pylist(),
+            contents=self._contents(items),
         )
 
     def _content_column(self) -> list[str]:
@@ -261,16 +264,15 @@ class _Part:
 
     def within(self, chunk: Chunk) -> "_Part":
         """Return the rows that lie in a chunk."""
-        ends = (chunk.first_position, chunk.first_position + chunk.rows)
-        start, stop = (int(end) for end in np.searchsorted(self.positions, ends))
+        start, stop = (int(end) for end in np.searchsorted(self.positions, _ends(chunk)))
         return _Part(self.positions[start:stop], self.columns.slice(start, stop - start))
 
-    def join(self, features: _Features, held_out: Hashes = frozenset()) -> pa.Table:
-        """Return the rows of one chunk with its features.
+    def join(self, features: ItemFeatures, folds: int, held_out: Hashes = frozenset()) -> pa.Table:
+        """Return the rows with their features, and which of so many folds each is of.
 
         Left out are rows without any, and those whose content is held out.
         """
-        rows = self.positions - features.chunk.first_position
+        rows = np.searchsorted(features.positions, self.positions)
         free = np.array([features.hashes[row] not in held_out for row in rows], dtype=np.bool_)
         kept = np.flatnonzero(features.usable[rows] & free)
         rows = rows[kept]
@@ -278,10 +280,14 @@ class _Part:
             "position": pa.array(self.positions[kept]),
             "features": lists_of(features.matrix[rows], pa.float16()),
             "content": features.contents.take(pa.array(rows)),
-            "fold": pa.array(features.folds[rows]),
+            "fold": pa.array([fold_of(features.hashes[row], folds) for row in rows], pa.int16()),
         }
         columns = self.columns.take(kept)
         return pa.table({**joined, **{name: columns[name] for name in columns.column_names}})
+
+
+def _ends(chunk: Chunk) -> tuple[int, int]:
+    return chunk.first_position, chunk.first_position + chunk.rows
 
 
 def _train_part(consensus: Consensus, recipe: Recipe) -> _Part:

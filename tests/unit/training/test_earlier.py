@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from hashlib import sha256
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -11,22 +12,36 @@ import pyarrow.parquet as pq
 from cluster import paths
 from cluster.domain.ids import JobId
 from cluster.domain.models import Lineage
+from cluster.ports import ObjectStore
+from cluster.stores.objects import MemoryObjects
 from tests.unit.training.worlds import JOB, LINE, Points, World
-from training.building import build_snapshot
+from training.building import SAMPLE_CHUNKS, build_snapshot
 from training.drift import FALSE_ALARM
-from training.held_out import held_out
+from training.held_out import held_out, keep_out
 from training.snapshot import Replayed, Snapshot, find_snapshot, read_training
 
 NEXT = JobId("job-2")
 ITEMS = 400
 
 
-def a_line() -> tuple[World, World]:
+class Watched(MemoryObjects):
+    """An object store that remembers what was read of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+
+    def open_input(self, path: str) -> BinaryIO:
+        self.opened.append(path)
+        return super().open_input(path)
+
+
+def a_line(objects: ObjectStore | None = None) -> tuple[World, World]:
     """Return two jobs of one line, of which the first has trained version 1.
 
     Their items are numbered alike and so have equal contents: the first has 400, the second 200.
     """
-    first = World.after_round(items=ITEMS)
+    first = World.after_round(items=ITEMS, objects=objects)
     snapshot = build_snapshot(first.stores, first.job, 1)
     lineage = Lineage(
         job_id=JOB,
@@ -61,6 +76,46 @@ def test_the_rows_of_an_earlier_job_come_behind_the_jobs_own() -> None:
     assert said.drift_p_value > FALSE_ALARM
     assert snapshot.own_rows == len(own)
     assert find_snapshot(second.stores.objects, NEXT, 1) == snapshot
+
+
+def test_a_round_reads_no_chunk_of_an_earlier_job_that_the_round_before_has_read() -> None:
+    # Given a job that has learnt from the rows of an earlier one
+    objects = Watched()
+    _, second = a_line(objects)
+    build_snapshot(second.stores, second.job, 1)
+    second.next_round()
+    job = second.stores.jobs.load(NEXT)
+    chunks = [path for path in objects.list(paths.job(JOB)) if "/features/" in path]
+
+    # When its next round does
+    objects.opened.clear()
+    snapshot = build_snapshot(second.stores, job, 2)
+
+    # Then of the earlier job's chunks it has read those alone that tell of drift
+    read = [path for path in objects.opened if path in chunks]
+    assert len(read) == SAMPLE_CHUNKS < len(chunks)
+    # And it is the snapshot that it would be if it had read them all
+    kept = paths.replayed(NEXT, JOB)
+    for spoil in (objects.delete, lambda path: objects.write(path, b"PAR1 broken")):
+        spoil(kept)
+        objects.delete(f"{snapshot.folder}/manifest.json")
+        assert build_snapshot(second.stores, job, 2) == snapshot
+    assert snapshot.replayed
+
+
+def test_what_was_kept_of_an_earlier_job_is_not_learnt_once_it_is_held_out() -> None:
+    # Given a job that keeps what it has read of an earlier one
+    first, second = a_line()
+    before = build_snapshot(second.stores, second.job, 1)
+    # When another job of the line audits some of these contents
+    third = first.then(JobId("job-3"), items=ITEMS, seed=9)
+    audited = np.arange(ITEMS)[1::4]
+    keep_out(third.stores, third.job, audited)
+    second.next_round()
+    after = build_snapshot(second.stores, second.stores.jobs.load(NEXT), 2)
+    # Then it learns from these no more
+    assert before.replayed[0].rows == 300
+    assert after.replayed[0].rows == 200
 
 
 def test_what_any_job_of_the_line_audits_is_learnt_by_none() -> None:
