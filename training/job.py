@@ -69,6 +69,7 @@ def run_on_ray(plan: TrainingPlan, settings: Settings) -> TrainedModel:
     learning = settings.learning
     require_mlflow(learning.mlflow_uri, plan.name)
     filesystem, root = pafs.FileSystem.from_uri(settings.objects)
+    finality: Any = Finality(plan.name)
     run_config = RunConfig(
         name=plan.name,
         storage_path=f"{root}/{plan.snapshot.folder}/runs",
@@ -80,7 +81,7 @@ def run_on_ray(plan: TrainingPlan, settings: Settings) -> TrainedModel:
             controller_failure_limit=STARTS_MAX,
         ),
         checkpoint_config=CheckpointConfig(num_to_keep=1),
-        callbacks=[Finality(plan.name)],
+        callbacks=[finality],
     )
     try:
         trainer = TorchTrainer(
