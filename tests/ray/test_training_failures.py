@@ -1,5 +1,6 @@
 """Training that cannot end well, or is not wanted any more, on a real Ray."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import ray
 from ray._common.test_utils import wait_for_condition
+from ray.train import ControllerError, WorkerGroupError
 
 from cluster import paths
 from cluster.domain.jobs import JobState
@@ -17,12 +19,14 @@ from cluster.domain.models import ZERO_SHOT
 from cluster.errors import JobCancelled, TrainingFailed
 from cluster.model_settings import LearningSettings, RolloutSettings
 from cluster.settings import Settings
+from cluster.storage_errors import StorageUnreachable
 from cluster.stores.objects import open_objects
 from tests.conformance.full_disks import full_disk
 from tests.ray.training_driver import processes
 from tests.unit.training.worlds import JOB, LINE, World
 from training.building import build_snapshot
 from training.config import ResNetHead
+from training.job import reason_of
 from training.plan import TrainingPlan
 from training.recipes import image_small
 from training.stage import LearnStage
@@ -94,6 +98,27 @@ def workers_started() -> int:
 def drafts() -> set[Path]:
     """Return the folders of what runs on this machine have not stored yet."""
     return set(Path(gettempdir()).glob("muster-run-*"))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            ControllerError(TrainingFailed("run", "its loss is not finite")),
+            "its loss is not finite",
+        ),
+        (ControllerError(OSError(errno.ENOSPC, "no space")), "there is no room"),
+        (WorkerGroupError("", {1: StorageUnreachable("x")}), "its storage cannot be reached"),
+        (
+            WorkerGroupError("", {1: OSError("When uploading part")}),
+            "its storage cannot be reached",
+        ),
+        (WorkerGroupError("", {0: ConnectionResetError()}), "it lost a worker 4 times"),
+        (ControllerError(ValueError()), "Ray Train could not run it"),
+    ],
+)
+def test_a_failure_is_told_in_words_of_its_own(error: Exception, said: str) -> None:
+    assert reason_of(error).startswith(said)
 
 
 def test_an_error_that_would_come_again_is_not_tried_again(settings: Settings) -> None:
