@@ -33,11 +33,12 @@ class JudgedData:
     """Rows that a model is judged on, each by its member that has not seen it.
 
     `positions` (n,) in the job, rising; `posterior` (n, K) what their answers say, of audited rows
-    the audit answers alone; `contents` as in `TrainingData`.
+    the audit answers alone; `audited` (n,) tells which these are; `contents` as in `TrainingData`.
     """
 
     positions: npt.NDArray[np.int64]
     features: Floats
     folds: npt.NDArray[np.int64]
     posterior: Floats
+    audited: npt.NDArray[np.bool_]
     contents: Sequence[str | bytes] = ()

@@ -16,7 +16,8 @@ heads trained on the same items with other folds, which do differ, though by lit
 120 audited items; of 30 that had learnt from three times the items 18, and 20 at a confidence of
 0.95. Where some items were likelier to be judged than others, because the incumbent doubted them,
 each counts the less for it (Horvitz & Thompson 1952): a candidate that is right where the incumbent
-is in doubt, and wrong elsewhere, is no better. Which items are judged, `training.judging` says.
+is in doubt, and wrong elsewhere, is no better. Which items are judged, `training.judging` says; and
+what audited ones say against a candidate that passes, `training.objection`.
 """
 
 from dataclasses import dataclass
@@ -25,18 +26,23 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from training.judging import Drawn
+from training.objection import Objection, objection
 from training.sign_flips import sign_flip_p_value
 
 Probabilities = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
 
-Reason = Literal[
-    "better",
-    "not better beyond noise",
-    "less often correct",
-    "hardly better",
-    "nothing to judge by",
-]
+Reason = (
+    Literal[
+        "better",
+        "not better beyond noise",
+        "less often correct",
+        "hardly better",
+        "nothing to judge by",
+    ]
+    | Objection
+)
 
 CONFIDENCE = 0.975
 """Of equal candidates one in forty is promoted at most; a job has a few, and each makes work."""
@@ -66,15 +72,16 @@ def decide(
     posterior: Probabilities,
     confidence: float = CONFIDENCE,
     *,
-    chances: Floats | None = None,
+    drawn: Drawn | None = None,
 ) -> PromotionDecision:
     """Compare two models' probabilities (n, K) on judged items; deterministic.
 
-    Items whose posterior is uniform tell nothing and are left out. `chances` (n,), above 0, says
-    how likely, beside others, each item was to be judged; None where all were alike.
+    Items whose posterior is uniform tell nothing and are left out. `drawn` says how items came to
+    be judged; None where all were audited, and each was as likely to be.
     """
     informative = np.ptp(posterior, axis=1) > 1e-6
-    counts = 1.0 / (np.ones(len(informative)) if chances is None else chances)[informative]
+    drawn = Drawn.alike(len(informative)) if drawn is None else drawn
+    counts = drawn.of(informative).stands_for()
     truth = posterior[informative].astype(np.float64)
     before, after = incumbent[informative], candidate[informative]
     n = len(truth)
@@ -94,6 +101,11 @@ def decide(
     log_gain = float(np.average(log_score, weights=counts))
     if score_after - score_before < CORRECT_GAIN_MIN and log_gain < LOG_SCORE_GAIN_MIN:
         return _decision("hardly better", p_value, score_before, score_after, n)
+    gains = np.zeros(len(informative))
+    gains[informative] = correct_after - correct_before
+    objected = objection(gains, drawn)
+    if objected is not None:
+        return _decision(objected, p_value, score_before, score_after, n)
     return _decision("better", p_value, score_before, score_after, n)
 
 

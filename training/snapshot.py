@@ -174,7 +174,8 @@ def read_training(
 
 def read_audit(objects: ObjectStore, snapshot: Snapshot) -> JudgedData:
     """Return the audited rows, never learnt from; raises TrainingFailed like `read_training`."""
-    return _judged(snapshot, _audited(objects, snapshot))
+    table = _audited(objects, snapshot)
+    return _judged(snapshot, table, table["position"].to_numpy())
 
 
 def read_judged(objects: ObjectStore, snapshot: Snapshot) -> JudgedData:
@@ -184,8 +185,9 @@ def read_judged(objects: ObjectStore, snapshot: Snapshot) -> JudgedData:
     Raises TrainingFailed like `read_training`.
     """
     taught = _taught(objects, snapshot, thinned(np.arange(snapshot.own_rows)))
-    table = pa.concat_tables([_audited(objects, snapshot), taught])
-    return _judged(snapshot, table.sort_by("position"))
+    audited = _audited(objects, snapshot)
+    table = pa.concat_tables([audited, taught]).sort_by("position")
+    return _judged(snapshot, table, audited["position"].to_numpy())
 
 
 def _audited(objects: ObjectStore, snapshot: Snapshot) -> pa.Table:
@@ -204,9 +206,11 @@ def _taught(objects: ObjectStore, snapshot: Snapshot, rows: npt.NDArray[np.int64
     return pa.concat_tables(parts).rename_columns({"target": "posterior"})
 
 
-def _judged(snapshot: Snapshot, table: pa.Table) -> JudgedData:
+def _judged(snapshot: Snapshot, table: pa.Table, audited: npt.NDArray[np.int64]) -> JudgedData:
+    positions = table["position"].to_numpy()
     return JudgedData(
-        positions=table["position"].to_numpy(),
+        positions=positions,
+        audited=np.isin(positions, audited),
         features=matrix_of(table["features"]),
         folds=table["fold"].to_numpy().astype(np.int64),
         posterior=matrix_of(table["posterior"]),

@@ -15,16 +15,16 @@ from cluster.model_settings import RolloutSettings
 from cluster.ports import Stores
 from cluster.runner import JobDesk
 from training.building import build_snapshot
-from training.incumbent import Incumbent, incumbent_on
-from training.judging import chances
+from training.gate import judge_candidate
+from training.incumbent import Incumbent
 from training.lines import admit, version_for
 from training.plan import Trainer, TrainingPlan, Tuner, Untuned
-from training.promotion import PromotionDecision, decide
+from training.promotion import PromotionDecision
 from training.recipes import recipe_of
 from training.registry import register
 from training.rollout import Why
 from training.search import Allowance
-from training.snapshot import Snapshot, read_judged
+from training.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,10 @@ _VERDICTS: Mapping[Stage, str] = MappingProxyType(
         Stage.CANARY: "it answers a share of the online requests first",
     }
 )
+
+
+LOADS_MAX = 3
+"""How often a version is loaded before the replicas that are lost over it are its own doing."""
 
 
 class LearnStage:
@@ -97,14 +101,8 @@ class LearnStage:
         plan = self._tuner.tuned(job.model_name, default, allowance, heed)
         trained = self._trainer.fit(plan, heed)
         desk.check()
-        judged = read_judged(self._stores.objects, snapshot)
-        incumbent = incumbent_on(self._stores, job.job_id, judged.positions, len(snapshot.labels))
-        decision = decide(
-            incumbent.probabilities,
-            trained.judged_probabilities,
-            judged.posterior,
-            chances=chances(incumbent.sureness, judged.positions),
-        )
+        verdict = judge_candidate(self._stores, snapshot, trained.judged_probabilities)
+        decision, incumbent = verdict.decision, verdict.incumbent
         lineage = self._lineage(job, plan, incumbent)
         candidate = register(self._stores, job, trained, lineage, desk.clock.now())
         stage = Stage.REGISTERED
@@ -127,12 +125,19 @@ class LearnStage:
         decision: PromotionDecision,
         now: UnixSeconds,
     ) -> Stage:
-        with suppress(Unavailable):  # whoever answers first loads it then
-            self._warm(candidate.spec)
+        self._load(candidate.spec)
         reason = f"better than version {over} on {decision.n:,} items"
         why = Why(by=job.job_id, reason=reason, at=now, p_value=decision.p_value)
         version = candidate.spec.version
         return admit(self._stores, job.model_name, version, over, self._rollout, why)
+
+    def _load(self, spec: ModelSpec) -> None:
+        """Load a version on all replicas; raises ModelUnusable where they are lost over it."""
+        for _ in range(LOADS_MAX):
+            with suppress(Unavailable):
+                self._warm(spec)
+                return
+        raise ModelUnusable(f"{spec.name} version {spec.version}", "replicas are lost over it")
 
     def _lineage(self, job: Job, plan: TrainingPlan, incumbent: Incumbent) -> Lineage:
         return Lineage(

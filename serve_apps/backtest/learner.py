@@ -200,6 +200,7 @@ class Learner:
                 features=self._features,
                 folds=self._folds,
                 posterior=self.zero_shot.astype(np.float32),
+                audited=np.zeros(len(self._features), np.bool_),
                 contents=self._contents,
             )
         )

@@ -25,7 +25,7 @@ from cluster.ports import AnswerLog
 from cluster.settings import AskingSettings
 from serve_apps.backtest.learner import Learner, Legacy, ModelInUse
 from serve_apps.backtest.recording import Recording
-from training.judging import chances, thinned
+from training.judging import Drawn, thinned
 from training.promotion import decide
 
 CLAIM_COUNT = 5
@@ -243,13 +243,15 @@ class Replay:
             return True
         before, taught = self._model.probabilities, np.flatnonzero(consensus.trainable)
         judged = np.union1d(np.flatnonzero(consensus.audited), thinned(taught))
-        audited = consensus.audited[judged, None]
-        said = np.where(audited, consensus.audit_posterior[judged], consensus.target[judged])
+        audited = consensus.audited[judged]
+        said = np.where(
+            audited[:, None], consensus.audit_posterior[judged], consensus.target[judged]
+        )
         decision = decide(
             before[judged].astype(np.float32),
             candidate.probabilities[judged].astype(np.float32),
             said.astype(np.float32),
-            chances=chances(before.max(axis=1), judged),
+            drawn=Drawn.by_sureness(before.max(axis=1), judged, audited),
         )
         return decision.promote
 

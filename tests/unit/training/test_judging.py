@@ -5,7 +5,7 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.judging import STRATA, chances, thinned
+from training.judging import STRATA, Drawn, thinned
 from training.promotion import decide
 
 ITEMS, AUDITED, ASKED = 1_600, 80, 900
@@ -46,8 +46,9 @@ def promotions(seeds: int, skill: float, *, fair: bool) -> int:
         posterior = answered(labels, 1, rng)
         posterior[audited] = answered(labels[audited], 3, rng)
         judged = np.union1d(audited, doubted)
-        found = chances(live.max(axis=1), judged) if fair else None
-        verdict = decide(live[judged], candidate[judged], posterior[judged], chances=found)
+        of_audit = np.isin(judged, audited)
+        found = Drawn.by_sureness(live.max(axis=1), judged, of_audit) if fair else None
+        verdict = decide(live[judged], candidate[judged], posterior[judged], drawn=found)
         promoted += verdict.promote
     return promoted
 
@@ -64,6 +65,10 @@ def test_a_better_candidate_is_known_by_what_was_asked_anyway() -> None:
     assert promotions(20, 1.2, fair=True) >= 16
 
 
+def of(sureness: Floats, judged: npt.NDArray[np.int64]) -> Drawn:
+    return Drawn.by_sureness(sureness, judged, np.ones(len(judged), np.bool_))
+
+
 @given(
     sureness=st.lists(st.floats(0.5, 1.0), min_size=1, max_size=60),
     every=st.integers(1, 5),
@@ -73,19 +78,19 @@ def test_judged_items_stand_for_the_whole_of_their_strata(
 ) -> None:
     judged = np.arange(0, len(sureness), every)
 
-    found = chances(np.array(sureness), judged)
+    found = of(np.array(sureness), judged).stands_for()
 
-    assert ((found > 0.0) & (found <= 1.0)).all()
-    assert (1.0 / found).sum() <= len(sureness) + 1e-9
+    assert (found >= 1.0).all()
+    assert found.sum() <= len(sureness) + 1e-9
     if every == 1:
         assert (found == 1.0).all()
 
 
 def test_a_model_that_knows_nothing_makes_one_stratum() -> None:
-    found = chances(np.full(100, 0.5), np.arange(0, 100, 4))
+    found = of(np.full(100, 0.5), np.arange(0, 100, 4)).stands_for()
 
     assert STRATA > 1
-    np.testing.assert_allclose(found, 0.25)
+    np.testing.assert_allclose(found, 4.0)
 
 
 @given(rows=st.integers(0, 50), most=st.integers(1, 20))

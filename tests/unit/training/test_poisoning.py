@@ -6,9 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.unit.training.worlds import Points
-from training.promotion import decide
-from training.recipes import text_head
+from tests.unit.training.worlds import Points, World
+from training.building import build_snapshot
+from training.local import LocalTrainer
+from training.model import CrossFitted
+from training.plan import TrainingPlan
+from training.recipes import recipe_of, text_head
 from training.step import fit
 
 SEEDS = range(20)
@@ -58,27 +61,30 @@ def poisoned(points: Points, share: float, towards: int | None, seed: int) -> Fl
 def outcome(
     share: float, towards: int | None, items: int, seed: int, *, of_audits: float | None = None
 ) -> Outcome:
-    """Train a candidate on poisoned answers, and let audits judge it that are poisoned alike.
+    """Train a candidate on a job's poisoned answers, and let the gate judge it by that very job.
 
-    `of_audits` is the share of those where it is another one.
+    Its audits, a fourth of the items, are poisoned alike; `of_audits` is their share where it is
+    another one.
     """
     fresh = Points.draw(3_000, seed=5_000 + seed, spread=SPREAD)
-    audit = Points.draw(120, seed=1_000 + seed, spread=SPREAD)
     clean = Points.draw(150, seed=seed, spread=SPREAD).training_data(FOLDS)
-    taught = Points.draw(items, seed=seed, spread=SPREAD)
-    data = replace(
-        taught.training_data(FOLDS), targets=poisoned(taught, share, towards, 2_000 + seed)
+    live = fit(RECIPE, clean, seed=0)
+    points = Points.draw(items, seed=1_000 + seed, spread=SPREAD)
+    world = World.told(
+        points,
+        live.predict(points.features),
+        poisoned(points, share, towards, 2_000 + seed),
+        poisoned(points, share if of_audits is None else of_audits, towards, 3_000 + seed),
     )
-    live, candidate = fit(RECIPE, clean, seed=0), fit(RECIPE, data, seed=0)
-    verdict = decide(
-        live.predict(audit.features),
-        candidate.predict(audit.features),
-        poisoned(audit, share if of_audits is None else of_audits, towards, 3_000 + seed),
-    )
+    snapshot = build_snapshot(world.stores, world.job, 1)
+    plan = TrainingPlan(snapshot=snapshot, recipe=recipe_of(world.job.spec), seed=0)
+    trained = LocalTrainer(world.stores.objects).fit(plan)
+    candidate = CrossFitted.load(trained.weights)
     live_accuracy, accuracy = (
         float((model.predict(fresh.features).argmax(axis=1) == fresh.labels).mean())
         for model in (live, candidate)
     )
+    verdict = world.judged(trained.judged_probabilities)
     return Outcome(promoted=verdict.promote, live=live_accuracy, candidate=accuracy)
 
 
@@ -86,15 +92,16 @@ def outcome(
 @pytest.mark.parametrize("share", [0.05, 0.2])
 def test_poisoned_answers_cost_no_point_at_the_mean(share: float, towards: int | None) -> None:
     # Given candidates of the same items as the live model, and of twice as many, poisoned
-    outcomes = [outcome(share, towards, items, seed) for seed in SEEDS for items in (150, 300)]
-    # Then the gate is shut to nearly all of them, and what it lets through costs little
-    assert sum(each.promoted for each in outcomes) <= 0.1 * len(outcomes)
+    outcomes = [outcome(share, towards, items, seed) for seed in SEEDS for items in (200, 400)]
+    # Then what the gate lets through costs little, as a rule: poisoned audits object to no poison
+    costly = sum(each.promoted and each.loss > LOSS_MAX for each in outcomes)
+    assert costly <= 0.15 * len(outcomes)
     assert np.mean([each.loss for each in outcomes]) <= LOSS_MAX
     if share <= POISON_FOUND:
         assert max(each.loss for each in outcomes) <= LOSS_MAX
 
 
 def test_honest_audits_never_let_a_candidate_of_poison_pass() -> None:
-    outcomes = [outcome(0.6, None, 150, seed, of_audits=0.0) for seed in SEEDS]
+    outcomes = [outcome(0.6, None, 200, seed, of_audits=0.0) for seed in SEEDS]
     assert np.mean([each.live - each.candidate for each in outcomes]) > 0.1
     assert sum(each.promoted for each in outcomes) == 0

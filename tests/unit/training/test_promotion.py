@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.judging import Drawn
 from training.promotion import PromotionDecision, decide
 
 SEEDS = range(50)
@@ -129,7 +130,11 @@ def test_a_candidate_no_better_over_all_is_not_promoted_for_items_the_incumbent_
         rows = (rng.exponential(size=4_000) / weights).argsort()[:200]
         before, after = (model[rows] for model in models)
         plain.append(decide(before, after, truth[rows]))
-        weighted.append(decide(before, after, truth[rows], chances=weights[rows]))
+        strata = doubted.astype(np.int64)
+        drawn = Drawn(
+            audited=np.ones(len(rows), np.bool_), strata=strata[rows], sizes=np.bincount(strata)
+        )
+        weighted.append(decide(before, after, truth[rows], drawn=drawn))
 
     # Then the gate is fooled unless it knows
     assert promoted(plain) > 0.5 * len(SEEDS)

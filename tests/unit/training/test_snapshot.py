@@ -53,6 +53,7 @@ def test_a_model_is_judged_on_audited_and_taught_items_of_its_own_job() -> None:
     assert judged.positions.tolist() == list(range(430))
     np.testing.assert_array_equal(judged.features, world.points.features)
     audited = np.arange(430) % 4 == 0
+    np.testing.assert_array_equal(judged.audited, audited)
     taught, checked = world.points.targets(0.1), world.points.targets(0.1, seed=1)
     np.testing.assert_allclose(judged.posterior, np.where(audited[:, None], checked, taught))
 

@@ -14,6 +14,7 @@ from cluster.domain.lines import Stage, Traffic
 from cluster.domain.models import ZERO_SHOT, Lineage, ModelSpec
 from cluster.errors import JobCancelled, ModelUnusable, TrainingFailed
 from cluster.model_settings import RolloutSettings
+from cluster.replica_errors import ReplicaLost
 from tests.model_lines import WHY, go_live
 from tests.unit.training.worlds import JOB, LINE, StepClock, World
 from training.heed import Heed, unheeded
@@ -112,6 +113,25 @@ def test_a_version_no_replica_can_load_is_never_put_on_trial() -> None:
 
     assert (state, live(world)) == (JobState.ASKING, ZERO_SHOT)
     assert [event.kind for event in events(world)] == ["learn.failed"]
+
+
+@pytest.mark.parametrize(("losses", "version"), [(2, 1), (3, ZERO_SHOT)])
+def test_a_version_that_takes_replicas_with_it_again_and_again_is_not_admitted(
+    losses: int, version: int
+) -> None:
+    world, loads = World.after_round(), list[int]()
+
+    def crash(spec: ModelSpec) -> None:
+        loads.append(spec.version)
+        if len(loads) <= losses:
+            raise ReplicaLost("loading")
+
+    trainer = LocalTrainer(world.stores.objects)
+    LearnStage(world.stores, trainer, "0.1.0", RolloutSettings(), crash).run(world.desk())
+
+    assert (live(world), len(loads)) == (version, 3)
+    (event,) = events(world)
+    assert event.message.endswith("replicas are lost over it" if losses == 3 else "promoted")
 
 
 def test_the_registered_model_is_the_one_that_was_judged() -> None:

@@ -133,6 +133,7 @@ def test_a_content_is_labelled_by_its_own_member_and_others_by_the_mean() -> Non
         features=data.features,
         folds=data.folds,
         posterior=data.targets,
+        audited=np.ones(48, np.bool_),
         contents=data.contents,
     )
     np.testing.assert_array_equal(model.judged(audit), model.predict(data.contents, data.folds))

@@ -21,7 +21,13 @@ from cluster.runner import JobDesk
 from cluster.stores.memory import memory_stores
 from cluster.stores.objects import MemoryObjects
 from tests.model_lines import go_live
+from training.building import build_snapshot
 from training.data import TrainingData
+from training.gate import judge_candidate
+from training.local import LocalTrainer
+from training.plan import TrainingPlan
+from training.promotion import PromotionDecision
+from training.recipes import recipe_of
 from training.tables import lists_of
 
 JOB = JobId("job-1")
@@ -158,6 +164,37 @@ class World:
         world = cls(memory_stores(objects or MemoryObjects()), points, job, contents)
         world.store_all(noise=0.0)
         return world
+
+    @classmethod
+    def told(
+        cls,
+        points: Points,
+        live: Floats,
+        believed: Floats,
+        audit: Floats,
+        contents: Sequence[str] = (),
+    ) -> "World":
+        """Return a job whose live model, crowd and audit answers said these (items, K)."""
+        world = cls(memory_stores(MemoryObjects()), points, a_job(), contents)
+        world.begin_line()
+        world.stores.jobs.create(world.job, None)
+        world.store_chunks()
+        said = {"target": believed, "audit_posterior": audit}
+        columns = {name: lists_of(values, pa.float32()) for name, values in said.items()}
+        world.store_consensus({**world.consensus(), **columns})
+        world.store_predictions(live)
+        return world
+
+    def candidate(self) -> Floats:
+        """Return what a model that learns from the round says of the items it is judged on."""
+        snapshot = build_snapshot(self.stores, self.job, 1)
+        plan = TrainingPlan(snapshot=snapshot, recipe=recipe_of(self.job.spec), seed=0)
+        return LocalTrainer(self.stores.objects).fit(plan).judged_probabilities
+
+    def judged(self, candidate: Floats) -> PromotionDecision:
+        """Return what the gate says of a candidate."""
+        snapshot = build_snapshot(self.stores, self.job, 1)
+        return judge_candidate(self.stores, snapshot, candidate).decision
 
     def store_all(self, noise: float) -> None:
         self.begin_line()
