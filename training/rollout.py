@@ -11,7 +11,8 @@ never saw?), then a share of them for real (*canary*: what it costs if it is bad
 share), and goes live. Audit answers that come in meanwhile, from any job of the line, may end the
 trial, and later the life of the live version (`training.regression`). A phase ends when it has seen
 enough, when the line's online requests have ceased, or when its time is up, so that no version is
-on trial for ever. By hand any version may go live at any time.
+on trial for ever; but while there are requests, none goes on that was asked nothing. By hand any
+version may go live at any time.
 
 Every step is a row of the line's history; the functions here make the rows and decide nothing else.
 """
@@ -104,7 +105,7 @@ def next_step(
     if fault is not None:
         reason, p_value = fault
         return rejected(standing, Why(by=SERVICE, reason=reason, at=now, p_value=p_value))
-    if not over:
+    if not over or (seen.traffic.items == 0 and _is_asked(seen, settings, now)):
         return None
     reason = f"{seen.traffic.items:,} online items as {standing.stage} say nothing against it"
     why = Why(by=SERVICE, reason=reason, at=now, p_value=seen.audit.p_value)
@@ -154,9 +155,13 @@ def _is_over(standing: LineStep, seen: Seen, settings: RolloutSettings, now: Uni
     wanted = settings.shadow_items_min if shadow else settings.canary_items_min
     return (
         seen.traffic.items >= wanted
-        or now - max(seen.asked_at, standing.at) > settings.traffic_window_s
+        or (not _is_asked(seen, settings, now) and now - standing.at > settings.traffic_window_s)
         or now - standing.at > settings.phase_s_max
     )
+
+
+def _is_asked(seen: Seen, settings: RolloutSettings, now: UnixSeconds) -> bool:
+    return now - seen.asked_at <= settings.traffic_window_s
 
 
 def _fault(
@@ -170,6 +175,8 @@ def _fault(
     p_value = _failures_p_value(traffic)
     if p_value <= (1.0 - settings.confidence if is_over else EARLY_P_VALUE):
         return f"it failed on {traffic.failed:,} of {traffic.items:,} online items", p_value
+    if is_over and 0 < traffic.items <= traffic.failed:
+        return f"it failed on all of {traffic.items:,} online items", p_value
     slower = traffic.seconds / traffic.live_seconds if traffic.live_seconds > 0.0 else 1.0
     if is_over and slower > settings.slower_max:
         return f"it took {slower:.1f} times as long as the live version", None

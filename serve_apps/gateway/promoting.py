@@ -27,7 +27,8 @@ async def promoted(
 ) -> LineStep:
     """Make a version live, once the replicas have it loaded.
 
-    Raises ModelNotFound, ModelUnusable, and PreconditionFailed where the line is not as expected.
+    Raises ModelNotFound, ModelUnusable, ReplicaLost where replicas are lost over it or cannot be
+    reached, and PreconditionFailed where the line is not as expected.
     """
     stores, why = services.stores, _why(request.reason or "by hand", actor)
 
@@ -48,7 +49,8 @@ async def taken_back(
 ) -> LineStep:
     """Make the version live again that was so before the live one.
 
-    Raises NoEarlierVersion, and as `promoted` does.
+    It has been live: where replicas cannot be reached, whoever asks first loads it. Raises
+    NoEarlierVersion, and otherwise as `promoted` does, but for ReplicaLost.
     """
     stores, why = services.stores, _why(request.reason or "by hand", actor)
 
@@ -63,7 +65,8 @@ async def taken_back(
         before = await run_in_threadpool(version_before, stores, standing)
         if before is None:
             raise NoEarlierVersion(ModelName(name), standing.live)
-        await _warm(line, before, services)
+        with suppress(Unavailable):
+            await _warm(line, before, services)
         return await run_in_threadpool(
             _changed, name, change, request.expected_live, if_match, actor.caller, stores
         )
@@ -79,10 +82,9 @@ def _as_named(name: str) -> Iterator[None]:
 
 
 async def _warm(line: ModelName, version: int, services: Services) -> None:
-    """Load a version on the replicas; where they cannot be reached, whoever asks first loads it."""
+    """Load a version on the replicas."""
     record = await run_in_threadpool(services.stores.models.get, line, version)
-    with suppress(Unavailable):
-        await services.online.warm(record.spec)
+    await services.online.warm(record.spec)
 
 
 def _changed(

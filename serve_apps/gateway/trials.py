@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 from starlette.concurrency import run_in_threadpool
 
 from cluster.clock import Clock
@@ -19,6 +20,8 @@ from cluster.domain.models import ModelSpec
 from cluster.errors import Fault, StoreBusy, Unavailable
 from cluster.model_settings import RolloutSettings
 from cluster.ports import TrafficStore
+from cluster.replica_errors import ReplicaBroken, ReplicaLost
+from serve_apps.gateway.firsts import Firsts
 from serve_apps.gateway.online import OnlineModels
 from serve_apps.gateway.schemas.predictions import ITEMS_MAX
 from serve_apps.gateway.versions import Resolved, share_of
@@ -30,7 +33,11 @@ SHADOWS_MAX = 8
 
 WRITE_EVERY_S = 5.0
 
+LOSSES = (ReplicaLost, ReplicaBroken)
+"""What a version may do to a replica: a candidate that does is to blame if the live one answers."""
+
 Place = tuple[ModelName, int, Stage]
+Bools = npt.NDArray[np.bool_]
 
 
 class OnlineTrials:
@@ -42,6 +49,7 @@ class OnlineTrials:
         self._online, self._store = online, store
         self._settings, self._clock = settings, clock
         self._seen: dict[Place, Traffic] = {}
+        self._firsts = Firsts()
         self._written_at: UnixSeconds = 0.0
         self._shadows = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -49,8 +57,8 @@ class OnlineTrials:
     async def answer(self, versions: Resolved, contents: Sequence[Content]) -> OnlineAnswer:
         """Return the answer of one version to all contents; raises as `OnlineModels.predict` does.
 
-        A canary that fails on a content on which the live version does not is not shown: the whole
-        request is answered by the live one then.
+        A canary that fails on a content on which the live version does not, or has no answer, is
+        not shown: the whole request is answered by the live one then.
         """
         candidate = versions.candidate
         if candidate is None:
@@ -81,18 +89,18 @@ class OnlineTrials:
     async def _canary(
         self, live: ModelSpec, candidate: ModelSpec, contents: Sequence[Content]
     ) -> OnlineAnswer:
-        items = len(contents)
-        seen = self._traffic(candidate, Stage.CANARY, items)
         try:
             answer = await self._asked(candidate, contents)
-        except Fault:
-            self._note(replace(seen, failed=items))
-            return await self._live(live, contents)
+        except (Fault, Unavailable) as error:
+            other = await self._live(live, contents)
+            self._blame(candidate, Stage.CANARY, contents, other, error)
+            return other
+        seen, first = self._judged(candidate, Stage.CANARY, contents)
         if not answer.failed.any():
             self._note(seen)
             return answer
         other = await self._live(live, contents)
-        failed = int((answer.failed & ~other.failed).sum())
+        failed = int((answer.failed & ~other.failed & first).sum())
         self._note(replace(seen, failed=failed))
         return other
 
@@ -104,19 +112,52 @@ class OnlineTrials:
         live_seconds: float,
     ) -> None:
         started_at = self._clock.now()
-        seen = self._traffic(candidate, Stage.SHADOW, len(contents))
         try:
             answer = await self._asked(candidate, contents)
-        except Fault:
-            self._note(replace(seen, failed=int((~live.failed).sum())))
-        except Unavailable:
-            return
+        except (Fault, Unavailable) as error:
+            self._blame(candidate, Stage.SHADOW, contents, live, error)
         else:
             seconds = self._clock.now() - started_at
-            compared = _compared(seen, answer, live)
+            seen, first = self._judged(candidate, Stage.SHADOW, contents)
+            compared = _compared(seen, answer, live, first)
             self._note(replace(compared, seconds=seconds, live_seconds=live_seconds))
         finally:
             self._shadows -= 1
+
+    def _blame(
+        self,
+        candidate: ModelSpec,
+        stage: Stage,
+        contents: Sequence[Content],
+        live: OnlineAnswer,
+        error: Fault | Unavailable,
+    ) -> None:
+        """Count what a candidate did not answer and the live version did.
+
+        A version that cannot be used has failed on everything. A replica that is lost, or broke, or
+        gave no answer in time is one failure, however many items it was asked about; that there was
+        no room for the request is none.
+        """
+        if isinstance(error, Unavailable) and not isinstance(error, LOSSES):
+            return
+        seen, first = self._judged(candidate, stage, contents)
+        failed = int((~live.failed & first).sum())
+        if isinstance(error, LOSSES):
+            failed = min(failed, 1)
+            seen = replace(seen, items=min(seen.items, 1))
+        self._note(replace(seen, failed=failed))
+
+    def _judged(
+        self, candidate: ModelSpec, stage: Stage, contents: Sequence[Content]
+    ) -> tuple[Traffic, Bools]:
+        """Return what is to be counted of a candidate's request, and which contents (n,) count.
+
+        Those that it has had before do not: a request that is sent again and again, by whoever
+        hopes for another answer, always goes to the same version.
+        """
+        seen = self._traffic(candidate, stage, 0)
+        first = self._firsts.among(contents, seen)
+        return replace(seen, items=int(first.sum())), first
 
     async def _asked(self, spec: ModelSpec, contents: Sequence[Content]) -> OnlineAnswer:
         """Ask one version in pieces that a replica takes at a time."""
@@ -159,12 +200,12 @@ class OnlineTrials:
         task.add_done_callback(self._tasks.discard)
 
 
-def _compared(seen: Traffic, answer: OnlineAnswer, live: OnlineAnswer) -> Traffic:
-    both = ~answer.failed & ~live.failed
+def _compared(seen: Traffic, answer: OnlineAnswer, live: OnlineAnswer, first: Bools) -> Traffic:
+    both = ~answer.failed & ~live.failed & first
     others = answer.probabilities.argmax(axis=1) != live.probabilities.argmax(axis=1)
     return replace(
         seen,
         disagreed=int((both & others).sum()),
-        failed=int((answer.failed & ~live.failed).sum()),
-        live_failed=int((live.failed & ~answer.failed).sum()),
+        failed=int((answer.failed & ~live.failed & first).sum()),
+        live_failed=int((live.failed & ~answer.failed & first).sum()),
     )

@@ -1,6 +1,7 @@
 """Takes model lines further, and back: the chore that ends trials and undoes bad promotions."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import groupby
@@ -23,6 +24,8 @@ Pair = tuple[ModelName, int, int]
 
 Rounds = tuple[tuple[JobId, int], ...]
 
+LOADS_MAX = 5
+"""So often is a version loaded, look by look, before replicas that are lost are its own doing."""
 
 _logger = logging.getLogger(__name__)
 
@@ -30,7 +33,8 @@ _logger = logging.getLogger(__name__)
 class Rollouts:
     """Looks at all lines again and again; all it decides by is in the stores.
 
-    `warm` loads a version on the replicas before it answers. Answers are read again only where a
+    `warm` loads a version on the replicas before it answers; one over which they are lost again and
+    again is rejected. Answers are read again only where a
     job of the line has come to another round since the last look.
     """
 
@@ -44,6 +48,7 @@ class Rollouts:
         self._stores, self._settings, self._clock = stores, settings, clock
         self._warm = warm
         self._known: dict[Pair, tuple[Rounds, Regression]] = {}
+        self._lost = Counter[tuple[ModelName, int]]()
 
     def look(self) -> None:
         """Take every step that is due; raises Unavailable where the stores cannot be reached."""
@@ -70,10 +75,14 @@ class Rollouts:
         if step is None:
             return
         if step.stage is not Stage.REJECTED:
+            spec = self._stores.models.get(step.name, step.version).spec
             try:
-                self._load(step.name, step.version)
-            except Fault as error:
+                self._warm(spec)
+            except (Fault, Unavailable) as error:
+                if isinstance(error, Unavailable) and self._may_be_chance(spec):
+                    return
                 step = rejected(standing, Why(by=SERVICE, reason=str(error), at=now))
+        self._lost.pop((step.name, step.version), None)
         take(self._stores, step)
 
     def _watch(self, name: ModelName, jobs: tuple[Job, ...]) -> None:
@@ -91,7 +100,8 @@ class Rollouts:
             f"right on {found.score:.3f} of {found.n:,} audited items, "
             f"version {before} on {found.before_score:.3f}"
         )
-        self._load(name, before)
+        with suppress(Unavailable):  # it was live before: whoever asks first loads it then
+            self._warm(self._stores.models.get(name, before).spec)
         why = Why(by=SERVICE, reason=reason, at=self._clock.now(), p_value=found.p_value)
         roll_back(self._stores, standing, why)
 
@@ -112,10 +122,10 @@ class Rollouts:
                 return seen
         return Traffic(name=standing.name, version=standing.version, stage=standing.stage)
 
-    def _load(self, name: ModelName, version: int) -> None:
-        """Load a version on the replicas; where they cannot be reached, who asks first does."""
-        with suppress(Unavailable):
-            self._warm(self._stores.models.get(name, version).spec)
+    def _may_be_chance(self, spec: ModelSpec) -> bool:
+        """Whether a version has been loaded in vain but a few times, and is worth another look."""
+        self._lost[spec.name, spec.version] += 1
+        return self._lost[spec.name, spec.version] < LOADS_MAX
 
 
 @contextmanager

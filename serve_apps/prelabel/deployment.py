@@ -172,8 +172,8 @@ class RemotePredictor:
         return asyncio.run_coroutine_threadsafe(self._predict(traced), self._loop)
 
     def warm(self, spec: ModelSpec) -> None:
-        """Load a version on every replica there is; raises as `warm_all` does."""
-        asyncio.run_coroutine_threadsafe(warm_all(self._handle, spec), self._loop).result()
+        """Load a version on every replica there is; raises as `warm_all` does, after a moment."""
+        asyncio.run_coroutine_threadsafe(self._warm(spec), self._loop).result()
 
     def close(self) -> None:
         """Stop waiting for anything; replicas finish what they have."""
@@ -201,6 +201,12 @@ class RemotePredictor:
             lost = ReplicaLost(f"chunk {work.chunk.number} of job {work.chunk.job_id}")
             raise await self._after_a_moment(lost) from None
         return outcome
+
+    async def _warm(self, spec: ModelSpec) -> None:
+        try:
+            await warm_all(self._handle, spec)
+        except Unavailable as error:
+            raise await self._after_a_moment(error) from None
 
     async def _after_a_moment(self, error: Unavailable) -> Unavailable:
         """Return the error once the cluster has had time to notice its cause."""

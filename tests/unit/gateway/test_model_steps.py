@@ -21,17 +21,18 @@ LIVE, BACK = "/v1/models/steps/live", "/v1/models/steps/rollback"
 
 @pytest.fixture(autouse=True)
 def warmed(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A line of four versions, of which 1 is live over 0; what the replicas were told to load."""
+    """A line of five versions, of which 1 is live over 0; what the replicas have loaded."""
     loaded: list[int] = []
 
     async def warm(spec: ModelSpec) -> None:
         if spec.version == 3:
             raise ModelUnusable("steps version 3", "its weights are broken")
+        if spec.version == 4:
+            raise ReplicaLost("loading")
         loaded.append(spec.version)
-        raise ReplicaLost("loading")
 
     monkeypatch.setattr(world.services.online, "warm", warm)
-    for version in range(4):
+    for version in range(5):
         world.stores.models.add(record(NAME, version))
     for version in range(2):
         go_live(world.stores.lines, LINE, version)
@@ -74,7 +75,10 @@ def test_any_version_can_be_made_live_and_the_history_tells_all(world: World) ->
     first = world.get("/v1/models/steps/history", params={"limit": 2}).json()
     rest = world.get("/v1/models/steps/history", params={"cursor": first["next_cursor"]}).json()
 
-    assert [each["stage"] for each in versions] == ["live", "retired", "retired", "registered"]
+    assert [each["stage"] for each in versions] == [
+        *("live", "retired", "retired"),
+        *("registered", "registered"),
+    ]
     steps = [*first["steps"], *rest["steps"]]
     assert [step["revision"] for step in steps] == [4, 3, 2, 1]
     assert [step["live"] for step in steps] == [0, 1, 1, 0]
@@ -120,10 +124,20 @@ def test_where_there_is_nothing_to_go_back_to_nothing_is_done(world: World) -> N
 
 def test_a_version_that_no_replica_can_load_does_not_go_live(world: World) -> None:
     problem(world.post(LIVE, {"version": 3}), 500, "model-unusable")
+    problem(world.post(LIVE, {"version": 4}), 503, "replica-lost")
     missing = problem(world.post(LIVE, {"version": 9}), 404, "model-not-found")
 
     assert missing.detail == "there is no model steps version 9"
     assert live(world) == 1
+
+
+def test_a_rollback_waits_for_no_replica(world: World) -> None:
+    """What is live may be what they die of."""
+    go_live(world.stores.lines, LINE, 4)
+    go_live(world.stores.lines, LINE, 2)
+
+    assert world.post(BACK, {}).status_code == 200
+    assert live(world) == 4
 
 
 def test_only_clients_of_the_tenant_may(world: World) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from cluster.domain.lines import Stage, Traffic
 from cluster.domain.models import ModelSpec
-from cluster.errors import ModelUnusable
+from cluster.errors import ModelUnusable, Overloaded
 from cluster.model_settings import RolloutSettings
-from cluster.replica_errors import ReplicaLost
+from cluster.replica_errors import ReplicaBroken, ReplicaLost
 from cluster.stores.memory.models import MemoryTraffic
+from serve_apps.gateway.firsts import Firsts
 from serve_apps.gateway.schemas.predictions import ITEMS_MAX
 from serve_apps.gateway.trials import SHADOWS_MAX, OnlineTrials
 from serve_apps.gateway.versions import Resolved, share_of
@@ -27,12 +28,14 @@ LIVE, CANDIDATE = model_spec(version=1), model_spec(version=2)
 class Replicas:
     """Answers that name their version: all of its probability is on the label of its number.
 
-    The candidate fails on contents in `bad`, both versions on `poison`; `error` is the candidate's.
+    The candidate fails on contents in `bad`, both versions on `poison`; `error` is the candidate's,
+    and if `all_lost` the live one's.
     """
 
     bad: frozenset[str] = frozenset()
     poison: frozenset[str] = frozenset()
     error: Exception | None = None
+    all_lost: bool = False
     opened: asyncio.Event | None = None
     sizes: list[int] = field(default_factory=list)
 
@@ -41,7 +44,7 @@ class Replicas:
         is_candidate = spec.version == CANDIDATE.version
         if is_candidate and self.opened is not None:
             await self.opened.wait()
-        if is_candidate and self.error is not None:
+        if self.error is not None and (is_candidate or self.all_lost):
             raise self.error
         hated = self.poison | (self.bad if is_candidate else frozenset())
         failed = np.array([content in hated for content in contents])
@@ -134,23 +137,67 @@ def test_a_version_that_cannot_be_used_has_failed_on_everything(stage: Stage) ->
     asyncio.run(run())
 
 
-def test_a_replica_that_is_lost_is_no_fault_of_the_version() -> None:
+@pytest.mark.parametrize("stage", [Stage.SHADOW, Stage.CANARY])
+@pytest.mark.parametrize("lost", [ReplicaLost("items"), ReplicaBroken("items")])
+def test_a_version_that_replicas_are_lost_over_is_not_shown_and_has_failed_once(
+    stage: Stage, lost: Exception
+) -> None:
     async def run() -> None:
-        shadow = Trial(Stage.SHADOW, Replicas(error=ReplicaLost("items")))
-        assert (await shadow.asked("a")).version == 1
-        assert Stage.SHADOW not in await shadow.seen()
-        canary = Trial(Stage.CANARY, Replicas(error=ReplicaLost("items")))
-        with pytest.raises(ReplicaLost):
-            await canary.asked("a")
-        assert await canary.seen() == {}
+        trial = Trial(stage, Replicas(error=lost))
+        assert (await trial.asked("a", "b")).version == 1
+        assert (await trial.asked("c")).version == 1
+        assert (await trial.seen())[stage] == traffic(stage, 2, failed=2)
 
     asyncio.run(run())
+
+
+def test_a_replica_that_the_live_version_loses_too_is_no_fault_of_the_canary() -> None:
+    async def run() -> None:
+        trial = Trial(Stage.CANARY, Replicas(error=ReplicaLost("items"), all_lost=True))
+        with pytest.raises(ReplicaLost):
+            await trial.asked("a")
+        assert await trial.seen() == {}
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("stage", [Stage.SHADOW, Stage.CANARY])
+def test_that_there_was_no_room_says_nothing_of_a_version(stage: Stage) -> None:
+    async def run() -> None:
+        trial = Trial(stage, Replicas(error=Overloaded("the queue", 1)))
+        assert (await trial.asked("a")).version == 1
+        assert stage not in await trial.seen()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("stage", [Stage.SHADOW, Stage.CANARY])
+def test_a_content_that_is_sent_again_and_again_counts_once(stage: Stage) -> None:
+    async def run() -> None:
+        trial = Trial(stage, Replicas(bad=frozenset({"poison"})))
+        for _ in range(14):
+            await trial.asked("poison", "poison")
+            await trial.asked("fine")
+        found = (await trial.seen())[stage]
+        assert (found.items, found.failed) == (2, 1)
+
+    asyncio.run(run())
+
+
+def test_contents_are_remembered_for_each_trial_and_not_without_end() -> None:
+    firsts = Firsts(seen_max=3)
+    shadow, canary = traffic(Stage.SHADOW, 0), traffic(Stage.CANARY, 0)
+
+    assert firsts.among(["a", "b", "a", b"a"], shadow).tolist() == [True, True, False, False]
+    assert firsts.among(["a"], canary).tolist() == [True]
+    assert firsts.among(["c", "b"], shadow).tolist() == [True, False]
+    assert firsts.among(["a"], shadow).tolist() == [True]
 
 
 def test_a_canary_answers_and_where_it_fails_the_live_version_does() -> None:
     async def run() -> None:
         trial = Trial(Stage.CANARY, Replicas(bad=frozenset("b"), poison=frozenset("p")))
-        asked = [("a",), ("a", "b"), ("p",)]
+        asked = [("a",), ("c", "b"), ("p",)]
         assert [(await trial.asked(*contents)).version for contents in asked] == [2, 1, 1]
         assert (await trial.seen())[Stage.CANARY] == traffic(Stage.CANARY, 4, failed=1)
 

@@ -11,7 +11,8 @@ from cluster.domain.lines import LineStep, Stage, Traffic
 from cluster.domain.models import Lineage, ModelRecord, ModelSpec
 from cluster.errors import ModelUnusable
 from cluster.model_settings import RolloutSettings
-from serve_apps.jobs.rollout import Rollouts
+from cluster.replica_errors import ReplicaLost
+from serve_apps.jobs.rollout import LOADS_MAX, Rollouts
 from tests.model_lines import WHY, go_live, try_out
 from tests.unit.training.worlds import JOB, LINE, StepClock, World
 from training.building import build_snapshot
@@ -108,6 +109,66 @@ def test_a_version_that_cannot_be_loaded_is_rejected(monkeypatch: pytest.MonkeyP
 
     assert line.standing.stage is Stage.REJECTED
     assert line.standing.reason.endswith("its weights are broken")
+
+
+def test_a_version_that_replicas_die_of_waits_and_is_rejected_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads: list[int] = []
+
+    def crash(spec: ModelSpec) -> None:
+        loads.append(spec.version)
+        raise ReplicaLost("loading")
+
+    line = Line()
+    monkeypatch.setattr(line.rollouts, "_warm", crash)
+    try_out(line.world.stores.lines, LINE, 1, Stage.SHADOW)
+    line.traffic(Stage.SHADOW, 50)
+
+    for _ in range(LOADS_MAX - 1):
+        line.rollouts.look()
+        assert line.standing.stage is Stage.SHADOW
+    line.rollouts.look()
+
+    assert (line.standing.stage, len(loads)) == (Stage.REJECTED, LOADS_MAX)
+
+
+def test_replicas_that_were_lost_by_chance_delay_a_version_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = Line()
+    losses = [ReplicaLost("loading")]
+
+    def crash_once(spec: ModelSpec) -> None:
+        if losses:
+            raise losses.pop()
+        line.warm(spec)
+
+    monkeypatch.setattr(line.rollouts, "_warm", crash_once)
+    try_out(line.world.stores.lines, LINE, 1, Stage.SHADOW)
+    line.traffic(Stage.SHADOW, 50)
+
+    line.rollouts.look()
+    line.rollouts.look()
+
+    assert (line.standing.stage, line.loaded) == (Stage.CANARY, [1])
+
+
+def test_a_bad_version_is_rolled_back_though_replicas_are_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def crash(_: ModelSpec) -> None:
+        raise ReplicaLost("loading")
+
+    line = Line()
+    monkeypatch.setattr(line.rollouts, "_warm", crash)
+    line.say(0, right=0.9)
+    line.say(1, right=0.6)
+    go_live(line.world.stores.lines, LINE, 1)
+
+    line.rollouts.look()
+
+    assert line.standing.live == 0
 
 
 def test_a_candidate_that_audits_show_to_be_worse_is_rejected_at_once() -> None:

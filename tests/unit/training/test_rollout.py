@@ -76,6 +76,26 @@ def test_no_version_is_on_trial_for_ever(stage: Stage) -> None:
     assert ceased.stage == slow.stage != stage
 
 
+@pytest.mark.parametrize("stage", [Stage.SHADOW, Stage.CANARY])
+def test_a_version_that_answered_nothing_does_not_go_on_while_there_are_requests(
+    stage: Stage,
+) -> None:
+    standing, late = on_trial(stage), NOW + 90_000.0
+
+    assert next_step(standing, seen(stage, items=0, asked_at=late), SETTINGS, late) is None
+    assert step_after(standing, seen(stage, items=0, asked_at=NOW), late).stage != stage
+
+
+@pytest.mark.parametrize("stage", [Stage.SHADOW, Stage.CANARY])
+def test_a_version_that_failed_on_all_it_was_asked_does_not_go_on(stage: Stage) -> None:
+    """Three failures are no proof, but three of three are no answer."""
+    found = seen(stage, items=3, failed=3, asked_at=NOW)
+
+    step = step_after(on_trial(stage), found, NOW + 90_000.0)
+
+    assert (step.stage, step.reason) == (Stage.REJECTED, "it failed on all of 3 online items")
+
+
 def test_a_line_that_nobody_asks_has_no_trial() -> None:
     assert first_stage(SETTINGS, NOW, asked_at=float("-inf")) is Stage.LIVE
     assert first_stage(SETTINGS, NOW, asked_at=NOW - 3_601.0) is Stage.LIVE
@@ -179,7 +199,7 @@ def test_one_version_is_live_at_every_step_and_the_same_evidence_gives_the_same_
             now += 2.0 * SETTINGS.phase_s_max
             found = seen(
                 standing.stage,
-                data.draw(st.integers(0, 300)),
+                data.draw(st.integers(1, 300)),
                 asked_at=now,
                 failed=data.draw(st.integers(0, 20)),
                 live_failed=data.draw(st.integers(0, 20)),
