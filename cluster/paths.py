@@ -150,6 +150,16 @@ def held_out(name: ModelName, job_id: JobId) -> str:
     return f"{held_out_of(name)}/{slug(job_id)}.parquet"
 
 
+def tallies(name: ModelName, trial: str) -> str:
+    """Return the folder of what audits say of a version while it is live, or on trial."""
+    return f"models/{slug(name)}/tallies/{slug(trial)}"
+
+
+def tally(name: ModelName, trial: str, job_id: JobId) -> str:
+    """Return the path of what one job's audit says of it."""
+    return f"{tallies(name, trial)}/{slug(job_id)}.json"
+
+
 def recipe(name: ModelName, base: str) -> str:
     """Return the path of what was found for a model line in place of the recipe `base`."""
     return f"models/{slug(name)}/recipes/{slug(base)}.json"

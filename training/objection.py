@@ -80,6 +80,6 @@ class _Strata:
         strata, wanted = drawn.strata[rows], len(drawn.sizes)
         return cls(
             items=np.bincount(strata, minlength=wanted).astype(np.float64),
-            sums=np.bincount(strata, weights=gains[rows], minlength=wanted),
+            sums=np.bincount(strata, weights=gains[rows], minlength=wanted).astype(np.float64),
             variance=float(gains[rows].var()) if rows.any() else 0.0,
         )

@@ -13,6 +13,7 @@ model doubted were likelier to be audited (Horvitz & Thompson 1952), scaled to a
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,32 +35,62 @@ class Regression:
     n: int
 
 
-def judge(
-    before: Probabilities,
-    after: Probabilities,
-    audit_posterior: Probabilities,
-    confidence: float,
-    *,
-    weights: Floats,
-) -> Regression:
-    """Compare probabilities (n, K) of two versions on audited items.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What `n` audited items say of two versions; those of several jobs add up.
 
-    `weights` (n,), in (0, 1], are the c_i above.
+    `log_wealth` is that of each stake, `weight` the sum of the items' c_i, and `right` and
+    `right_before` are the weighted sums of how likely each version was right.
     """
-    rows, truth = np.arange(len(audit_posterior)), audit_posterior.astype(np.float64)
-    right_before = truth[rows, before.argmax(axis=1)]
-    right_after = truth[rows, after.argmax(axis=1)]
-    bets = weights * (right_before - right_after)
-    wealth = np.exp(np.log1p(STAKES[:, None] * bets).sum(axis=1)).mean()
-    p_value = float(min(1.0, 1.0 / wealth))
-    return Regression(
-        is_worse=p_value <= 1.0 - confidence,
-        p_value=p_value,
-        score=_average(right_after, weights),
-        before_score=_average(right_before, weights),
-        n=len(rows),
-    )
 
+    log_wealth: tuple[float, ...] = (0.0,) * len(STAKES)
+    n: int = 0
+    weight: float = 0.0
+    right: float = 0.0
+    right_before: float = 0.0
 
-def _average(values: Floats, weights: Floats) -> float:
-    return float(np.average(values, weights=weights)) if len(values) else 0.0
+    @classmethod
+    def of(
+        cls,
+        before: Probabilities,
+        after: Probabilities,
+        audit_posterior: Probabilities,
+        weights: Floats,
+    ) -> Self:
+        """Compare probabilities (n, K) of two versions; `weights` (n,), in (0, 1], are the c_i."""
+        rows, truth = np.arange(len(audit_posterior)), audit_posterior.astype(np.float64)
+        right_before = truth[rows, before.argmax(axis=1)]
+        right = truth[rows, after.argmax(axis=1)]
+        bets = weights * (right_before - right)
+        wealth = np.log1p(STAKES[:, None] * bets).sum(axis=1)
+        return cls(
+            log_wealth=tuple(wealth.tolist()),
+            n=len(rows),
+            weight=float(weights.sum()),
+            right=float(weights @ right),
+            right_before=float(weights @ right_before),
+        )
+
+    def __add__(self, other: "Tally") -> "Tally":
+        """Return what both say together."""
+        return Tally(
+            log_wealth=tuple(
+                one + two for one, two in zip(self.log_wealth, other.log_wealth, strict=True)
+            ),
+            n=self.n + other.n,
+            weight=self.weight + other.weight,
+            right=self.right + other.right,
+            right_before=self.right_before + other.right_before,
+        )
+
+    def judged(self, confidence: float) -> Regression:
+        """Return whether the later version is worse beyond chance."""
+        wealth = np.exp(np.array(self.log_wealth)).mean()
+        p_value = float(min(1.0, 1.0 / wealth))
+        return Regression(
+            is_worse=p_value <= 1.0 - confidence,
+            p_value=p_value,
+            score=self.right / self.weight if self.n else 0.0,
+            before_score=self.right_before / self.weight if self.n else 0.0,
+            n=self.n,
+        )

@@ -172,6 +172,27 @@ def read_training(
     )
 
 
+def audited_positions(
+    objects: ObjectStore, job_id: JobId, round_number: int
+) -> npt.NDArray[np.int64]:
+    """Return which items a round's snapshot audits, and read nothing else of it.
+
+    None where it was never written; raises TrainingFailed where that file is corrupt.
+    """
+    path = f"{paths.snapshot(job_id, round_number)}/audit.parquet"
+    try:
+        with objects.open_input(path) as stream:
+            positions: npt.NDArray[np.int64] = pq.read_table(stream, columns=["position"])[
+                "position"
+            ].to_numpy()
+    except ObjectMissing:
+        return np.empty(0, np.int64)
+    except (pa.ArrowException, OSError):
+        name = run_name(job_id, round_number)
+        raise TrainingFailed(name, "audit.parquet of its snapshot is corrupt") from None
+    return positions
+
+
 def read_audit(objects: ObjectStore, snapshot: Snapshot) -> JudgedData:
     """Return the audited rows, never learnt from; raises TrainingFailed like `read_training`."""
     table = _audited(objects, snapshot)

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from training.regression import Regression, judge
+from training.regression import Regression, Tally
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def looks(seed: int, before: float, after: float) -> list[Regression]:
     first, second, audit = drawn(seed, before, after)
     weights = np.ones(ITEMS)
     return [
-        judge(first[:n], second[:n], audit[:n], 0.95, weights=weights[:n])
+        Tally.of(first[:n], second[:n], audit[:n], weights[:n]).judged(0.95)
         for n in range(LOOK_EVERY, ITEMS + 1, LOOK_EVERY)
     ]
 
@@ -55,7 +55,7 @@ def test_a_better_version_is_never_accused() -> None:
 def test_equal_predictions_and_no_items_say_nothing() -> None:
     first, _, audit = drawn(0, 0.8, 0.8)
     for rows in (0, ITEMS):
-        same = judge(first[:rows], first[:rows], audit[:rows], 0.95, weights=np.ones(rows))
+        same = Tally.of(first[:rows], first[:rows], audit[:rows], np.ones(rows)).judged(0.95)
         assert (same.is_worse, same.p_value, same.n) == (False, 1.0, rows)
 
 
@@ -70,8 +70,8 @@ def test_items_that_were_likelier_to_be_audited_count_less() -> None:
         before = np.where((kind == 1)[:, None], wrong, right)
         after = np.where((kind == 0)[:, None], wrong, right)
         weights = np.where(kind == 0, 1 / 3, 1.0)
-        plain = judge(before, after, audit, 0.95, weights=np.ones(200))
-        weighted = judge(before, after, audit, 0.95, weights=weights)
+        plain = Tally.of(before, after, audit, np.ones(200)).judged(0.95)
+        weighted = Tally.of(before, after, audit, weights).judged(0.95)
         accused["plain"] += plain.is_worse
         accused["weighted"] += weighted.is_worse
 
