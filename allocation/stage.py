@@ -26,7 +26,7 @@ from allocation.resuming import resumed
 from allocation.spacing import Spacing
 from allocation.track_records import TrackRecords, write_records
 from cluster.domain.ids import JobId, WorkerId
-from cluster.domain.jobs import JobState, Progress
+from cluster.domain.jobs import Job, JobState, Progress
 from cluster.errors import Unavailable
 from cluster.ports import Stores
 from cluster.result_writer import ResultWriter
@@ -56,13 +56,16 @@ class AskStage:
         trainings_max: int,
         shards: Sequence[Shard],
         wait: Callable[[float], object],
+        watch: Callable[[Job], Callable[[], bool]] | None = None,
     ) -> None:
+        """Take `watch` to tell, again and again, whether a job's model was rolled back."""
         self._stores, self._settings, self._trainings_max = stores, settings, trainings_max
-        self._shards, self._wait = tuple(shards), wait
+        self._shards, self._wait, self._watch = tuple(shards), wait, watch
 
     def run(self, desk: JobDesk) -> JobState:
         """Ask until it is time to learn or enough is known; raises what `desk.check` raises."""
         session = AskSession(self._stores, self._settings, self._trainings_max, self._shards, desk)
+        is_outdated = self._watch(desk.job) if self._watch else None
         while True:
             desk.check()
             step = session.tick()
@@ -72,6 +75,9 @@ class AskStage:
             if step == "finish":
                 session.finish()
                 return JobState.EXPORTING
+            if is_outdated and is_outdated():
+                session.audit_only()
+                return JobState.PRELABELLING
             self._wait(self._settings.refit_every_s)
 
 
@@ -123,16 +129,17 @@ class AskSession:
         return self._campaign.step(reports, time_left_s=time_left_s)
 
     def prepare_learning(self) -> None:
-        """Store the consensus a model is to learn from, and note that it is about to.
-
-        Until the new model has spoken the crowd only audits: what is worth asking is its to say.
-        """
+        """Store the consensus a model is to learn from, and note that it is about to."""
         self._absorb()
         if not self._fitted:
             self._fit()
         self._campaign.note_training()
         progress = self._store_consensus()
         self._desk.report(replace(progress, learning_since=self._desk.clock.now()))
+        self.audit_only()
+
+    def audit_only(self) -> None:
+        """Ask for no labels until another model has spoken: what is worth asking is its to say."""
         self._board.stay()
         try:
             self._publish(audits_only=True)

@@ -2,7 +2,8 @@
 
     queued → ingesting → prelabelling → asking ⇄ learning
                               ↑            │         │
-                              └────────────┼─────────┘  (a promoted model pre-labels flips again)
+                              ├────────────┼─────────┘  (a promoted model pre-labels flips again)
+                              └────────────┤            (its version was rolled back)
                                            └→ exporting → completed
 
 Every state that is not terminal may also end as cancelled or failed, and whatever has ended expires
@@ -20,7 +21,7 @@ _NEXT: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.INGESTING}),
     JobState.INGESTING: frozenset({JobState.PRELABELLING}),
     JobState.PRELABELLING: frozenset({JobState.ASKING}),
-    JobState.ASKING: frozenset({JobState.LEARNING, JobState.EXPORTING}),
+    JobState.ASKING: frozenset({JobState.LEARNING, JobState.PRELABELLING, JobState.EXPORTING}),
     JobState.LEARNING: frozenset({JobState.PRELABELLING, JobState.ASKING}),
     JobState.EXPORTING: frozenset({JobState.COMPLETED}),
 }

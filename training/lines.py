@@ -7,11 +7,14 @@ from cluster.domain.ids import JobId, ModelName, TenantId, UnixSeconds
 from cluster.domain.jobs import Job, JobEvent
 from cluster.domain.lines import LineStep, Stage
 from cluster.domain.models import ModelRecord
-from cluster.errors import StaleRevision
+from cluster.errors import ModelNotFound, StaleRevision
 from cluster.model_settings import RolloutSettings
 from cluster.ports import Stores
 from cluster.tenant_errors import NoEarlierVersion
 from training.rollout import Why, entered, first_stage, rolled_back
+
+STEPS_MAX = 100
+"""A rollback is looked for among so many steps of a line, the newest."""
 
 
 def version_for(stores: Stores, job: Job) -> tuple[ModelRecord, int]:
@@ -26,6 +29,38 @@ def version_for(stores: Stores, job: Job) -> tuple[ModelRecord, int]:
         if candidate.lineage is not None and candidate.lineage.job_id == job.job_id:
             return candidate, standing.revision
     return stores.models.get(job.model_name, standing.live), standing.revision
+
+
+class RollbackWatch:
+    """Tells whether the version that a job was pre-labelled by has been rolled back since.
+
+    All it asks again and again is whether the line has taken a step.
+    """
+
+    def __init__(self, stores: Stores, job: Job) -> None:
+        self._stores, self._job = stores, job
+        self._revision, self._found = 0, False
+
+    def __call__(self) -> bool:
+        """Return whether another version is to pre-label the job for that reason."""
+        try:
+            standing = self._stores.lines.standing(self._job.model_name)
+        except ModelNotFound:
+            return False
+        if standing.revision != self._revision:
+            self._revision, self._found = standing.revision, self._look()
+        return self._found
+
+    def _look(self) -> bool:
+        said = self._stores.chunks.predictions(self._job.job_id)
+        if not said:
+            return False
+        version = min(said, key=lambda each: each.line_revision).model_version
+        serving, _ = version_for(self._stores, self._job)
+        steps = self._stores.lines.history(self._job.model_name, None, STEPS_MAX)
+        newest = next((step for step in steps if step.version == version), None)
+        is_back = newest is not None and newest.stage is Stage.ROLLED_BACK
+        return is_back and serving.spec.version != version
 
 
 def admit(

@@ -1,6 +1,7 @@
 """The stages of a job, composed of every package's part."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from allocation.ports import Shard
 from allocation.stage import AskStage
@@ -14,6 +15,7 @@ from ingest.stage import IngestStage
 from serve_apps.export import ExportStage
 from serve_apps.prelabel.stage import PrelabelStage
 from serve_apps.prelabel.work import BulkPredictor, Dedicated
+from training.lines import RollbackWatch
 from training.plan import Trainer, Tuner
 from training.stage import LearnStage
 
@@ -39,7 +41,9 @@ def job_stages(
         JobState.PRELABELLING: PrelabelStage(
             stores, settings.prelabel, predictor, clock, dedicated
         ),
-        JobState.ASKING: AskStage(stores, settings.asking, trainings_max, shards, wait),
+        JobState.ASKING: AskStage(
+            stores, settings.asking, trainings_max, shards, wait, partial(RollbackWatch, stores)
+        ),
         JobState.LEARNING: LearnStage(stores, trainer, code_version, settings.rollout, warm, tuner),
         JobState.EXPORTING: ExportStage(stores, settings),
     }

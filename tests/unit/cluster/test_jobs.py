@@ -16,6 +16,7 @@ STEPS = {
     (JobState.INGESTING, JobState.PRELABELLING),
     (JobState.PRELABELLING, JobState.ASKING),
     (JobState.ASKING, JobState.LEARNING),
+    (JobState.ASKING, JobState.PRELABELLING),
     (JobState.ASKING, JobState.EXPORTING),
     (JobState.LEARNING, JobState.PRELABELLING),
     (JobState.LEARNING, JobState.ASKING),

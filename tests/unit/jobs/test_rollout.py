@@ -14,10 +14,10 @@ from cluster.errors import ModelUnusable
 from cluster.model_settings import RolloutSettings
 from cluster.replica_errors import ReplicaLost
 from serve_apps.jobs.rollout import LOADS_MAX, Rollouts
-from tests.model_lines import WHY, go_live, try_out
+from tests.model_lines import WHY, go_back, go_live, try_out
 from tests.unit.training.worlds import JOB, LINE, Points, StepClock, World
 from training.building import build_snapshot
-from training.lines import admit
+from training.lines import RollbackWatch, admit
 from training.recipes import text_head
 from training.snapshot import audited_positions
 from training.step import fit
@@ -345,6 +345,26 @@ def test_what_the_gate_has_seen_is_told_without_reading_what_was_learnt() -> Non
 
     assert audited_positions(world.stores.objects, JOB, 1).tolist() == list(range(0, 400, 4))
     assert audited_positions(world.stores.objects, JOB, 2).tolist() == []
+
+
+def test_a_job_hears_that_the_version_it_was_labelled_by_was_rolled_back() -> None:
+    line = Line()
+    go_live(line.world.stores.lines, LINE, 1)
+    line.say(1, right=0.6)
+    is_outdated = RollbackWatch(line.world.stores, line.world.stores.jobs.load(JOB))
+    assert not is_outdated()
+
+    # When a later version goes live nothing changes before the job learns; a rollback is heard
+    another_version(line, 2, None)
+    go_live(line.world.stores.lines, LINE, 2)
+    assert not is_outdated()
+    go_live(line.world.stores.lines, LINE, 1)
+    go_back(line.world.stores.lines, LINE, 0)
+    assert is_outdated()
+
+    # And no more once another version has labelled it
+    line.say(0, right=0.9)
+    assert not RollbackWatch(line.world.stores, line.world.stores.jobs.load(JOB))()
 
 
 def test_rollback_can_be_left_to_people() -> None:
