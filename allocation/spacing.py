@@ -7,6 +7,16 @@ from cluster.domain.ids import UnixSeconds
 REST_MAX_S = 900.0
 """No rest is longer, whatever the clock did while the work was under way."""
 
+FIT_RESTS = 4.0
+"""A fit, with its publication, is rested from for so many times as long: it takes a core's fifth.
+
+Meanwhile each shard is as sure of its items as new answers make it; what waits is what they tell
+of workers. A fit that takes a fifth of a second is over its rest by the stage's next look.
+"""
+
+WRITE_RESTS = 20.0
+"""Storing the consensus of all items for those who look in takes a twentieth of a core."""
+
 
 class Spacing:
     """The rest that follows some work: so many times as long as that took, at least `least_s`.

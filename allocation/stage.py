@@ -23,7 +23,7 @@ from allocation.patience import Patience
 from allocation.ports import PartitionReport, Shard
 from allocation.reporting import decided, progress_of
 from allocation.resuming import resumed
-from allocation.spacing import Spacing
+from allocation.spacing import FIT_RESTS, WRITE_RESTS, Spacing
 from allocation.track_records import TrackRecords, write_records
 from cluster.domain.ids import JobId, WorkerId
 from cluster.domain.jobs import Job, JobState, Progress
@@ -34,16 +34,6 @@ from cluster.runner import JobDesk
 from cluster.settings import AskingSettings
 
 DELIVERY_ROWS = 50_000
-
-FIT_RESTS = 4.0
-"""A fit, with its publication, is rested from for so many times as long: it takes a core's fifth.
-
-Meanwhile each shard is as sure of its items as new answers make it; what waits is what they tell
-of workers. A fit that takes a fifth of a second is over its rest by the stage's next look.
-"""
-
-WRITE_RESTS = 20.0
-"""Storing the consensus of all items for those who look in takes a twentieth of a core."""
 
 
 class AskStage:

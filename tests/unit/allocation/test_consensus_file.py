@@ -9,7 +9,8 @@ from typing import BinaryIO
 import numpy as np
 
 from allocation.consensus_file import ROUNDS_KEPT
-from allocation.stage import WRITE_RESTS, AskStage
+from allocation.spacing import WRITE_RESTS
+from allocation.stage import AskStage
 from cluster import paths
 from cluster.domain.jobs import Goal, JobState
 from cluster.settings import AskingSettings

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from allocation.spacing import REST_MAX_S, Spacing
-from allocation.stage import FIT_RESTS, AskStage
+from allocation.spacing import FIT_RESTS, REST_MAX_S, Spacing
+from allocation.stage import AskStage
 from cluster.domain.ids import JobId, Position, WorkerId
 from cluster.domain.jobs import Goal, JobState
 from cluster.domain.work import AnswerColumns, Partition, WorkerTotals
