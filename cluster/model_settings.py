@@ -77,10 +77,10 @@ class RolloutSettings(Branch):
     While its line is asked online (a request within `traffic_window_s`), it first answers
     `shadow_share` of the requests unseen, until it has had `shadow_items_min` items, then
     `canary_share` of them for real, until `canary_items_min`; either for `phase_s_max` at most,
-    unless it was asked nothing. A share of 0 leaves the phase out. It is rejected where audit answers show at `confidence` that it
-    is worse, where it fails on more items, or takes over `slower_max` times as long as the live
-    version; and a live version is rolled back on the same evidence, where `rollback` says so.
-    Answers are looked at every `look_every_s`.
+    unless it was asked nothing. A share of 0 leaves the phase out. It is rejected where audit
+    answers show at `confidence` that it is worse, where it fails on more items, or takes over
+    `slower_max` times as long as the live version; and a live version is rolled back on the same
+    evidence, where `rollback` says so. Answers are looked at every `look_every_s`.
     """
 
     shadow_share: float = Field(0.1, ge=0, le=1)
