@@ -57,16 +57,16 @@ class Rollouts:
         """Take every step that is due; raises Unavailable where the stores cannot be reached."""
         jobs = sorted(self._stores.jobs.unfinished(), key=_line_of)
         by_line = {name: tuple(found) for name, found in groupby(jobs, key=_line_of)}
-        for standing in self._stores.lines.trials():
+        trials = self._stores.lines.trials()
+        for standing in trials:
             with _alone(standing.name):
                 self._try(standing, by_line.get(standing.name, ()))
         if self._settings.rollback:
             for name, found in by_line.items():
                 with _alone(name):
                     self._watch(name, found)
-        self._tallies = {
-            trial: kept for trial, kept in self._tallies.items() if trial[0] in by_line
-        }
+        looked_at = {standing.name for standing in trials} | by_line.keys()
+        self._tallies = {key: kept for key, kept in self._tallies.items() if key[0] in looked_at}
         self._readings.forget_but(frozenset(job.job_id for job in jobs))
 
     def _try(self, standing: LineStep, jobs: tuple[Job, ...]) -> None:
