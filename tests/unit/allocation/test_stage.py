@@ -8,7 +8,7 @@ import pytest
 
 from allocation.ports import Offer, PartitionReport, Submission, TruthSnapshot
 from allocation.service import ShardService
-from allocation.stage import AskStage, dismiss_crowd
+from allocation.stage import dismiss_crowd
 from allocation.terms import Rules
 from cluster import paths
 from cluster.domain.ids import JobId, ShardId, WorkerId
@@ -16,8 +16,7 @@ from cluster.domain.jobs import Budget, CrowdTerms, Goal, JobSpec, JobState
 from cluster.domain.work import Answer, AnswerColumns
 from cluster.errors import JobCancelled, ShardUnavailable
 from cluster.jobs import request_cancel
-from cluster.settings import AskingSettings
-from tests.unit.allocation.crowds import CrowdWorld, RestartableShard, answers_of
+from tests.unit.allocation.crowds import CrowdWorld, answers_of
 from tests.unit.allocation.worlds import JOB, SECRET, job, worker
 
 GOOD_CROWD = (0.95, 0.9, 0.9, 0.85, 0.85, 0.8, 0.9, 0.9)
@@ -264,21 +263,6 @@ def test_while_a_model_learns_the_crowd_only_audits() -> None:
 
     # Then no label is asked that the new model may know
     assert {offer.purpose for offer in offers} == {"audit"}
-
-
-def test_a_job_whose_version_was_rolled_back_is_prelabelled_by_another_at_once() -> None:
-    # Given a job that asks, and somebody who rolls its version back at the third look
-    given = world(spec())
-    given.predict(accuracy=0.6)
-    looks = iter((False, False, True))
-    shards = [RestartableShard(given, number) for number in range(2)]
-    settings = AskingSettings(delivery_rows_min=1)
-    stage = AskStage(given.stores, settings, 0, shards, given.wait, lambda _: lambda: next(looks))
-
-    # Then its next state is to be pre-labelled, and the crowd only audits meanwhile
-    assert stage.run(given.desk()) is JobState.PRELABELLING
-    offers = [offer for shard in given.shards for offer in shard.claim(worker("late"), 100)]
-    assert {offer.purpose for offer in offers} <= {"audit"}
 
 
 def test_a_shard_that_cannot_be_told_to_stop_is_fenced_off() -> None:

@@ -1,4 +1,5 @@
-"""Jobs whose workers rest, come late, or are too few: what the asking stage waits for."""
+"""Jobs whose workers rest, come late, or are too few, or whose model is taken back: what the asking
+stage waits for."""
 
 from dataclasses import replace
 
@@ -10,8 +11,8 @@ from cluster.domain.ids import UnixSeconds
 from cluster.domain.jobs import CrowdTerms, Goal, JobSpec, JobState
 from cluster.errors import StoreBusy
 from cluster.settings import AskingSettings
-from tests.unit.allocation.crowds import CrowdWorld
-from tests.unit.allocation.worlds import JOB, job
+from tests.unit.allocation.crowds import CrowdWorld, RestartableShard
+from tests.unit.allocation.worlds import JOB, job, worker
 
 GOOD_CROWD = (0.95, 0.9, 0.9, 0.85, 0.85, 0.8, 0.9, 0.9)
 
@@ -156,3 +157,18 @@ def test_a_crowd_at_work_while_a_long_fit_is_rested_from_is_not_taken_for_gone()
 
 def broken(now: UnixSeconds) -> None:
     raise StoreBusy(f"read workers at {now}")
+
+
+def test_a_job_whose_version_was_rolled_back_is_prelabelled_by_another_at_once() -> None:
+    # Given a job that asks, and somebody who rolls its version back at the third look
+    given = world(spec())
+    given.predict(accuracy=0.6)
+    looks = iter((False, False, True))
+    shards = [RestartableShard(given, number) for number in range(2)]
+    settings = AskingSettings(delivery_rows_min=1)
+    stage = AskStage(given.stores, settings, 0, shards, given.wait, lambda _: lambda: next(looks))
+
+    # Then its next state is to be pre-labelled, and the crowd only audits meanwhile
+    assert stage.run(given.desk()) is JobState.PRELABELLING
+    offers = [offer for shard in given.shards for offer in shard.claim(worker("late"), 100)]
+    assert {offer.purpose for offer in offers} <= {"audit"}
