@@ -12,7 +12,7 @@ from cluster.domain.ids import JobId
 from cluster.domain.jobs import JobEvent, JobState
 from cluster.domain.lines import Stage, Traffic
 from cluster.domain.models import ZERO_SHOT, Lineage, ModelSpec
-from cluster.errors import JobCancelled, ModelUnusable, TrainingFailed
+from cluster.errors import ModelUnusable, TrainingFailed
 from cluster.model_settings import RolloutSettings
 from cluster.replica_errors import ReplicaLost
 from tests.model_lines import WHY, go_live
@@ -300,19 +300,6 @@ def test_weights_that_are_no_model_are_never_registered() -> None:
     assert (state, live(world)) == (JobState.ASKING, ZERO_SHOT)
     assert [event.kind for event in events(world)] == ["learn.failed"]
     assert len(world.stores.models.versions(LINE)) == 1
-
-
-def test_a_cancelled_job_learns_nothing() -> None:
-    world = World.after_round()
-    job = world.stores.jobs.load(JOB)
-    desk = world.desk()
-    world.stores.jobs.save(replace(job, cancel_requested=True))
-    trainer = Recording(LocalTrainer(world.stores.objects))
-
-    with pytest.raises(JobCancelled):
-        stage(world, trainer).run(desk)
-
-    assert trainer.plans == []
 
 
 def test_a_comparison_with_a_model_that_is_no_longer_live_promotes_nothing() -> None:

@@ -41,6 +41,19 @@ class Interrupted:
         raise TrainingFailed(plan.name, "nobody wished that it should end")
 
 
+def test_a_cancelled_job_learns_nothing() -> None:
+    # Given a job that was cancelled before its model is trained
+    world, begun = World.after_round(), list[str]()
+    desk = world.desk()
+    job = world.stores.jobs.load(JOB)
+    world.stores.jobs.save(replace(job, cancel_requested=True))
+    # When its stage is run, then it ends at once
+    with pytest.raises(JobCancelled):
+        stage(world, Interrupted(lambda: begun.append("a run"))).run(desk)
+    # And nothing was trained
+    assert begun == []
+
+
 @pytest.mark.parametrize(
     ("wish", "heard"),
     [({"cancel_requested": True}, JobCancelled), ({"paused": True}, JobPaused)],
