@@ -1,10 +1,10 @@
 """`python -m benchmarks.kills`: a job of many items survives SIGKILL of every part of the service.
 
 Starts `muster up` on fresh data, submits a job over plain HTTP, lets simulated workers answer,
-and kills a model replica, a gateway, an allocator shard and the job's runner while they work; on
-demand further parts too, and all of the service at once, which is then started again. In the end
-the job must be complete with each item once, every acknowledged answer stored once, and none that
-was refused.
+and kills a model replica, a gateway, an allocator shard, the job's runner in each state of the job,
+what of Ray Serve stands before and behind them, and twice all of the service at once, which is then
+started again. In the end the job must be complete with each item once, every acknowledged answer
+stored once, and none that was refused.
 """
 
 import argparse
@@ -45,8 +45,8 @@ RUNNER_STATES = (
 )
 
 EXTRAS: tuple[Part, ...] = ("proxy", "controller", "supervisor", "service")
-"""Parts killed on demand. While the runner is away questions run out: its supervisor goes last,
-and after it the whole service, which is killed while the model works as well."""
+"""Parts that need not be killed. While the runner is away questions run out: its supervisor goes
+last, and after it the whole service, which is killed while the model works as well."""
 
 INLINE_ITEMS_MAX = 10_000
 """More items than this are uploaded as a file, as the service asks for."""
@@ -247,7 +247,7 @@ def _line(hit: Hit, standing: Standing) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=Crew().workers)
     parser.add_argument("--base-model", default="minilm")
     parser.add_argument("--accuracy", type=float, default=0.97)
@@ -258,10 +258,10 @@ def _arguments() -> argparse.Namespace:
         "--kill-runner-in",
         nargs="*",
         type=JobState,
-        default=[JobState.ASKING],
+        default=list(RUNNER_STATES),
         choices=[JobState(state) for state in RUNNER_STATES],
     )
-    parser.add_argument("--also", nargs="*", choices=EXTRAS, default=[])
+    parser.add_argument("--also", nargs="*", choices=EXTRAS, default=list(EXTRAS))
     parser.add_argument("--folder", type=Path, help="keep the service's data and log here")
     return parser.parse_args()
 
