@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,11 @@ from training.plan import TrainedModel, TrainingPlan
 from training.recipes import image_small, text_head
 from training.trainer import RayTrainer
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("training_cluster"),
+]
 
 
 @ray.remote(num_cpus=0)
@@ -35,17 +38,6 @@ class Runner:
 
     def pid(self) -> int:
         return os.getpid()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("RAY_AUTH_MODE", "disabled")
-        environment.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-        environment.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
-        ray.init("local", include_dashboard=False, num_cpus=1, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Training that cannot end well, or is not wanted any more, on a real Ray."""
 
 import errno
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,18 +31,11 @@ from training.recipes import image_small
 from training.stage import LearnStage
 from training.trainer import RayTrainer
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("RAY_AUTH_MODE", "disabled")
-        environment.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-        environment.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
-        ray.init("local", include_dashboard=False, num_cpus=1, log_to_driver=False)
-    yield
-    ray.shutdown()
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("training_cluster"),
+]
 
 
 @pytest.fixture

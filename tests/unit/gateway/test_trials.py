@@ -53,7 +53,7 @@ class Replicas:
         return OnlineAnswer(version=spec.version, probabilities=said, failed=failed)
 
     async def warm(self, spec: ModelSpec) -> None:
-        raise NotImplementedError
+        raise AssertionError(f"trials only ask, and loaded version {spec.version}")
 
 
 class Trial:
